@@ -1,1 +1,6 @@
-//! Rowferry.
+//! Rowferry: rows of a SQLite table travel through Apache Kafka into a second SQLite database.
+
+pub mod backoff;
+pub mod error;
+pub mod row;
+pub mod stop;

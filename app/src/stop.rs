@@ -1,0 +1,59 @@
+//! The wish to stop, from Ctrl-C or SIGTERM to every loop that could wait.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use signal_hook::consts::{SIGINT, SIGTERM};
+
+use crate::error::{Error, Result};
+
+/// A flag that all threads of a program share.
+#[derive(Debug, Clone, Default)]
+pub struct Stop(Arc<AtomicBool>);
+
+/// The longest time between two looks at the flag.
+const LOOK: Duration = Duration::from_millis(20);
+
+impl Stop {
+    /// A flag that the first Ctrl-C or SIGTERM raises; the second one ends the program at once.
+    pub fn on_signals() -> Result<Self> {
+        let stop = Self::default();
+        for signal in [SIGINT, SIGTERM] {
+            signal_hook::flag::register_conditional_shutdown(signal, 128 + signal, stop.0.clone())
+                .and_then(|_| signal_hook::flag::register(signal, stop.0.clone()))
+                .map_err(|e| Error::failed(format!("cannot listen for signal {signal}: {e}")))?;
+        }
+        Ok(stop)
+    }
+
+    pub fn request(&self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+
+    pub fn requested(&self) -> bool {
+        self.0.load(Ordering::Relaxed)
+    }
+
+    /// An error once the flag is up, for `?`.
+    pub fn check(&self) -> Result<()> {
+        match self.requested() {
+            true => Err(Error::stopped()),
+            false => Ok(()),
+        }
+    }
+
+    /// Sleeps, but no longer than until the flag is raised.
+    pub fn sleep(&self, time: Duration) -> Result<()> {
+        let end = Instant::now() + time;
+        loop {
+            self.check()?;
+            let left = end.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                return Ok(());
+            }
+            thread::sleep(left.min(LOOK));
+        }
+    }
+}
