@@ -4,3 +4,4 @@ pub mod backoff;
 pub mod error;
 pub mod row;
 pub mod stop;
+pub mod wire;

@@ -1,0 +1,3 @@
+//! Rows to bytes and back.
+
+pub mod schema;
