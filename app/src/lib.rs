@@ -3,5 +3,6 @@
 pub mod backoff;
 pub mod error;
 pub mod row;
+pub mod sequence;
 pub mod stop;
 pub mod wire;

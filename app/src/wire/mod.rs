@@ -1,3 +1,10 @@
-//! Rows to bytes and back.
+//! Rows to bytes and back. The format is `flat`: JSON that people and other programs read.
 
+mod base64;
+pub mod decode;
+pub mod encode;
 pub mod schema;
+mod value;
+
+#[cfg(test)]
+mod tests;

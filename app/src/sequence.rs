@@ -1,0 +1,303 @@
+//! Once and in order, on brokers that know no idempotence: what a record's number means to the sink.
+
+use std::fmt;
+
+/// Where a record stands: `<source>.<epoch>.<seq>`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Stamp<'a> {
+    pub source: &'a str,
+    pub epoch: u64,
+    pub seq: u64,
+}
+
+impl<'a> Stamp<'a> {
+    pub fn parse(text: &'a str) -> Option<Self> {
+        let (rest, seq) = text.rsplit_once('.')?;
+        let (source, epoch) = rest.rsplit_once('.')?;
+        Some(Self {
+            source,
+            epoch: epoch.parse().ok()?,
+            seq: seq.parse().ok()?,
+        })
+    }
+}
+
+impl fmt::Display for Stamp<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}.{}.{}", self.source, self.epoch, self.seq)
+    }
+}
+
+/// The link from a run to the runs before it, in the first record of its epoch in a partition.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct RunLink {
+    /// The last epoch that this source began before.
+    pub prev: Option<u64>,
+    /// The last (epoch, seq) of this partition that the source noted as acknowledged.
+    pub acked: Option<(u64, u64)>,
+    /// Whether this run sends the whole table.
+    pub full: bool,
+}
+
+/// The last record of ours that the sink took from a partition.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Origin {
+    pub source: String,
+    pub epoch: u64,
+    pub seq: u64,
+}
+
+impl From<Stamp<'_>> for Origin {
+    fn from(stamp: Stamp<'_>) -> Self {
+        Self {
+            source: stamp.source.to_owned(),
+            epoch: stamp.epoch,
+            seq: stamp.seq,
+        }
+    }
+}
+
+/// What the sink does with a record.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// The next one: apply.
+    Apply,
+    /// The first one from this partition: apply. `partial`: rows before it are not here.
+    FirstContact { partial: bool },
+    /// The first of a new run that sends everything though the chain is broken: apply, the pass heals it.
+    Healed(Gap),
+    /// Sent twice: skip.
+    Resend,
+    /// From a run that a newer one has replaced: skip, the newer one sends its rows again.
+    Zombie,
+    /// Stop.
+    Gap(Gap),
+}
+
+/// Why the records before this one cannot all have landed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Gap {
+    /// Records of this epoch are missing from the log.
+    Missing { after: u64, found: u64 },
+    /// A new epoch does not start with its first record.
+    NoStart { epoch: u64, found: u64 },
+    /// The source remembers that the broker acknowledged more than ever landed here.
+    LostEnd { acked: (u64, u64), landed: (u64, u64) },
+    /// The source does not remember a run that landed here: it was put back or copied.
+    Forgotten { landed: u64, prev: Option<u64> },
+    /// The records come from another database than those before.
+    OtherSource { landed: String, found: String },
+}
+
+impl Gap {
+    /// Holes that compaction makes too, so that a user can allow them.
+    pub fn is_hole(&self) -> bool {
+        matches!(self, Gap::Missing { .. } | Gap::NoStart { .. } | Gap::LostEnd { .. })
+    }
+}
+
+impl fmt::Display for Gap {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Gap::Missing { after, found } => {
+                let count = found - after - 1;
+                write!(
+                    f,
+                    "{count} records are missing before this one (number {found} follows {after})"
+                )
+            }
+            Gap::NoStart { epoch, found } => {
+                let count = found - 1;
+                write!(f, "the first {count} records of run {epoch} are missing")
+            }
+            Gap::LostEnd { acked, landed } => write!(
+                f,
+                "records that the broker had acknowledged are gone: up to {}.{} were sent, up to {}.{} landed{}",
+                acked.0,
+                acked.1,
+                landed.0,
+                landed.1,
+                match acked.0 == landed.0 {
+                    true => format!(" ({} records are missing)", acked.1 - landed.1),
+                    false => String::new(),
+                }
+            ),
+            Gap::Forgotten { landed, prev } => write!(
+                f,
+                "the source does not remember its run {landed} that landed here (it remembers {}): its file was put back from a backup, or copied",
+                prev.map_or("none".to_owned(), |p| p.to_string())
+            ),
+            Gap::OtherSource { landed, found } => write!(
+                f,
+                "this record comes from another source database ({found}) than those before it ({landed})"
+            ),
+        }
+    }
+}
+
+/// Decides by number alone. `link` stands in the first record of an epoch.
+pub fn judge(landed: Option<&Origin>, stamp: &Stamp<'_>, link: Option<&RunLink>) -> Verdict {
+    let full = link.is_some_and(|l| l.full);
+    let Some(landed) = landed else {
+        let earlier_rows = link.is_none_or(|l| l.acked.is_some());
+        let partial = !full && (stamp.seq != 1 || earlier_rows);
+        return Verdict::FirstContact { partial };
+    };
+    if landed.source != stamp.source {
+        return Verdict::Gap(Gap::OtherSource {
+            landed: landed.source.clone(),
+            found: stamp.source.to_owned(),
+        });
+    }
+    if stamp.epoch < landed.epoch {
+        return Verdict::Zombie;
+    }
+    if stamp.epoch == landed.epoch {
+        return match stamp.seq {
+            seq if seq <= landed.seq => Verdict::Resend,
+            seq if seq == landed.seq + 1 => Verdict::Apply,
+            seq => Verdict::Gap(Gap::Missing {
+                after: landed.seq,
+                found: seq,
+            }),
+        };
+    }
+    let Some(link) = link.filter(|_| stamp.seq == 1) else {
+        return Verdict::Gap(Gap::NoStart {
+            epoch: stamp.epoch,
+            found: stamp.seq,
+        });
+    };
+    match broken_chain(landed, link) {
+        None => Verdict::Apply,
+        Some(gap) if full => Verdict::Healed(gap),
+        Some(gap) => Verdict::Gap(gap),
+    }
+}
+
+/// Whether something between the last record that landed and a new run is missing.
+fn broken_chain(landed: &Origin, link: &RunLink) -> Option<Gap> {
+    let here = (landed.epoch, landed.seq);
+    if let Some(acked) = link.acked.filter(|&acked| here < acked) {
+        return Some(Gap::LostEnd { acked, landed: here });
+    }
+    // `None` is below every epoch: a source that remembers no run has forgotten this one.
+    (Some(landed.epoch) > link.prev).then_some(Gap::Forgotten {
+        landed: landed.epoch,
+        prev: link.prev,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(epoch: u64, seq: u64) -> Option<Origin> {
+        Some(Origin {
+            source: "s".into(),
+            epoch,
+            seq,
+        })
+    }
+
+    fn judged(landed: Option<Origin>, epoch: u64, seq: u64, link: Option<RunLink>) -> Verdict {
+        judge(
+            landed.as_ref(),
+            &Stamp {
+                source: "s",
+                epoch,
+                seq,
+            },
+            link.as_ref(),
+        )
+    }
+
+    fn link(prev: u64, acked: (u64, u64), full: bool) -> Option<RunLink> {
+        Some(RunLink {
+            prev: Some(prev),
+            acked: Some(acked),
+            full,
+        })
+    }
+
+    #[test]
+    fn within_an_epoch_only_the_next_number_is_applied() {
+        assert_eq!(judged(at(5, 7), 5, 8, None), Verdict::Apply);
+        assert_eq!(judged(at(5, 7), 5, 7, None), Verdict::Resend);
+        assert_eq!(judged(at(5, 7), 5, 1, link(4, (4, 2), false)), Verdict::Resend);
+        assert_eq!(
+            judged(at(5, 7), 5, 10, None),
+            Verdict::Gap(Gap::Missing { after: 7, found: 10 })
+        );
+        assert_eq!(judged(at(5, 7), 4, 8, None), Verdict::Zombie);
+    }
+
+    #[test]
+    fn a_new_run_is_taken_when_its_chain_is_whole() {
+        assert_eq!(judged(at(5, 7), 6, 1, link(5, (5, 7), false)), Verdict::Apply);
+        // Acknowledged, but not noted before the crash.
+        assert_eq!(judged(at(5, 7), 6, 1, link(5, (5, 3), false)), Verdict::Apply);
+        // A run between them that sent nothing.
+        assert_eq!(judged(at(5, 7), 9, 1, link(8, (5, 7), false)), Verdict::Apply);
+    }
+
+    #[test]
+    fn a_broken_chain_stops_unless_the_whole_table_follows() {
+        let lost = Gap::LostEnd {
+            acked: (5, 9),
+            landed: (5, 7),
+        };
+        assert_eq!(
+            judged(at(5, 7), 6, 1, link(5, (5, 9), false)),
+            Verdict::Gap(lost.clone())
+        );
+        assert_eq!(judged(at(5, 7), 6, 1, link(5, (5, 9), true)), Verdict::Healed(lost));
+        let forgotten = Gap::Forgotten {
+            landed: 5,
+            prev: Some(4),
+        };
+        assert_eq!(judged(at(5, 7), 6, 1, link(4, (4, 9), false)), Verdict::Gap(forgotten));
+        let never = Some(RunLink::default());
+        assert!(matches!(
+            judged(at(5, 7), 6, 1, never),
+            Verdict::Gap(Gap::Forgotten { .. })
+        ));
+        assert_eq!(
+            judged(at(5, 7), 6, 3, None),
+            Verdict::Gap(Gap::NoStart { epoch: 6, found: 3 })
+        );
+    }
+
+    #[test]
+    fn first_contact_says_when_rows_before_it_are_missing() {
+        let partial = |v| match v {
+            Verdict::FirstContact { partial } => partial,
+            other => panic!("{other:?}"),
+        };
+        assert!(partial(judged(None, 5, 2, None)));
+        assert!(partial(judged(None, 5, 1, link(4, (4, 1), false))));
+        assert!(!partial(judged(None, 5, 1, link(4, (4, 1), true))));
+        let nothing_before = Some(RunLink {
+            prev: Some(4),
+            ..RunLink::default()
+        });
+        assert!(!partial(judged(None, 5, 1, nothing_before)));
+    }
+
+    #[test]
+    fn another_source_is_never_mixed_in() {
+        let stamp = Stamp::parse("other.9.1").unwrap();
+        let verdict = judge(at(5, 7).as_ref(), &stamp, Some(&RunLink::default()));
+        assert!(matches!(verdict, Verdict::Gap(Gap::OtherSource { .. })));
+    }
+
+    #[test]
+    fn a_stamp_is_read_back() {
+        let stamp = Stamp::parse("ab.cd.17.3").unwrap();
+        assert_eq!((stamp.source, stamp.epoch, stamp.seq), ("ab.cd", 17, 3));
+        assert_eq!(stamp.to_string(), "ab.cd.17.3");
+        for bad in ["", "1.2", "a.b.c", "a.1.-2", "a.1."] {
+            assert_eq!(Stamp::parse(bad), None, "{bad}");
+        }
+    }
+}

@@ -1,0 +1,323 @@
+//! Bytes to rows (format `flat`, and what others write): the consumer's side.
+
+use std::borrow::Cow;
+use std::fmt;
+
+use serde::Deserialize;
+use serde::de::{self, DeserializeSeed, Deserializer, MapAccess, Visitor};
+use serde_json::value::RawValue;
+
+use super::schema::SchemaJson;
+use super::value::{Name, Read};
+use crate::row::{TableSchema, Value, recycle};
+use crate::sequence::{RunLink, Stamp};
+
+/// Members of an object by name, in their order.
+pub type Members<'a> = Vec<(Cow<'a, str>, Value<'a>)>;
+
+/// One record of a topic.
+pub enum Record<'a> {
+    /// A row in the order of the schema's columns.
+    Row { stamp: Stamp<'a>, row: Vec<Value<'a>> },
+    /// A row that is gone.
+    Deletion { stamp: Stamp<'a>, key: Members<'a> },
+    /// A row of ours whose schema record was not read.
+    Loose { stamp: Stamp<'a>, row: Members<'a> },
+    /// The table's schema; `begin` names the full pass that begins here.
+    Schema {
+        stamp: Stamp<'a>,
+        schema: Box<TableSchema>,
+        link: Option<RunLink>,
+        begin: Option<u64>,
+    },
+    /// The end of a full pass.
+    PassEnd { stamp: Stamp<'a>, pass: u64 },
+    /// The place of a row that the broker would not take.
+    KeptBack {
+        stamp: Stamp<'a>,
+        key: String,
+        reason: String,
+    },
+    /// A row that others wrote.
+    Foreign(Members<'a>),
+    /// No value: a tombstone of ours, or others' deletion.
+    Empty,
+}
+
+impl<'a> Record<'a> {
+    pub fn stamp(&self) -> Option<Stamp<'a>> {
+        match self {
+            Record::Row { stamp, .. }
+            | Record::Deletion { stamp, .. }
+            | Record::Loose { stamp, .. }
+            | Record::Schema { stamp, .. }
+            | Record::PassEnd { stamp, .. }
+            | Record::KeptBack { stamp, .. } => Some(*stamp),
+            Record::Foreign(_) | Record::Empty => None,
+        }
+    }
+}
+
+/// A record's key.
+pub enum Key<'a> {
+    Object(Members<'a>),
+    /// What others use for a key: a bare JSON scalar, or any text.
+    Bare(Value<'a>),
+    None,
+}
+
+/// As deep as others' JSON may go.
+const DEEPEST: usize = 128;
+
+/// Reads a value. With the schema in force a row is read in one go into `spare`; the error is the reason for a dead letter.
+pub fn record<'a>(value: &'a [u8], schema: Option<&TableSchema>, spare: Vec<Value<'_>>) -> Result<Record<'a>, String> {
+    if value.is_empty() {
+        return Ok(Record::Empty);
+    }
+    if let Some(schema) = schema {
+        let seed = RowSeed {
+            schema,
+            row: recycle(spare),
+        };
+        let mut from = serde_json::Deserializer::from_slice(value);
+        if let Ok((stamp, row)) = seed.deserialize(&mut from)
+            && from.end().is_ok()
+        {
+            return Ok(Record::Row { stamp, row });
+        }
+    }
+    by_name(value, schema)
+}
+
+/// Reads a record's key.
+pub fn key(key: &[u8]) -> Result<Key<'_>, String> {
+    if key.is_empty() {
+        return Ok(Key::None);
+    }
+    let text = std::str::from_utf8(key).map_err(|_| "the key is not UTF-8")?;
+    if text.trim_start().starts_with(['{', '[']) {
+        let object: Object = serde_json::from_str(text).map_err(|e| format!("the key is no JSON object: {e}"))?;
+        return Ok(Key::Object(object.values()?));
+    }
+    Ok(Key::Bare(match serde_json::from_str::<Read>(text) {
+        Ok(read) => read.0,
+        Err(_) => Value::Text(Cow::Borrowed(key)),
+    }))
+}
+
+/// The fast path: exactly the schema's columns in order, then the stamp.
+struct RowSeed<'s, 'a> {
+    schema: &'s TableSchema,
+    row: Vec<Value<'a>>,
+}
+
+impl<'a> DeserializeSeed<'a> for RowSeed<'_, 'a> {
+    type Value = (Stamp<'a>, Vec<Value<'a>>);
+
+    fn deserialize<D: Deserializer<'a>>(self, from: D) -> Result<Self::Value, D::Error> {
+        from.deserialize_map(self)
+    }
+}
+
+impl<'a> Visitor<'a> for RowSeed<'_, 'a> {
+    type Value = (Stamp<'a>, Vec<Value<'a>>);
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a row of the table")
+    }
+
+    fn visit_map<A: MapAccess<'a>>(mut self, mut map: A) -> Result<Self::Value, A::Error> {
+        let other = || de::Error::custom("not a plain row");
+        for column in &self.schema.columns {
+            if map.next_key::<Name>()?.is_none_or(|name| name.0 != column.name) {
+                return Err(other());
+            }
+            self.row.push(map.next_value::<Read>()?.0);
+        }
+        match map.next_entry::<Name, &'a str>()? {
+            Some((name, stamp)) if name.0 == "_ferry" => {
+                let stamp = Stamp::parse(stamp).ok_or_else(other)?;
+                match map.next_key::<Name>()? {
+                    None => Ok((stamp, self.row)),
+                    Some(_) => Err(other()),
+                }
+            }
+            _ => Err(other()),
+        }
+    }
+}
+
+/// An object whose members are not looked into yet, each name once.
+struct Object<'a>(Vec<(Cow<'a, str>, &'a RawValue)>);
+
+impl<'a> Deserialize<'a> for Object<'a> {
+    fn deserialize<D: Deserializer<'a>>(from: D) -> Result<Self, D::Error> {
+        from.deserialize_map(ObjectVisitor).map(Object)
+    }
+}
+
+struct ObjectVisitor;
+
+impl<'a> Visitor<'a> for ObjectVisitor {
+    type Value = Vec<(Cow<'a, str>, &'a RawValue)>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a JSON object")
+    }
+
+    fn visit_map<A: MapAccess<'a>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+        let mut members = Vec::new();
+        while let Some(Name(name)) = map.next_key()? {
+            members.push((name, map.next_value::<&RawValue>()?));
+        }
+        let mut names: Vec<&str> = members.iter().map(|(name, _)| &**name).collect();
+        names.sort_unstable();
+        match names.windows(2).find(|pair| pair[0] == pair[1]) {
+            Some(pair) => Err(de::Error::custom(format!("member \"{}\" stands twice", pair[0]))),
+            None => Ok(members),
+        }
+    }
+}
+
+impl<'a> Object<'a> {
+    fn take(&mut self, name: &str) -> Option<&'a RawValue> {
+        let place = self.0.iter().position(|(n, _)| n == name)?;
+        Some(self.0.remove(place).1)
+    }
+
+    fn values(self) -> Result<Members<'a>, String> {
+        self.0
+            .into_iter()
+            .map(|(name, raw)| {
+                let value = member(raw.get()).map_err(|e| format!("member \"{name}\": {e}"))?;
+                Ok((name, value))
+            })
+            .collect()
+    }
+}
+
+/// A member's value; nested JSON that is no tagged value is kept as its text.
+fn member(raw: &str) -> Result<Value<'_>, String> {
+    match serde_json::from_str::<Read>(raw) {
+        Ok(read) => Ok(read.0),
+        Err(_) if raw.starts_with(['{', '[']) => match deeper_than(raw, DEEPEST) {
+            true => Err(format!("JSON more than {DEEPEST} levels deep")),
+            false => Ok(Value::Text(Cow::Borrowed(raw.as_bytes()))),
+        },
+        Err(e) => Err(e.to_string()),
+    }
+}
+
+fn deeper_than(json: &str, limit: usize) -> bool {
+    let (mut depth, mut in_string, mut escaped) = (0_usize, false, false);
+    for byte in json.bytes() {
+        match byte {
+            _ if escaped => escaped = false,
+            b'\\' => escaped = in_string,
+            b'"' => in_string = !in_string,
+            b'{' | b'[' if !in_string => depth += 1,
+            b'}' | b']' if !in_string => depth -= 1,
+            _ => {}
+        }
+        if depth > limit {
+            return true;
+        }
+    }
+    false
+}
+
+fn by_name<'a>(value: &'a [u8], schema: Option<&TableSchema>) -> Result<Record<'a>, String> {
+    let text = std::str::from_utf8(value).map_err(|e| format!("the value is not UTF-8 (byte {})", e.valid_up_to()))?;
+    let mut object: Object = serde_json::from_str(text).map_err(|e| format!("the value is no JSON object: {e}"))?;
+    let Some(stamp) = object.take("_ferry") else {
+        return Ok(Record::Foreign(object.values()?));
+    };
+    let stamp = serde_json::from_str::<&str>(stamp.get())
+        .ok()
+        .and_then(Stamp::parse)
+        .ok_or_else(|| format!("member \"_ferry\" is no stamp: {stamp}"))?;
+    if let Some(schema) = object.take("_schema") {
+        return schema_record(stamp, schema, &mut object);
+    }
+    if let Some(mark) = object.take("_pass") {
+        let pass = part::<PassJson>("_pass", mark)?.end;
+        let pass = pass.ok_or_else(|| format!("member \"_pass\" names no end: {mark}"))?;
+        return Ok(Record::PassEnd { stamp, pass });
+    }
+    if let Some(kept) = object.take("_kept") {
+        let KeptJson { key, reason } = part("_kept", kept)?;
+        return Ok(Record::KeptBack { stamp, key, reason });
+    }
+    if let Some(word) = object.take("__deleted") {
+        let key = object.values()?;
+        return match schema {
+            _ if word.get() != "true" => Err(format!("member \"__deleted\" is {word}")),
+            Some(schema) if !key.iter().map(|(name, _)| &**name).eq(schema.key_names()) => {
+                Err(format!("the key's members are not those of table \"{}\"", schema.table))
+            }
+            _ => Ok(Record::Deletion { stamp, key }),
+        };
+    }
+    let row = object.values()?;
+    match schema {
+        Some(schema) => Err(format!("the members are not the columns of table \"{}\"", schema.table)),
+        None => Ok(Record::Loose { stamp, row }),
+    }
+}
+
+#[derive(Deserialize)]
+struct RunJson {
+    prev: Option<u64>,
+    acked: Option<String>,
+    full: bool,
+}
+
+#[derive(Deserialize)]
+struct PassJson {
+    begin: Option<u64>,
+    end: Option<u64>,
+}
+
+#[derive(Deserialize)]
+struct KeptJson {
+    key: String,
+    reason: String,
+}
+
+/// One of the members that only our own records have.
+fn part<'a, T: Deserialize<'a>>(name: &str, raw: &'a RawValue) -> Result<T, String> {
+    serde_json::from_str(raw.get()).map_err(|e| format!("member \"{name}\": {e}"))
+}
+
+fn schema_record<'a>(stamp: Stamp<'a>, schema: &'a RawValue, object: &mut Object<'a>) -> Result<Record<'a>, String> {
+    let schema = Box::new(TableSchema::from(part::<SchemaJson>("_schema", schema)?));
+    let link = match object.take("_run") {
+        None => None,
+        Some(raw) => {
+            let run: RunJson = part("_run", raw)?;
+            let acked = match run.acked {
+                None => None,
+                Some(text) => Some(
+                    text.split_once('.')
+                        .and_then(|(e, s)| Some((e.parse().ok()?, s.parse().ok()?)))
+                        .ok_or_else(|| format!("member \"_run\": acked is \"{text}\""))?,
+                ),
+            };
+            Some(RunLink {
+                prev: run.prev,
+                acked,
+                full: run.full,
+            })
+        }
+    };
+    let begin = match object.take("_pass") {
+        None => None,
+        Some(raw) => part::<PassJson>("_pass", raw)?.begin,
+    };
+    Ok(Record::Schema {
+        stamp,
+        schema,
+        link,
+        begin,
+    })
+}

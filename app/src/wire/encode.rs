@@ -1,0 +1,170 @@
+//! Rows to bytes (format `flat`): the producer's side.
+
+use std::borrow::Cow;
+
+use super::schema::SchemaJson;
+use super::value;
+use crate::row::{TableSchema, Value};
+use crate::sequence::RunLink;
+
+/// Writes the records of one table in one epoch. All of them end with their stamp.
+pub struct Encoder {
+    schema: TableSchema,
+    /// `{"id":`, `,"part":` ... as they stand in a key.
+    key_members: Vec<Vec<u8>>,
+    /// The same for all columns of a row.
+    members: Vec<Vec<u8>>,
+    /// `,"_ferry":"<source>.<epoch>.`
+    stamp: Vec<u8>,
+    /// The collation by which each key column compares.
+    key_collations: Vec<String>,
+}
+
+fn openers<'a>(names: impl Iterator<Item = &'a str>) -> Vec<Vec<u8>> {
+    names
+        .enumerate()
+        .map(|(i, name)| {
+            let mut opener = vec![if i == 0 { b'{' } else { b',' }];
+            value::write_str(name, &mut opener);
+            opener.push(b':');
+            opener
+        })
+        .collect()
+}
+
+impl Encoder {
+    pub fn new(schema: TableSchema, source: &str, epoch: u64) -> Self {
+        Self {
+            key_members: openers(schema.key_names().into_iter()),
+            members: openers(schema.columns.iter().map(|c| c.name.as_str())),
+            stamp: format!(",\"_ferry\":\"{source}.{epoch}.").into_bytes(),
+            key_collations: schema
+                .key()
+                .into_iter()
+                .map(|i| schema.columns[i].pk_collation.clone())
+                .collect(),
+            schema,
+        }
+    }
+
+    pub fn schema(&self) -> &TableSchema {
+        &self.schema
+    }
+
+    /// The record key of a row.
+    pub fn key(&self, key: &[Value<'_>], out: &mut Vec<u8>) {
+        write_members(&self.key_members, key, out);
+        out.push(b'}');
+    }
+
+    /// What decides a row's partition. Spellings that the table takes for one key (k1 and K1 under NOCASE, 1 and 1.0) must
+    /// stay in order, so they must meet in one partition. False, and nothing written, when that is the record key itself.
+    pub fn partition_key(&self, key: &[Value<'_>], out: &mut Vec<u8>) -> bool {
+        if self.schema.keyed_by_rowid() {
+            return false;
+        }
+        let foldable = || key.iter().zip(&self.key_collations).map(|(v, c)| fold(v, c));
+        if foldable().all(|folded| folded.is_none()) {
+            return false;
+        }
+        let values: Vec<_> = foldable().zip(key).map(|(f, v)| f.unwrap_or(v.borrow())).collect();
+        self.key(&values, out);
+        true
+    }
+
+    /// A row as it is now.
+    pub fn row(&self, row: &[Value<'_>], seq: u64, out: &mut Vec<u8>) {
+        write_members(&self.members, row, out);
+        self.stamp(seq, out);
+    }
+
+    /// The word that a row is gone.
+    pub fn deletion(&self, key: &[Value<'_>], seq: u64, out: &mut Vec<u8>) {
+        write_members(&self.key_members, key, out);
+        out.extend_from_slice(b",\"__deleted\":true");
+        self.stamp(seq, out);
+    }
+
+    /// The key of the records that speak of the table, not of a row.
+    pub fn schema_key(&self, out: &mut Vec<u8>) {
+        self.note_key("_schema", out);
+    }
+
+    pub fn note_key(&self, kind: &str, out: &mut Vec<u8>) {
+        out.push(b'{');
+        value::write_str(kind, out);
+        out.push(b':');
+        value::write_str(&self.schema.table, out);
+        out.push(b'}');
+    }
+
+    /// The schema record; `begin` names the full pass that begins with it.
+    pub fn schema_record(&self, link: Option<&RunLink>, begin: Option<u64>, seq: u64, out: &mut Vec<u8>) {
+        out.extend_from_slice(b"{\"_schema\":");
+        serde_json::to_writer(&mut *out, &SchemaJson::from(&self.schema)).expect("a vector takes every byte");
+        if let Some(link) = link {
+            let prev = link.prev.map_or("null".into(), |p| p.to_string());
+            let acked = link.acked.map_or("null".into(), |(e, s)| format!("\"{e}.{s}\""));
+            let full = link.full;
+            out.extend_from_slice(
+                format!(",\"_run\":{{\"prev\":{prev},\"acked\":{acked},\"full\":{full}}}").as_bytes(),
+            );
+        }
+        if let Some(pass) = begin {
+            out.extend_from_slice(format!(",\"_pass\":{{\"begin\":{pass}}}").as_bytes());
+        }
+        self.stamp(seq, out);
+    }
+
+    /// The word that a full pass is over.
+    pub fn pass_end(&self, pass: u64, seq: u64, out: &mut Vec<u8>) {
+        out.extend_from_slice(format!("{{\"_pass\":{{\"end\":{pass}}}").as_bytes());
+        self.stamp(seq, out);
+    }
+
+    fn stamp(&self, seq: u64, out: &mut Vec<u8>) {
+        out.extend_from_slice(&self.stamp);
+        serde_json::to_writer(&mut *out, &seq).expect("a vector takes every byte");
+        out.extend_from_slice(b"\"}");
+    }
+}
+
+/// The record that takes the place of one that the broker refused: its number must not be missing.
+/// `value` is the refused record's, whose stamp is kept.
+pub fn kept_back(key: &[u8], reason: &str, value: &[u8]) -> Vec<u8> {
+    const MEMBER: &[u8] = b",\"_ferry\":";
+    let stamp = value.windows(MEMBER.len()).rposition(|w| w == MEMBER).unwrap_or(0);
+    let mut out = b"{\"_kept\":{\"key\":".to_vec();
+    value::write_str(&String::from_utf8_lossy(key), &mut out);
+    out.extend_from_slice(b",\"reason\":");
+    value::write_str(reason, &mut out);
+    out.push(b'}');
+    out.extend_from_slice(&value[stamp..]);
+    out
+}
+
+fn write_members(openers: &[Vec<u8>], values: &[Value<'_>], out: &mut Vec<u8>) {
+    debug_assert_eq!(openers.len(), values.len());
+    for (opener, value) in openers.iter().zip(values) {
+        out.extend_from_slice(opener);
+        value::write(value, out);
+    }
+}
+
+/// The one spelling that stands for all that compare equal; nothing when the value is it already.
+fn fold<'a>(value: &'a Value<'_>, collation: &str) -> Option<Value<'a>> {
+    match (value, collation) {
+        (Value::Text(text), "NOCASE") if text.iter().any(u8::is_ascii_uppercase) => {
+            Some(Value::Text(Cow::Owned(text.to_ascii_lowercase())))
+        }
+        (Value::Text(text), "RTRIM") if text.ends_with(b" ") => {
+            let end = text.iter().rposition(|&b| b != b' ').map_or(0, |i| i + 1);
+            Some(Value::Text(Cow::Borrowed(&text[..end])))
+        }
+        // 2^63 itself is beyond the integers, though it converts to the largest of them.
+        (Value::Real(real), _) if *real < i64::MAX as f64 && *real as i64 as f64 == *real => {
+            Some(Value::Integer(*real as i64))
+        }
+        _ => None,
+    }
+}

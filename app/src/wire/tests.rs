@@ -1,0 +1,213 @@
+//! What one end writes the other reads.
+
+use super::decode::{self, Key, Record};
+use super::encode::{Encoder, kept_back};
+use crate::row::{Column, TableSchema, Value};
+use crate::sequence::RunLink;
+
+fn column(name: &str, declared: &str, pk: usize, pk_collation: &str) -> Column {
+    Column {
+        name: name.into(),
+        declared: declared.into(),
+        collation: "BINARY".into(),
+        pk,
+        pk_collation: pk_collation.into(),
+    }
+}
+
+fn schema() -> TableSchema {
+    TableSchema {
+        table: "us\"ers".into(),
+        columns: vec![
+            column("id", "TEXT", 2, "NOCASE"),
+            column("a \"b\"", "", 0, "BINARY"),
+            column("n", "INT", 1, "BINARY"),
+        ],
+        strict: false,
+        without_rowid: false,
+        rowid_alias: false,
+    }
+}
+
+fn encoder() -> Encoder {
+    Encoder::new(schema(), "s0", 7)
+}
+
+fn text(text: &str) -> Value<'_> {
+    Value::Text(text.as_bytes().into())
+}
+
+fn written(write: impl FnOnce(&Encoder, &mut Vec<u8>)) -> String {
+    let mut out = Vec::new();
+    write(&encoder(), &mut out);
+    String::from_utf8(out).unwrap()
+}
+
+fn reason(value: &[u8], schema: Option<&TableSchema>) -> String {
+    match decode::record(value, schema, Vec::new()) {
+        Err(reason) => reason,
+        Ok(_) => panic!("{} was read", String::from_utf8_lossy(value)),
+    }
+}
+
+#[test]
+fn a_row_is_a_plain_object_and_comes_back_in_column_order() {
+    let row = [text("K1"), Value::Null, Value::Integer(3)];
+    let json = written(|e, out| e.row(&row, 12, out));
+    assert_eq!(json, r#"{"id":"K1","a \"b\"":null,"n":3,"_ferry":"s0.7.12"}"#);
+    match decode::record(json.as_bytes(), Some(&schema()), Vec::new()).unwrap() {
+        Record::Row { stamp, row: back } => {
+            assert_eq!(back, row);
+            assert_eq!((stamp.source, stamp.epoch, stamp.seq), ("s0", 7, 12));
+        }
+        _ => panic!("no row"),
+    };
+    let Ok(Record::Loose { row: loose, .. }) = decode::record(json.as_bytes(), None, Vec::new()) else {
+        panic!("without the schema it is a row by names");
+    };
+    assert_eq!(loose[1], ("a \"b\"".into(), Value::Null));
+}
+
+#[test]
+fn a_row_whose_members_are_not_the_columns_is_refused() {
+    for bad in [
+        r#"{"id":1,"n":3,"_ferry":"s.1.1"}"#,
+        r#"{"id":1,"n":3,"a \"b\"":2,"_ferry":"s.1.1"}"#,
+        r#"{"id":1,"a \"b\"":2,"n":3,"m":4,"_ferry":"s.1.1"}"#,
+        r#"{"id":1,"a \"b\"":2,"n":[3],"_ferry":"s.1.1"}"#,
+    ] {
+        assert!(
+            reason(bad.as_bytes(), Some(&schema())).contains("columns of table"),
+            "{bad}"
+        );
+    }
+}
+
+#[test]
+fn a_deletion_names_the_key_in_key_order() {
+    let key = [Value::Integer(3), text("K1")];
+    let json = written(|e, out| e.deletion(&key, 13, out));
+    assert_eq!(json, r#"{"n":3,"id":"K1","__deleted":true,"_ferry":"s0.7.13"}"#);
+    match decode::record(json.as_bytes(), Some(&schema()), Vec::new()).unwrap() {
+        Record::Deletion { key: back, .. } => {
+            assert!(back.iter().map(|(_, v)| v).eq(&key));
+        }
+        _ => panic!("no deletion"),
+    };
+    assert!(reason(br#"{"id":1,"n":3,"__deleted":true,"_ferry":"s.1.1"}"#, Some(&schema())).contains("key"));
+    assert!(reason(br#"{"n":1,"id":3,"__deleted":1,"_ferry":"s.1.1"}"#, Some(&schema())).contains("__deleted"));
+}
+
+#[test]
+fn keys_that_compare_equal_share_a_partition_key() {
+    let folded = |key: [Value<'_>; 2]| {
+        let (mut out, mut own) = (Vec::new(), Vec::new());
+        encoder().key(&key, &mut own);
+        match encoder().partition_key(&key, &mut out) {
+            true => out,
+            false => own,
+        }
+    };
+    let plain = folded([Value::Integer(1), text("k1")]);
+    assert_eq!(plain, br#"{"n":1,"id":"k1"}"#);
+    assert_eq!(folded([Value::Real(1.0), text("K1")]), plain);
+    assert_ne!(folded([Value::Real(1.5), text("k1")]), plain);
+    assert_eq!(
+        folded([Value::Real(9223372036854775808.0), text("k")]),
+        br#"{"n":9.223372036854776e+18,"id":"k"}"#
+    );
+}
+
+#[test]
+fn the_records_about_the_table_come_back() {
+    let link = RunLink {
+        prev: Some(6),
+        acked: Some((5, 40)),
+        full: true,
+    };
+    let json = written(|e, out| e.schema_record(Some(&link), Some(99), 1, out));
+    match decode::record(json.as_bytes(), None, Vec::new()).unwrap() {
+        Record::Schema {
+            schema: back,
+            link: Some(link_back),
+            begin: Some(99),
+            stamp,
+        } => {
+            assert_eq!(*back, schema());
+            assert_eq!(link_back, link);
+            assert_eq!(stamp.seq, 1);
+        }
+        _ => panic!("{json}"),
+    };
+    let json = written(|e, out| e.schema_record(None, None, 2, out));
+    assert!(matches!(
+        decode::record(json.as_bytes(), Some(&schema()), Vec::new()),
+        Ok(Record::Schema {
+            link: None,
+            begin: None,
+            ..
+        })
+    ));
+    let json = written(|e, out| e.pass_end(99, 3, out));
+    assert!(matches!(
+        decode::record(json.as_bytes(), Some(&schema()), Vec::new()),
+        Ok(Record::PassEnd { pass: 99, .. })
+    ));
+    let row = written(|e, out| e.row(&[text("x"), text(",\"_ferry\":"), Value::Null], 4, out));
+    let kept = kept_back(b"{\"n\":1}", "too large", row.as_bytes());
+    match decode::record(&kept, Some(&schema()), Vec::new()).unwrap() {
+        Record::KeptBack { stamp, key, reason } => {
+            assert_eq!((stamp.seq, &*key, &*reason), (4, "{\"n\":1}", "too large"));
+        }
+        _ => panic!("{}", String::from_utf8_lossy(&kept)),
+    };
+}
+
+#[test]
+fn others_records_are_read_by_name() {
+    let json = br#" {"b": true, "n": {"x": [1, 2]}, "l": [], "t": {"$blob": "AA=="}, "big": 18446744073709551615} "#;
+    let Ok(Record::Foreign(members)) = decode::record(json, Some(&schema()), Vec::new()) else {
+        panic!("no foreign record");
+    };
+    let values: Vec<_> = members.into_iter().map(|(_, value)| value).collect();
+    assert_eq!(
+        values,
+        [
+            Value::Integer(1),
+            text("{\"x\": [1, 2]}"),
+            text("[]"),
+            Value::Blob(vec![0].into()),
+            Value::Real(18446744073709551615.0),
+        ]
+    );
+    assert!(matches!(decode::record(b"", None, Vec::new()), Ok(Record::Empty)));
+}
+
+#[test]
+fn bad_records_are_refused_with_a_reason() {
+    let deep = format!("{{\"a\":{}1{}}}", "[".repeat(100_000), "]".repeat(100_000));
+    for (bad, why) in [
+        (&b"\xff\xfe{}"[..], "not UTF-8"),
+        (b"{\"a\":1", "EOF"),
+        (b"{\"a\":1} x", "trailing"),
+        (b"[1,2]", "no JSON object"),
+        (b"7", "no JSON object"),
+        (b"{\"a\":1,\"a\":2}", "stands twice"),
+        (b"{\"a\":1,\"_ferry\":\"x\"}", "no stamp"),
+        (b"{\"a\":1e999}", "out of range"),
+        (deep.as_bytes(), "levels deep"),
+    ] {
+        let reason = reason(bad, None);
+        assert!(reason.contains(why), "{reason}");
+    }
+}
+
+#[test]
+fn a_key_is_an_object_or_a_bare_value() {
+    assert!(matches!(decode::key(b"{\"id\":1}"), Ok(Key::Object(m)) if m[0] == ("id".into(), Value::Integer(1))));
+    assert!(matches!(decode::key(b"17"), Ok(Key::Bare(Value::Integer(17)))));
+    assert!(matches!(decode::key(b"till-1"), Ok(Key::Bare(v)) if v == text("till-1")));
+    assert!(matches!(decode::key(b""), Ok(Key::None)));
+    assert!(decode::key(b"{\"id\":1").is_err());
+    assert!(decode::key(b"\xff").is_err());
+}
