@@ -2,6 +2,7 @@
 
 pub mod backoff;
 pub mod error;
+pub mod meter;
 pub mod row;
 pub mod sequence;
 pub mod stop;

@@ -1,15 +1,23 @@
 //! Rows to bytes (format `flat`): the producer's side.
 
 use std::borrow::Cow;
+use std::sync::Arc;
 
 use super::schema::SchemaJson;
 use super::value;
 use crate::row::{TableSchema, Value};
 use crate::sequence::RunLink;
 
+/// The member of a schema record's key.
+pub const SCHEMA_KEY: &str = "_schema";
+/// The member of a pass mark's key.
+pub const PASS_KEY: &str = "_pass";
+/// As much of a key as a stand-in repeats.
+const LONGEST_KEY: usize = 200;
+
 /// Writes the records of one table in one epoch. All of them end with their stamp.
 pub struct Encoder {
-    schema: TableSchema,
+    schema: Arc<TableSchema>,
     /// `{"id":`, `,"part":` ... as they stand in a key.
     key_members: Vec<Vec<u8>>,
     /// The same for all columns of a row.
@@ -33,7 +41,7 @@ fn openers<'a>(names: impl Iterator<Item = &'a str>) -> Vec<Vec<u8>> {
 }
 
 impl Encoder {
-    pub fn new(schema: TableSchema, source: &str, epoch: u64) -> Self {
+    pub fn new(schema: Arc<TableSchema>, source: &str, epoch: u64) -> Self {
         Self {
             key_members: openers(schema.key_names().into_iter()),
             members: openers(schema.columns.iter().map(|c| c.name.as_str())),
@@ -45,10 +53,6 @@ impl Encoder {
                 .collect(),
             schema,
         }
-    }
-
-    pub fn schema(&self) -> &TableSchema {
-        &self.schema
     }
 
     /// The record key of a row.
@@ -85,11 +89,7 @@ impl Encoder {
         self.stamp(seq, out);
     }
 
-    /// The key of the records that speak of the table, not of a row.
-    pub fn schema_key(&self, out: &mut Vec<u8>) {
-        self.note_key("_schema", out);
-    }
-
+    /// The key of a record that speaks of the table, not of a row.
     pub fn note_key(&self, kind: &str, out: &mut Vec<u8>) {
         out.push(b'{');
         value::write_str(kind, out);
@@ -101,7 +101,7 @@ impl Encoder {
     /// The schema record; `begin` names the full pass that begins with it.
     pub fn schema_record(&self, link: Option<&RunLink>, begin: Option<u64>, seq: u64, out: &mut Vec<u8>) {
         out.extend_from_slice(b"{\"_schema\":");
-        serde_json::to_writer(&mut *out, &SchemaJson::from(&self.schema)).expect("a vector takes every byte");
+        serde_json::to_writer(&mut *out, &SchemaJson::from(&*self.schema)).expect("a vector takes every byte");
         if let Some(link) = link {
             let prev = link.prev.map_or("null".into(), |p| p.to_string());
             let acked = link.acked.map_or("null".into(), |(e, s)| format!("\"{e}.{s}\""));
@@ -129,18 +129,24 @@ impl Encoder {
     }
 }
 
-/// The record that takes the place of one that the broker refused: its number must not be missing.
-/// `value` is the refused record's, whose stamp is kept.
-pub fn kept_back(key: &[u8], reason: &str, value: &[u8]) -> Vec<u8> {
+/// The record that takes the place of one that the broker refused, whose value is given: its stamp must not be missing.
+pub fn kept_back(key: &str, reason: &str, value: Option<&[u8]>) -> (Vec<u8>, Option<Vec<u8>>) {
     const MEMBER: &[u8] = b",\"_ferry\":";
-    let stamp = value.windows(MEMBER.len()).rposition(|w| w == MEMBER).unwrap_or(0);
-    let mut out = b"{\"_kept\":{\"key\":".to_vec();
-    value::write_str(&String::from_utf8_lossy(key), &mut out);
-    out.extend_from_slice(b",\"reason\":");
-    value::write_str(reason, &mut out);
-    out.push(b'}');
-    out.extend_from_slice(&value[stamp..]);
-    out
+    let short: String = key.chars().take(LONGEST_KEY).collect();
+    let stand_in = value.map(|value| {
+        let stamp = value.windows(MEMBER.len()).rposition(|w| w == MEMBER).unwrap_or(0);
+        let mut out = b"{\"_kept\":{\"key\":".to_vec();
+        value::write_str(&short, &mut out);
+        out.extend_from_slice(b",\"reason\":");
+        value::write_str(reason, &mut out);
+        out.push(b'}');
+        out.extend_from_slice(&value[stamp..]);
+        out
+    });
+    let mut kept_key = b"{\"_kept\":".to_vec();
+    value::write_str(&short, &mut kept_key);
+    kept_key.push(b'}');
+    (kept_key, stand_in)
 }
 
 fn write_members(openers: &[Vec<u8>], values: &[Value<'_>], out: &mut Vec<u8>) {

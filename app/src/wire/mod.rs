@@ -6,5 +6,7 @@ pub mod encode;
 pub mod schema;
 mod value;
 
+pub use value::write_str as json_string;
+
 #[cfg(test)]
 mod tests;

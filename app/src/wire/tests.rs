@@ -30,7 +30,7 @@ fn schema() -> TableSchema {
 }
 
 fn encoder() -> Encoder {
-    Encoder::new(schema(), "s0", 7)
+    Encoder::new(schema().into(), "s0", 7)
 }
 
 fn text(text: &str) -> Value<'_> {
@@ -154,7 +154,9 @@ fn the_records_about_the_table_come_back() {
         Ok(Record::PassEnd { pass: 99, .. })
     ));
     let row = written(|e, out| e.row(&[text("x"), text(",\"_ferry\":"), Value::Null], 4, out));
-    let kept = kept_back(b"{\"n\":1}", "too large", row.as_bytes());
+    let (key, kept) = kept_back("{\"n\":1}", "too large", Some(row.as_bytes()));
+    assert_eq!(key, br#"{"_kept":"{\"n\":1}"}"#);
+    let kept = kept.unwrap();
     match decode::record(&kept, Some(&schema()), Vec::new()).unwrap() {
         Record::KeptBack { stamp, key, reason } => {
             assert_eq!((stamp.seq, &*key, &*reason), (4, "{\"n\":1}", "too large"));
