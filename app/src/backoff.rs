@@ -11,6 +11,7 @@ const FIRST: Duration = Duration::from_millis(20);
 const LONGEST: Duration = Duration::from_secs(2);
 
 /// One series of tries.
+#[derive(Debug)]
 pub struct Backoff {
     next: Duration,
     started: Instant,

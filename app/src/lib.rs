@@ -1,6 +1,7 @@
 //! Rowferry: rows of a SQLite table travel through Apache Kafka into a second SQLite database.
 
 pub mod backoff;
+pub mod broker;
 pub mod error;
 pub mod meter;
 pub mod row;

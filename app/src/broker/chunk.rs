@@ -1,0 +1,142 @@
+//! Fetched records of one partition, as they lie in the answer that brought them: nothing is copied.
+
+use std::ops::Range;
+use std::sync::Arc;
+
+use kafka::client::fetch::{self, Response};
+
+/// A record. A null key or value reads as an empty one: the `kafka` crate does not tell them apart.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Message<'a> {
+    pub offset: i64,
+    pub key: &'a [u8],
+    pub value: &'a [u8],
+}
+
+/// What a partition answered: its records from the offset that was asked for, and how far the log goes.
+#[derive(Debug)]
+pub struct Chunk {
+    topic: Arc<str>,
+    partition: i32,
+    asked: i64,
+    high_water: i64,
+    response: Arc<Response>,
+    /// Where in the response the partition stands: topic, partition.
+    at: (usize, usize),
+}
+
+/// What a response holds for a partition.
+pub(super) enum Part {
+    Chunk(Chunk),
+    Code(i16),
+    Nothing,
+}
+
+impl Chunk {
+    /// Finds a partition's part in an answer.
+    pub(super) fn find(response: &Arc<Response>, topic: &Arc<str>, partition: i32, asked: i64) -> Part {
+        let Some((t, found)) = response
+            .topics()
+            .iter()
+            .enumerate()
+            .find(|(_, t)| t.topic() == &**topic)
+        else {
+            return Part::Nothing;
+        };
+        let Some(p) = found.partitions().iter().position(|p| p.partition() == partition) else {
+            return Part::Nothing;
+        };
+        match found.partitions()[p].data() {
+            Ok(data) => Part::Chunk(Self {
+                topic: topic.clone(),
+                partition,
+                asked,
+                high_water: data.highwatermark_offset(),
+                response: response.clone(),
+                at: (t, p),
+            }),
+            Err(e) => match *e {
+                kafka::Error::Kafka(code) => Part::Code(code as i16),
+                _ => Part::Code(-1),
+            },
+        }
+    }
+
+    pub fn topic(&self) -> &Arc<str> {
+        &self.topic
+    }
+
+    pub fn partition(&self) -> i32 {
+        self.partition
+    }
+
+    /// The offset that was asked for.
+    pub fn asked(&self) -> i64 {
+        self.asked
+    }
+
+    /// The offset that the partition's next record will get.
+    pub fn high_water(&self) -> i64 {
+        self.high_water
+    }
+
+    /// The records, in order.
+    pub fn records(&self) -> impl ExactSizeIterator<Item = Message<'_>> {
+        self.messages().iter().map(|message| Message {
+            offset: message.offset,
+            key: message.key,
+            value: message.value,
+        })
+    }
+
+    /// Number of records.
+    pub fn len(&self) -> usize {
+        self.messages().len()
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.messages().is_empty()
+    }
+
+    /// The offset to ask for next.
+    pub fn next_offset(&self) -> i64 {
+        self.messages().last().map_or(self.asked, |last| last.offset + 1)
+    }
+
+    /// The offsets between the one that was asked for and the last that the log does not hold: taken out by compaction, or never
+    /// records (a transaction's marks). That they are not only hidden has been checked.
+    pub fn holes(&self) -> impl Iterator<Item = Range<i64>> {
+        let mut expected = self.asked;
+        self.messages().iter().filter_map(move |message| {
+            let hole = expected..message.offset;
+            expected = message.offset + 1;
+            (!hole.is_empty()).then_some(hole)
+        })
+    }
+
+    /// Bytes of all keys and values.
+    pub fn bytes(&self) -> usize {
+        self.messages()
+            .iter()
+            .map(|message| message.key.len() + message.value.len())
+            .sum()
+    }
+
+    /// Whether the first record is not the one that was asked for.
+    pub(super) fn begins_with_hole(&self) -> bool {
+        self.first_offset() > self.asked
+    }
+
+    /// The offset of the first record, or the one that was asked for.
+    pub(super) fn first_offset(&self) -> i64 {
+        self.messages().first().map_or(self.asked, |first| first.offset)
+    }
+
+    fn messages(&self) -> &[fetch::Message<'_>] {
+        let (topic, partition) = self.at;
+        match self.response.topics()[topic].partitions()[partition].data() {
+            Ok(data) => data.messages(),
+            Err(_) => &[],
+        }
+    }
+}

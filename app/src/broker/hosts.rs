@@ -1,0 +1,58 @@
+//! The brokers' addresses: those that the user gave and those that the cluster told, and whose turn it is.
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use super::address;
+
+/// How long we wait for a connection.
+pub const CONNECT: Duration = Duration::from_secs(1);
+
+/// The addresses that all clients of a cluster share.
+#[derive(Debug, Clone)]
+pub struct Hosts(Arc<Mutex<Vec<String>>>);
+
+impl Hosts {
+    pub fn new(given: Vec<String>) -> Self {
+        Self(Arc::new(Mutex::new(given)))
+    }
+
+    /// All addresses. Each call begins with another one, so that a broker that hangs is not asked for ever.
+    pub fn all(&self) -> Vec<String> {
+        let mut hosts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let all = hosts.clone();
+        hosts.rotate_left(1);
+        all
+    }
+
+    /// Adds addresses that the cluster told, so that we find it when those that the user gave are gone.
+    pub fn learn<'a>(&self, told: impl Iterator<Item = &'a str>) {
+        let mut hosts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        for host in told {
+            if !hosts.iter().any(|known| known == host) {
+                hosts.push(host.to_string());
+            }
+        }
+    }
+
+    /// An address that takes connections; the `kafka` crate would wait for minutes on one that does not.
+    pub fn reachable(&self) -> Result<String, String> {
+        let all = self.all();
+        let mut why = Vec::new();
+        for host in &all {
+            match address::connect(host, CONNECT) {
+                Ok(_) => return Ok(host.clone()),
+                Err(e) => why.push(format!("{host}: {e}")),
+            }
+        }
+        Err(format!("no broker can be reached ({})", why.join("; ")))
+    }
+}
+
+impl std::fmt::Display for Hosts {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let mut hosts = self.0.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        hosts.sort();
+        f.write_str(&hosts.join(","))
+    }
+}

@@ -1,0 +1,74 @@
+//! Sends bundles: lanes side by side, each partition in one lane, each partition's records in order.
+
+use std::sync::{Arc, Mutex};
+use std::thread;
+
+use crate::error::Result;
+
+use super::lane::Lane;
+use super::{Bundle, Cluster};
+
+/// More lanes than this bring nothing: a lane waits for answers most of the time.
+const LANES: usize = 4;
+
+/// The small record that takes the place of one that the broker refused as too large: key and value.
+pub type StandIn = (Vec<u8>, Option<Vec<u8>>);
+
+/// A bundle whose records have all been acknowledged.
+#[derive(Debug)]
+pub struct Sent {
+    pub bundle: Arc<Bundle>,
+    /// The offset of the last record.
+    pub last_offset: i64,
+    /// The records in whose place a stand-in was sent.
+    pub replaced: Vec<usize>,
+}
+
+/// Sends bundles to a cluster.
+#[derive(Debug)]
+pub struct Sender {
+    lanes: Vec<Lane>,
+}
+
+impl Sender {
+    pub(super) fn new(cluster: Cluster) -> Self {
+        Self {
+            lanes: (0..LANES).map(|_| Lane::new(&cluster)).collect(),
+        }
+    }
+
+    /// Sends the bundles and returns them in their order once every record is acknowledged by all replicas in sync. What goes wrong
+    /// meanwhile is sent again, unchanged. `too_large` gives the stand-in for a record (an index in a bundle) that the broker
+    /// refuses as too large; nothing behind that record is sent before its stand-in.
+    pub fn send(
+        &mut self,
+        bundles: Vec<Bundle>,
+        too_large: &mut (dyn FnMut(&Bundle, usize) -> Result<StandIn> + Send),
+    ) -> Result<Vec<Sent>> {
+        let mut loads: Vec<Vec<(usize, Arc<Bundle>)>> = (0..self.lanes.len()).map(|_| Vec::new()).collect();
+        for (place, bundle) in bundles.into_iter().enumerate() {
+            let lane = bundle.partition.unsigned_abs() as usize % loads.len();
+            loads[lane].push((place, Arc::new(bundle)));
+        }
+        let too_large = Mutex::new(too_large);
+        let work = self.lanes.iter_mut().zip(loads).filter(|(_, load)| !load.is_empty());
+        let mut sent = thread::scope(|scope| {
+            let lanes: Vec<_> = work
+                .map(|(lane, load)| scope.spawn(|| lane.send(load, &too_large)))
+                .collect();
+            let mut all = Vec::new();
+            for lane in lanes {
+                match lane.join() {
+                    Ok(sent) => all.push(sent),
+                    Err(panic) => std::panic::resume_unwind(panic),
+                }
+            }
+            all.into_iter().collect::<Result<Vec<_>>>()
+        })?
+        .into_iter()
+        .flatten()
+        .collect::<Vec<_>>();
+        sent.sort_by_key(|(place, _)| *place);
+        Ok(sent.into_iter().map(|(_, sent)| sent).collect())
+    }
+}

@@ -1,0 +1,143 @@
+//! What answers at an address, and what a cluster says of a topic: asked over a plain connection, because the `kafka` crate
+//! waits without a limit for the first and forgets the error codes of the second.
+
+use std::time::{Duration, Instant};
+
+use kafka_protocol::messages::metadata_request::MetadataRequestTopic;
+use kafka_protocol::messages::{ApiKey, ApiVersionsRequest, ApiVersionsResponse, MetadataRequest, MetadataResponse};
+use kafka_protocol::protocol::StrBytes;
+
+use crate::error::{Error, Result};
+
+use super::hosts::{CONNECT, Hosts};
+use super::outage::Trouble;
+use super::plain::{Plain, Unanswered};
+
+/// How long a broker may take for one of these small answers.
+const ANSWER: Duration = Duration::from_secs(2);
+
+/// How long the check of all addresses may take.
+const CHECK: Duration = Duration::from_secs(5);
+
+/// Finds a broker that speaks our protocol among the addresses, or says what is there instead.
+pub fn check(hosts: &Hosts, client_id: &str) -> Result<(), Error> {
+    let end = Instant::now() + CHECK;
+    let mut why = Vec::new();
+    for host in hosts.all() {
+        match check_one(&host, client_id, end) {
+            Ok(true) => return Ok(()),
+            Ok(false) => {
+                return Err(Error::failed(format!(
+                    "the broker at {host} is too new: this client speaks the 0.9-3.9 protocol"
+                ))
+                .way_out(
+                    "run a broker of version 0.9 to 3.9 (sh server_up.sh starts 2.8.1), and name it with --brokers",
+                ));
+            }
+            Err(unanswered) => why.push((host, unanswered)),
+        }
+    }
+    Err(nobody(&why))
+}
+
+/// Whether a broker speaks our protocol (true) or no longer (false). Brokers of 0.9 do not know the first question.
+fn check_one(host: &str, client_id: &str, end: Instant) -> Result<bool, Unanswered> {
+    let limit = || {
+        ANSWER
+            .min(end.saturating_duration_since(Instant::now()))
+            .max(Duration::from_millis(100))
+    };
+    let open = || Plain::open(host, client_id, CONNECT.min(limit()));
+    let versions: Result<ApiVersionsResponse, Unanswered> =
+        open()?.ask(ApiKey::ApiVersions, 0, &ApiVersionsRequest::default(), limit());
+    match versions {
+        Ok(versions) if versions.error_code == 0 => {
+            let fetch = versions.api_keys.iter().find(|api| api.api_key == ApiKey::Fetch as i16);
+            // Not Produce: 4.x names version 0 for it, and refuses it all the same.
+            Ok(fetch.is_some_and(|fetch| fetch.min_version == 0))
+        }
+        Ok(_) | Err(Unanswered::Closed(_)) => open()?
+            .ask(ApiKey::Metadata, 0, &every_topic(), limit())
+            .map(|_: MetadataResponse| true),
+        Err(other) => Err(other),
+    }
+}
+
+fn nobody(why: &[(String, Unanswered)]) -> Error {
+    let list = why.iter().map(|(host, _)| host.as_str()).collect::<Vec<_>>().join(", ");
+    let reasons = why
+        .iter()
+        .map(|(host, why)| format!("{host}: {why}"))
+        .collect::<Vec<_>>()
+        .join("; ");
+    let foreign = why
+        .iter()
+        .find(|(_, why)| matches!(why, Unanswered::Gibberish | Unanswered::Closed(_)));
+    match foreign {
+        Some((host, why)) => Error::failed(format!("what answers at {host} is no Kafka broker: {why}")).way_out(
+            "name the plaintext listener of a broker with --brokers HOST:PORT (this client speaks neither TLS nor SASL)",
+        ),
+        None => Error::failed(format!("no Kafka broker answers at {list} ({reasons})"))
+            .way_out("start one with `sh server_up.sh`, or name another with --brokers HOST:PORT"),
+    }
+}
+
+fn every_topic() -> MetadataRequest {
+    MetadataRequest::default().with_topics(Some(Vec::new()))
+}
+
+/// What the cluster says of a topic.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Standing {
+    /// It is not there.
+    Missing,
+    /// It has this many partitions, and each has a leader.
+    Ready(i32),
+    /// It is there, or soon will be, but cannot be used yet.
+    Unready(String),
+    /// The broker refuses it with this code.
+    Refused(i16),
+}
+
+/// Asks the cluster for a topic; `create` lets a broker make it.
+pub fn standing(hosts: &Hosts, client_id: &str, topic: &str, create: bool) -> Result<Standing, Trouble> {
+    let request = match create {
+        true => {
+            let name = StrBytes::from_string(topic.to_string()).into();
+            MetadataRequest::default().with_topics(Some(vec![MetadataRequestTopic::default().with_name(Some(name))]))
+        }
+        false => every_topic(),
+    };
+    let host = hosts.reachable().map_err(Trouble::passing)?;
+    let mut broker = Plain::open(&host, client_id, CONNECT).map_err(|e| Trouble::passing(format!("{host}: {e}")))?;
+    let answer = broker
+        .ask(ApiKey::Metadata, 0, &request, ANSWER)
+        .map_err(|e| Trouble::passing(format!("{host}: {e}")))?;
+    Ok(judge(&answer, topic))
+}
+
+fn judge(answer: &MetadataResponse, topic: &str) -> Standing {
+    const UNKNOWN_TOPIC: i16 = 3;
+    const LEADER_NOT_AVAILABLE: i16 = 5;
+    let named =
+        |name: &Option<kafka_protocol::messages::TopicName>| name.as_ref().is_some_and(|name| name.as_str() == topic);
+    let Some(found) = answer.topics.iter().find(|t| named(&t.name)) else {
+        return Standing::Missing;
+    };
+    match found.error_code {
+        0 => {}
+        UNKNOWN_TOPIC => return Standing::Missing,
+        LEADER_NOT_AVAILABLE => return Standing::Unready("it has no leader yet".to_string()),
+        code => return Standing::Refused(code),
+    }
+    let mut ids: Vec<i32> = found.partitions.iter().map(|p| p.partition_index).collect();
+    ids.sort_unstable();
+    if ids.is_empty() || !ids.iter().copied().eq(0..ids.len() as i32) {
+        return Standing::Unready(format!("its partitions are {ids:?}"));
+    }
+    let known = |id: i32| answer.brokers.iter().any(|broker| broker.node_id.0 == id);
+    match found.partitions.iter().find(|p| !known(p.leader_id.0)) {
+        Some(p) => Standing::Unready(format!("partition {} has no leader", p.partition_index)),
+        None => Standing::Ready(ids.len() as i32),
+    }
+}

@@ -1,0 +1,114 @@
+//! How many bytes to ask a partition for. Too small a window brings nothing at all; of too large a one, much is thrown away where
+//! records are compressed, because the `kafka` crate takes one compressed batch from an answer and drops the rest.
+
+/// What all windows of one request together should stay within.
+pub const BUDGET: i32 = 4 << 20;
+
+/// No record is larger than this; a broker's own limit on requests is 100 MiB.
+pub const CAP: i32 = 128 << 20;
+
+const LEAST_SHARE: i32 = 64 << 10;
+const LEAST: i32 = 4 << 10;
+
+/// After it had to grow, a window keeps its size for so many answers.
+const STEADY: u8 = 16;
+
+/// The part of the budget that each of `partitions` begins with.
+pub fn share(partitions: usize) -> i32 {
+    let partitions = i32::try_from(partitions.max(1)).unwrap_or(i32::MAX);
+    (BUDGET / partitions).max(LEAST_SHARE)
+}
+
+/// The window of one partition.
+#[derive(Debug)]
+pub struct Window {
+    size: i32,
+    steady: u8,
+}
+
+impl Window {
+    pub fn new(share: i32) -> Self {
+        Self { size: share, steady: 0 }
+    }
+
+    pub fn size(&self) -> i32 {
+        self.size
+    }
+
+    /// The next record is larger than the window: doubles it; false when it is as large as can be.
+    pub fn grow(&mut self) -> bool {
+        if self.size >= CAP {
+            return false;
+        }
+        self.size = self.size.saturating_mul(2).min(CAP);
+        self.steady = STEADY;
+        true
+    }
+
+    /// Learns from an answer: how many bytes it brought, and whether the log holds more behind them.
+    pub fn learn(&mut self, bytes: usize, more: bool, share: i32) {
+        if !more {
+            // Caught up: large records are over for now.
+            self.steady = 0;
+            if self.size > share {
+                self.size = share.max(self.size / 2);
+            }
+        } else if self.steady > 0 {
+            self.steady -= 1;
+        } else if bytes < self.size as usize / 2 {
+            self.size = (self.size / 2).max(LEAST);
+        } else if self.size < share && bytes > self.size as usize / 4 * 3 {
+            self.size = self.size.saturating_mul(2).min(share);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn partitions_share_the_budget() {
+        assert_eq!(share(1), BUDGET);
+        assert_eq!(share(4), BUDGET / 4);
+        assert_eq!(share(1000), LEAST_SHARE);
+    }
+
+    #[test]
+    fn a_window_grows_to_the_cap_and_no_further() {
+        let mut window = Window::new(share(1));
+        let mut grown = 0;
+        while window.grow() {
+            grown += 1;
+        }
+        assert_eq!(window.size(), CAP);
+        assert_eq!(grown, 5);
+    }
+
+    #[test]
+    fn a_grown_window_shrinks_once_it_has_caught_up() {
+        let mut window = Window::new(share(64));
+        while window.size() < 8 << 20 {
+            assert!(window.grow());
+        }
+        window.learn(10, true, share(64));
+        assert_eq!(window.size(), 8 << 20, "steady at first");
+        for _ in 0..10 {
+            window.learn(100, false, share(64));
+        }
+        assert_eq!(window.size(), share(64));
+    }
+
+    #[test]
+    fn a_window_follows_small_compressed_batches_down_and_full_answers_up_again() {
+        let mut window = Window::new(share(1));
+        for _ in 0..100 {
+            window.learn(20_000, true, share(1));
+        }
+        assert!((10_000..=40_000).contains(&window.size()), "{}", window.size());
+        for _ in 0..100 {
+            window.learn(window.size() as usize, true, share(1));
+        }
+        assert_eq!(window.size(), share(1));
+    }
+}
