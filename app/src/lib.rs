@@ -6,5 +6,6 @@ pub mod error;
 pub mod meter;
 pub mod row;
 pub mod sequence;
+pub mod sink;
 pub mod stop;
 pub mod wire;

@@ -1,0 +1,282 @@
+//! The sink's own tables: positions, landed tables, passes and dead letters.
+
+use std::cell::RefCell;
+use std::sync::Arc;
+
+use rusqlite::{Connection, OptionalExtension, Row, params};
+
+use crate::error::{Error, Result};
+use crate::row::TableSchema;
+use crate::wire::schema::{from_json, to_json};
+
+use super::table::Table;
+use super::{Origin, Position, cannot};
+
+/// The version of the tables below.
+const FORMAT: i64 = 1;
+
+const TABLES: &str = r#"
+    CREATE TABLE _rowferry_sink (format INTEGER NOT NULL);
+    CREATE TABLE _rowferry_positions (
+        topic TEXT NOT NULL, partition INTEGER NOT NULL, next_offset INTEGER NOT NULL,
+        source TEXT, epoch INTEGER, seq INTEGER, healing INTEGER NOT NULL, partial INTEGER NOT NULL,
+        PRIMARY KEY (topic, partition)) WITHOUT ROWID;
+    -- The schema in force for a partition's records, the last pass begun there, and the last one ended.
+    CREATE TABLE _rowferry_passes (
+        topic TEXT NOT NULL, partition INTEGER NOT NULL, schema TEXT NOT NULL, pass INTEGER NOT NULL, ended INTEGER NOT NULL,
+        PRIMARY KEY (topic, partition)) WITHOUT ROWID;
+    -- schema: as the source tells it, none while only guessed; shape: as the table stands here; unseen: keys that the running pass has not touched.
+    CREATE TABLE _rowferry_tables (
+        topic TEXT NOT NULL PRIMARY KEY, name TEXT NOT NULL UNIQUE COLLATE NOCASE, schema TEXT, shape TEXT NOT NULL,
+        pass INTEGER NOT NULL, unseen INTEGER) WITHOUT ROWID;
+    CREATE TABLE _rowferry_dead_letters (
+        id INTEGER PRIMARY KEY, topic TEXT NOT NULL, partition INTEGER NOT NULL, "offset" INTEGER NOT NULL,
+        key BLOB NOT NULL, value BLOB NOT NULL, reason TEXT NOT NULL, at TEXT NOT NULL);
+"#;
+
+/// Makes the sink's own tables where they are missing, and refuses those of a newer program.
+pub(super) fn prepare(conn: &Connection) -> Result<()> {
+    if check_format(conn)? {
+        return Ok(());
+    }
+    let failed = |e| cannot(e, "make the sink's own tables");
+    conn.execute_batch("BEGIN IMMEDIATE").map_err(failed)?;
+    // Another consumer may have made them while this one waited.
+    let made = check_format(conn).and_then(|there| match there {
+        true => Ok(()),
+        false => make(conn),
+    });
+    conn.execute_batch(if made.is_ok() { "COMMIT" } else { "ROLLBACK" })
+        .map_err(failed)?;
+    made
+}
+
+fn make(conn: &Connection) -> Result<()> {
+    if super::reshape::exists(conn, "_rowferry_dead_letters")? {
+        return Err(
+            Error::failed("this database is the source of a ferry already").way_out("name another file with --sink")
+        );
+    }
+    conn.execute_batch(TABLES)
+        .and_then(|()| conn.execute("INSERT INTO _rowferry_sink VALUES (?1)", [FORMAT]))
+        .map_err(|e| cannot(e, "make the sink's own tables"))?;
+    Ok(())
+}
+
+/// Whether the tables are there, in a format that this program knows.
+fn check_format(conn: &Connection) -> Result<bool> {
+    if !super::reshape::exists(conn, "_rowferry_sink")? {
+        return Ok(false);
+    }
+    let format: i64 = conn
+        .query_row("SELECT format FROM _rowferry_sink", [], |r| r.get(0))
+        .map_err(|e| cannot(e, "read the sink's format"))?;
+    match format > FORMAT {
+        true => Err(Error::failed(format!(
+            "the sink was written by a newer Rowferry (format {format}, this one knows up to {FORMAT})"
+        ))
+        .way_out("use that version, or name another file with --sink")),
+        false => Ok(true),
+    }
+}
+
+/// The schemas met so far, each kept once, so that equal ones are the same.
+#[derive(Default)]
+pub(super) struct Schemas(RefCell<Vec<Arc<TableSchema>>>);
+
+impl Schemas {
+    pub fn shared(&self, schema: TableSchema) -> Arc<TableSchema> {
+        let mut known = self.0.borrow_mut();
+        match known.iter().find(|k| ***k == schema) {
+            Some(same) => same.clone(),
+            None => {
+                known.push(Arc::new(schema));
+                known[known.len() - 1].clone()
+            }
+        }
+    }
+
+    fn parse(&self, json: Option<String>) -> Result<Option<Arc<TableSchema>>> {
+        json.map(|json| Ok(self.shared(from_json(&json)?))).transpose()
+    }
+}
+
+/// Every position of a topic, by partition.
+pub(super) fn positions(conn: &Connection, schemas: &Schemas, topic: &str) -> Result<Vec<Position>> {
+    let failed = |e| cannot(e, "read the positions of the sink");
+    let topic: Arc<str> = topic.into();
+    let position = |r: &Row<'_>| {
+        let source: Option<String> = r.get(2)?;
+        let origin = match source {
+            Some(source) => Some(Origin {
+                source,
+                epoch: r.get::<_, i64>(3)? as u64,
+                seq: r.get::<_, i64>(4)? as u64,
+            }),
+            None => None,
+        };
+        let position = Position {
+            topic: topic.clone(),
+            partition: r.get(0)?,
+            next_offset: r.get(1)?,
+            origin,
+            healing: r.get(5)?,
+            partial: r.get(6)?,
+            schema: None,
+            pass: r.get::<_, Option<i64>>(8)?.unwrap_or(0) as u64,
+        };
+        Ok((position, r.get(7)?))
+    };
+    let mut statement = conn
+        .prepare_cached(
+            "SELECT partition, next_offset, source, epoch, seq, healing, partial, schema, pass
+             FROM _rowferry_positions LEFT JOIN _rowferry_passes USING (topic, partition) WHERE topic = ?1 ORDER BY partition",
+        )
+        .map_err(failed)?;
+    let found: Vec<(Position, Option<String>)> = statement
+        .query_map([&*topic], position)
+        .and_then(Iterator::collect)
+        .map_err(failed)?;
+    found
+        .into_iter()
+        .map(|(position, schema)| {
+            Ok(Position {
+                schema: schemas.parse(schema)?,
+                ..position
+            })
+        })
+        .collect()
+}
+
+/// Moves a position from where it was read to where it is now; false when it was not there.
+pub(super) fn move_position(conn: &Connection, position: &Position, expected: Option<i64>) -> rusqlite::Result<bool> {
+    let Position {
+        topic,
+        partition,
+        next_offset,
+        origin,
+        healing,
+        partial,
+        ..
+    } = position;
+    let source = origin.as_ref().map(|o| &o.source);
+    let epoch = origin.as_ref().map(|o| o.epoch as i64);
+    let seq = origin.as_ref().map(|o| o.seq as i64);
+    // `partial` belongs to the first contact with a source; after that only a full pass changes it.
+    let moved = match expected {
+        None => conn
+            .prepare_cached("INSERT OR IGNORE INTO _rowferry_positions VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)")?
+            .execute(params![&**topic, partition, next_offset, source, epoch, seq, healing, partial])?,
+        Some(expected) => conn
+            .prepare_cached(
+                "UPDATE _rowferry_positions SET next_offset = ?3, partial = iif(source IS ?4, partial, ?8),
+                 source = ?4, epoch = ?5, seq = ?6, healing = ?7 WHERE topic = ?1 AND partition = ?2 AND next_offset = ?9",
+            )?
+            .execute(params![&**topic, partition, next_offset, source, epoch, seq, healing, partial, expected])?,
+    };
+    Ok(moved == 1)
+}
+
+/// The offset that the sink holds for a partition.
+pub(super) fn next_offset(conn: &Connection, topic: &str, partition: i32) -> rusqlite::Result<Option<i64>> {
+    conn.query_row(
+        "SELECT next_offset FROM _rowferry_positions WHERE topic = ?1 AND partition = ?2",
+        params![topic, partition],
+        |r| r.get(0),
+    )
+    .optional()
+}
+
+/// Rows from before the first contact are no longer missing.
+pub(super) fn whole(conn: &Connection, topic: &str) -> rusqlite::Result<()> {
+    conn.execute("UPDATE _rowferry_positions SET partial = 0 WHERE topic = ?1", [topic])?;
+    Ok(())
+}
+
+/// What is known of the table that a topic lands in.
+pub(super) fn table(conn: &Connection, schemas: &Schemas, topic: &Arc<str>) -> Result<Option<Table>> {
+    let read = |r: &Row<'_>| {
+        let numbers = (r.get::<_, i64>(2)?, r.get::<_, Option<i64>>(3)?);
+        Ok((r.get::<_, Option<String>>(0)?, r.get::<_, String>(1)?, numbers))
+    };
+    let found = conn
+        .prepare_cached("SELECT schema, shape, pass, unseen FROM _rowferry_tables WHERE topic = ?1")
+        .and_then(|mut s| s.query_row([&**topic], read).optional())
+        .map_err(|e| cannot(e, "read the tables of the sink"))?;
+    let Some((schema, shape, (pass, unseen))) = found else {
+        return Ok(None);
+    };
+    let mut table = Table::new(topic.clone(), schemas.parse(schema)?, from_json(&shape)?);
+    table.pass = pass as u64;
+    table.unseen = unseen.map(|n| n as u64);
+    Ok(Some(table))
+}
+
+/// Notes everything about a table.
+pub(super) fn note_table(conn: &Connection, table: &Table) -> rusqlite::Result<()> {
+    let schema = table.schema.as_ref().map(|s| to_json(s));
+    let unseen = table.unseen.map(|n| n as i64);
+    conn.prepare_cached(
+        "INSERT INTO _rowferry_tables VALUES (?1, ?2, ?3, ?4, ?5, ?6) ON CONFLICT (topic)
+         DO UPDATE SET name = ?2, schema = ?3, shape = ?4, pass = ?5, unseen = ?6",
+    )?
+    .execute(params![
+        &*table.topic,
+        table.shape.table,
+        schema,
+        to_json(&table.shape),
+        table.pass as i64,
+        unseen
+    ])?;
+    Ok(())
+}
+
+/// Notes how many keys the running pass has not touched yet.
+pub(super) fn note_unseen(conn: &Connection, table: &Table) -> rusqlite::Result<()> {
+    conn.prepare_cached("UPDATE _rowferry_tables SET unseen = ?2 WHERE topic = ?1")?
+        .execute(params![&*table.topic, table.unseen.map(|n| n as i64)])?;
+    Ok(())
+}
+
+/// The other topic that lands in a table of this name, if there is one.
+pub(super) fn other_topic(conn: &Connection, topic: &str, table: &str) -> rusqlite::Result<Option<String>> {
+    conn.query_row(
+        "SELECT topic FROM _rowferry_tables WHERE name = ?1 AND topic <> ?2",
+        params![table, topic],
+        |r| r.get(0),
+    )
+    .optional()
+}
+
+/// Notes the schema in force for a partition and the last pass begun there.
+pub(super) fn note_schema(conn: &Connection, position: &Position, schema: &TableSchema) -> rusqlite::Result<()> {
+    conn.prepare_cached(
+        "INSERT INTO _rowferry_passes VALUES (?1, ?2, ?3, ?4, 0) ON CONFLICT (topic, partition) DO UPDATE SET schema = ?3, pass = ?4",
+    )?
+    .execute(params![&*position.topic, position.partition, to_json(schema), position.pass as i64])?;
+    Ok(())
+}
+
+/// Notes the end mark of a pass, and tells in which partitions it has come in.
+pub(super) fn note_end(conn: &Connection, topic: &str, partition: i32, pass: u64) -> rusqlite::Result<Vec<i32>> {
+    conn.prepare_cached("UPDATE _rowferry_passes SET ended = ?3 WHERE topic = ?1 AND partition = ?2")?
+        .execute(params![topic, partition, pass as i64])?;
+    conn.prepare_cached("SELECT partition FROM _rowferry_passes WHERE topic = ?1 AND ended = ?2")?
+        .query_map(params![topic, pass as i64], |r| r.get(0))?
+        .collect()
+}
+
+/// Keeps a record that is no row.
+pub(super) fn dead_letter(
+    conn: &Connection,
+    (topic, partition, offset): (&str, i32, i64),
+    (key, value): (&[u8], &[u8]),
+    reason: &str,
+) -> rusqlite::Result<()> {
+    conn.prepare_cached(
+        r#"INSERT INTO _rowferry_dead_letters (topic, partition, "offset", key, value, reason, at)
+           VALUES (?1, ?2, ?3, ?4, ?5, ?6, strftime('%Y-%m-%dT%H:%M:%fZ', 'now'))"#,
+    )?
+    .execute(params![topic, partition, offset, key, value, reason])?;
+    Ok(())
+}

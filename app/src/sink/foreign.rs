@@ -1,0 +1,198 @@
+//! Records without a schema: those that others wrote, and ours before their schema is known. Members go by name, untyped.
+
+use std::borrow::Cow;
+use std::sync::Arc;
+
+use crate::error::{Error, Result};
+use crate::row::{ROWID, TableSchema, Value};
+
+use super::landing::Landing;
+use super::table::{Statements, Table};
+use super::{Landed, books, cannot, ddl, passes, reshape};
+
+/// A member of a record: its name and its value.
+pub type Member<'a> = (Cow<'a, str>, Value<'a>);
+
+impl Landing<'_> {
+    /// Inserts or updates the row of a record; without a key it is added at the end.
+    pub fn foreign_upsert(&mut self, topic: &Arc<str>, key: &[Member<'_>], members: &[Member<'_>]) -> Result<Landed> {
+        let place = match self.table(topic)? {
+            Some(place) => place,
+            None => match self.guess(topic, key, members)? {
+                Ok(place) => place,
+                Err(reason) => return Ok(Landed::Unfit(reason)),
+            },
+        };
+        if let Err(reason) = ordered_key(&self.memory.tables[place], key) {
+            return Ok(Landed::Unfit(reason));
+        }
+        let columns = match self.columns(place, members)? {
+            Ok(columns) => columns,
+            Err(reason) => return Ok(Landed::Unfit(reason)),
+        };
+        let table = &self.memory.tables[place];
+        let mut row = vec![Value::Null; table.shape.columns.len()];
+        for (&column, (_, value)) in columns.iter().zip(members) {
+            row[column] = value.borrow();
+        }
+        let mut rowid = None;
+        for (name, value) in key {
+            let Some(column) = find(&table.shape, name).filter(|&i| table.shape.columns[i].pk > 0) else {
+                rowid = integer(value);
+                continue;
+            };
+            if columns.contains(&column) && row[column] != *value {
+                return Ok(Landed::Unfit(format!(
+                    "the member {name} is another in the key than in the value"
+                )));
+            }
+            row[column] = value.borrow();
+        }
+        self.store(place, rowid, &row, 0)
+    }
+
+    /// Deletes the row with this key, if it is there.
+    pub fn foreign_delete(&mut self, topic: &Arc<str>, key: &[Member<'_>]) -> Result<Landed> {
+        if key.is_empty() {
+            return Ok(Landed::Unfit("a deletion without a key".into()));
+        }
+        let Some(place) = self.table(topic)? else {
+            return Ok(Landed::Applied);
+        };
+        match ordered_key(&self.memory.tables[place], key) {
+            Ok(key) => self.remove(place, &key),
+            Err(reason) => Ok(Landed::Unfit(reason)),
+        }
+    }
+
+    /// Makes a table from the first record of a topic, or says why that cannot be.
+    fn guess(
+        &mut self,
+        topic: &Arc<str>,
+        key: &[Member<'_>],
+        members: &[Member<'_>],
+    ) -> Result<std::result::Result<usize, String>> {
+        if let Some(reason) = passes::name_trouble(topic) {
+            return Err(Error::failed(format!("topic {topic} cannot become a table: {reason}"))
+                .way_out("land another topic with --topic"));
+        }
+        let mut columns: Vec<_> = key
+            .iter()
+            .enumerate()
+            .map(|(i, (name, _))| reshape::untyped(name.to_string(), i + 1))
+            .collect();
+        let is_key = |name: &str| key.iter().any(|(k, _)| k.eq_ignore_ascii_case(name));
+        let rest = members.iter().filter(|(name, _)| !is_key(name));
+        columns.extend(rest.map(|(name, _)| reshape::untyped(name.to_string(), 0)));
+        reshape::adopt_columns(self.conn, topic, &mut columns)?;
+        let names: Vec<_> = columns.iter().map(|c| c.name.as_str()).collect();
+        if let Some(reason) = passes::column_trouble(&names, key.is_empty()) {
+            return Ok(Err(reason));
+        }
+        if key.iter().any(|(_, value)| value.is_null()) {
+            return Ok(Err("null in the key".into()));
+        }
+        let shape = TableSchema {
+            table: topic.to_string(),
+            columns,
+            strict: false,
+            without_rowid: false,
+            rowid_alias: false,
+        };
+        self.make(Table::new(topic.clone(), None, shape)).map(Ok)
+    }
+
+    /// The column of each member, added where the table may still grow; or why there is none.
+    fn columns(&mut self, place: usize, members: &[Member<'_>]) -> Result<std::result::Result<Vec<usize>, String>> {
+        let table = &self.memory.tables[place];
+        let mut shape = table.shape.clone();
+        let mut columns = Vec::with_capacity(members.len());
+        let mut next = 0;
+        for (name, _) in members {
+            // Members mostly come in the order of the columns.
+            let expected = shape.columns.get(next).filter(|c| c.name == **name).map(|_| next);
+            let column = expected.or_else(|| find(&shape, name)).unwrap_or_else(|| {
+                shape.columns.push(reshape::untyped(name.to_string(), 0));
+                shape.columns.len() - 1
+            });
+            columns.push(column);
+            next = column + 1;
+        }
+        let mut sorted = columns.clone();
+        sorted.sort_unstable();
+        if let Some(twice) = sorted.windows(2).find(|pair| pair[0] == pair[1]) {
+            return Ok(Err(format!("the member {} comes twice", shape.columns[twice[0]].name)));
+        }
+        let known = table.shape.columns.len();
+        if shape.columns.len() == known {
+            return Ok(Ok(columns));
+        }
+        if table.schema.is_some() {
+            let (name, table) = (&shape.columns[known].name, &shape.table);
+            return Ok(Err(format!("the member {name} is no column of table {table}")));
+        }
+        let names: Vec<_> = shape.columns.iter().map(|c| c.name.as_str()).collect();
+        if let Some(reason) = passes::column_trouble(&names, shape.keyed_by_rowid()) {
+            return Ok(Err(reason));
+        }
+        self.grow(place, shape)?;
+        Ok(Ok(columns))
+    }
+
+    /// Adds the columns by which `shape` is wider than the table.
+    fn grow(&mut self, place: usize, shape: TableSchema) -> Result<()> {
+        let table = &mut self.memory.tables[place];
+        let failed = |e| cannot(e, format!("add a column to table {}", shape.table));
+        for column in &shape.columns[table.shape.columns.len()..] {
+            let sql = format!(
+                "ALTER TABLE {} ADD COLUMN {}",
+                ddl::quote(&shape.table),
+                ddl::quote(&column.name)
+            );
+            self.conn.execute_batch(&sql).map_err(failed)?;
+        }
+        table.reshape(shape);
+        self.statements[place] = Statements::default();
+        books::note_table(self.conn, table).map_err(|e| cannot(e, "note the columns of a table"))
+    }
+}
+
+fn find(shape: &TableSchema, name: &str) -> Option<usize> {
+    shape.columns.iter().position(|c| c.name.eq_ignore_ascii_case(name))
+}
+
+fn integer(value: &Value<'_>) -> Option<i64> {
+    match value {
+        Value::Integer(i) => Some(*i),
+        _ => None,
+    }
+}
+
+/// The values of a record's key in the order of the table's key; or how the two differ.
+fn ordered_key<'k>(table: &Table, key: &'k [Member<'k>]) -> std::result::Result<Vec<Value<'k>>, String> {
+    let shape = &table.shape;
+    let names = match (&table.schema, shape.keyed_by_rowid()) {
+        (None, true) => Vec::new(),
+        _ => shape.key_names(),
+    };
+    let value = |name: &&str| {
+        key.iter()
+            .find(|(k, _)| k.eq_ignore_ascii_case(name))
+            .map(|(_, value)| value.borrow())
+    };
+    let ordered: Option<Vec<_>> = names.iter().map(value).collect();
+    match ordered.filter(|ordered| ordered.len() == key.len()) {
+        Some(ordered) if names == [ROWID] && shape.keyed_by_rowid() && integer(&ordered[0]).is_none() => {
+            Err(format!("a rowid of table {} that is no integer", shape.table))
+        }
+        Some(ordered) => Ok(ordered),
+        None => {
+            let found: Vec<_> = key.iter().map(|(name, _)| &**name).collect();
+            let (found, names) = (found.join(", "), names.join(", "));
+            Err(format!(
+                "the record's key is ({found}), that of table {} is ({names})",
+                shape.table
+            ))
+        }
+    }
+}

@@ -1,0 +1,319 @@
+//! One transaction of the sink: rows, positions and dead letters land together or not at all.
+
+use std::fmt;
+use std::sync::Arc;
+
+use rusqlite::types::{ToSqlOutput, ValueRef};
+use rusqlite::{CachedStatement, Connection, ToSql};
+
+use crate::error::{Error, Result};
+use crate::row::{TableSchema, Value};
+use crate::stop::Stop;
+
+use super::table::{Misfit, Statements, Table};
+use super::{Landed, Memory, Position, books, cannot, ddl, reshape, stopped_or};
+
+/// A transaction that rolls back unless it is committed.
+pub struct Landing<'a> {
+    pub(super) conn: &'a Connection,
+    pub(super) memory: &'a mut Memory,
+    /// One for each table in memory.
+    pub(super) statements: Vec<Statements<'a>>,
+    pub(super) stop: &'a Stop,
+    pub(super) open: bool,
+}
+
+impl<'a> Landing<'a> {
+    /// Inserts or updates a row, its values in the order of the columns of `position.schema`.
+    pub fn upsert(&mut self, position: &Position, rowid: Option<i64>, row: &[Value<'_>]) -> Result<Landed> {
+        match self.current(position)? {
+            Some(table) => self.store(table, rowid, row, position.pass),
+            None => Ok(Landed::Superseded),
+        }
+    }
+
+    /// Deletes the row whose key is the same to the last bit, if it is there.
+    pub fn delete(&mut self, position: &Position, key: &[Value<'_>]) -> Result<Landed> {
+        match self.current(position)? {
+            Some(table) => self.remove(table, key),
+            None => Ok(Landed::Superseded),
+        }
+    }
+
+    /// Keeps a record that is no row, as it came, with the reason.
+    pub fn dead_letter(
+        &mut self,
+        topic: &str,
+        partition: i32,
+        offset: i64,
+        key: &[u8],
+        value: &[u8],
+        reason: &str,
+    ) -> Result<()> {
+        books::dead_letter(self.conn, (topic, partition, offset), (key, value), reason).map_err(|e| {
+            cannot(
+                e,
+                format!("keep the dead letter of {topic}, partition {partition}, offset {offset}"),
+            )
+        })
+    }
+
+    /// Moves a position from the offset at which it was read (none on first contact) to where it is now.
+    pub fn move_position(&mut self, position: &Position, expected: Option<i64>) -> Result<()> {
+        let Position { topic, partition, .. } = position;
+        let failed = |e| cannot(e, format!("note the position of {topic}, partition {partition}"));
+        if books::move_position(self.conn, position, expected).map_err(failed)? {
+            return Ok(());
+        }
+        let found = books::next_offset(self.conn, topic, *partition).map_err(failed)?;
+        let (expected, found) = (Offset(expected), Offset(found));
+        Err(Error::failed(format!(
+            "another consumer lands in this sink: topic {topic}, partition {partition} should be {expected} and is {found}"
+        ))
+        .way_out("stop the other consumer and start this one again, or name another file with --sink"))
+    }
+
+    /// Makes all of it last.
+    pub fn commit(mut self) -> Result<()> {
+        for table in self.memory.tables.iter_mut().filter(|t| t.unseen_moved) {
+            books::note_unseen(self.conn, table)
+                .map_err(|e| cannot(e, format!("note the pass of table {}", table.shape.table)))?;
+            table.unseen_moved = false;
+        }
+        self.conn
+            .execute_batch("COMMIT")
+            .map_err(|e| stopped_or(e, self.stop, "commit to the sink"))?;
+        self.open = false;
+        Ok(())
+    }
+
+    /// The place of the table that a topic lands in, once there is one.
+    pub(super) fn table(&mut self, topic: &Arc<str>) -> Result<Option<usize>> {
+        let same = |t: &Table| Arc::ptr_eq(&t.topic, topic) || t.topic == *topic;
+        let place = match self.memory.tables.iter().position(same) {
+            Some(place) => place,
+            None => match books::table(self.conn, &self.memory.schemas, topic)? {
+                Some(table) => self.remember(table),
+                None => return Ok(None),
+            },
+        };
+        self.statements
+            .resize_with(self.memory.tables.len(), Statements::default);
+        Ok(Some(place))
+    }
+
+    pub(super) fn remember(&mut self, table: Table) -> usize {
+        self.memory.tables.push(table);
+        self.statements
+            .resize_with(self.memory.tables.len(), Statements::default);
+        self.memory.tables.len() - 1
+    }
+
+    /// The table of a position; none when it has another schema by now than the partition has reached.
+    fn current(&mut self, position: &Position) -> Result<Option<usize>> {
+        let topic = &position.topic;
+        let (Some(schema), Some(place)) = (&position.schema, self.table(topic)?) else {
+            return Err(
+                Error::failed(format!("no table is known for the rows of topic {topic}"))
+                    .way_out("send them again with `producer --backfill`"),
+            );
+        };
+        let same = |known: &Arc<TableSchema>| Arc::ptr_eq(known, schema) || known == schema;
+        Ok(self.memory.tables[place]
+            .schema
+            .as_ref()
+            .is_some_and(same)
+            .then_some(place))
+    }
+
+    /// Writes a row whose values are in the order of the table's columns.
+    pub(super) fn store(&mut self, place: usize, rowid: Option<i64>, row: &[Value<'_>], pass: u64) -> Result<Landed> {
+        match self.memory.tables[place].misfit(rowid, row) {
+            None => {}
+            Some(Misfit::Unfit(reason)) => return Ok(Landed::Unfit(reason)),
+            Some(Misfit::Converts(columns)) => self.loosen(place, &columns)?,
+        }
+        let stored = self.write(place, rowid, row, pass);
+        stored.map_err(|e| {
+            cannot(
+                e,
+                format!("store a row in table {}", self.memory.tables[place].shape.table),
+            )
+        })?;
+        Ok(Landed::Applied)
+    }
+
+    fn write(&mut self, place: usize, rowid: Option<i64>, row: &[Value<'_>], pass: u64) -> rusqlite::Result<()> {
+        let table = &mut self.memory.tables[place];
+        let statements = &mut self.statements[place];
+        let upsert = prepared(&mut statements.upsert, self.conn, || ddl::upsert(&table.shape))?;
+        let mut next = 1;
+        if table.key.is_empty() {
+            upsert.raw_bind_parameter(next, rowid)?;
+            next += 1;
+        }
+        bind(upsert, next, row)?;
+        upsert.raw_execute()?;
+        match table.unseen {
+            Some(1..) if pass == table.pass => see(table, statements, self.conn, &table.key_of(rowid, row)),
+            Some(_) if pass != table.pass => {
+                let rowid = rowid.or_else(|| Some(self.conn.last_insert_rowid()));
+                unsee(table, statements, self.conn, &table.key_of(rowid, row))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Deletes by a key in key order.
+    pub(super) fn remove(&mut self, place: usize, key: &[Value<'_>]) -> Result<Landed> {
+        let table = &self.memory.tables[place];
+        let wanted = table.key.len().max(1);
+        if key.len() != wanted {
+            let (name, found) = (&table.shape.table, key.len());
+            return Ok(Landed::Unfit(format!(
+                "the key has {found} members, the primary key of {name} has {wanted}"
+            )));
+        }
+        let deleted = self.erase(place, key);
+        deleted.map_err(|e| {
+            cannot(
+                e,
+                format!("delete a row of table {}", self.memory.tables[place].shape.table),
+            )
+        })?;
+        Ok(Landed::Applied)
+    }
+
+    fn erase(&mut self, place: usize, key: &[Value<'_>]) -> rusqlite::Result<()> {
+        let table = &mut self.memory.tables[place];
+        let statements = &mut self.statements[place];
+        let delete = prepared(&mut statements.delete, self.conn, || ddl::delete(&table.shape))?;
+        bind(delete, 1, key)?;
+        delete.raw_execute()?;
+        match table.unseen {
+            Some(1..) => see(table, statements, self.conn, key),
+            _ => Ok(()),
+        }
+    }
+
+    /// Takes their types away from columns that would convert a value.
+    fn loosen(&mut self, place: usize, columns: &[usize]) -> Result<()> {
+        let mut shape = self.memory.tables[place].shape.clone();
+        for &column in columns {
+            reshape::loosen(&mut shape, column);
+        }
+        self.rebuild(place, shape)
+    }
+
+    /// Gives a table another shape, keeping its rows where the key is the same.
+    pub(super) fn rebuild(&mut self, place: usize, mut shape: TableSchema) -> Result<()> {
+        self.statements[place] = Statements::default();
+        let table = &mut self.memory.tables[place];
+        reshape::reshape(self.conn, Some(&table.shape), &mut shape)?;
+        table.reshape(shape);
+        books::note_table(self.conn, table)
+            .map_err(|e| cannot(e, format!("note the shape of table {}", table.shape.table)))
+    }
+}
+
+impl Drop for Landing<'_> {
+    fn drop(&mut self) {
+        if self.open {
+            // A failed statement may have rolled back already: then there is nothing left to undo.
+            let _ = self.conn.execute_batch("ROLLBACK");
+            self.memory.tables.clear();
+        }
+    }
+}
+
+/// The statement in its place, made when it is first needed.
+pub(super) fn prepared<'s, 'a>(
+    place: &'s mut Option<CachedStatement<'a>>,
+    conn: &'a Connection,
+    sql: impl FnOnce() -> String,
+) -> rusqlite::Result<&'s mut CachedStatement<'a>> {
+    Ok(match place {
+        Some(statement) => statement,
+        None => place.insert(conn.prepare_cached(&sql())?),
+    })
+}
+
+/// Takes a key out of those that the running pass has not touched.
+fn see<'a>(
+    table: &mut Table,
+    statements: &mut Statements<'a>,
+    conn: &'a Connection,
+    key: &[Value<'_>],
+) -> rusqlite::Result<()> {
+    let sql = || {
+        let parts: Vec<_> = (1..=key.len()).map(|i| format!("k{i} = ?{i}")).collect();
+        format!(
+            "DELETE FROM {} WHERE {}",
+            ddl::quote(&table.unseen_name()),
+            parts.join(" AND ")
+        )
+    };
+    let see = prepared(&mut statements.see, conn, sql)?;
+    bind(see, 1, key)?;
+    let found = see.raw_execute()? as u64;
+    table.unseen = table.unseen.map(|unseen| unseen.saturating_sub(found));
+    table.unseen_moved |= found > 0;
+    Ok(())
+}
+
+/// Puts a key back among those that the running pass has not touched.
+fn unsee<'a>(
+    table: &mut Table,
+    statements: &mut Statements<'a>,
+    conn: &'a Connection,
+    key: &[Value<'_>],
+) -> rusqlite::Result<()> {
+    let sql = || {
+        let values: Vec<_> = (1..=key.len()).map(|i| format!("?{i}")).collect();
+        format!(
+            "INSERT OR IGNORE INTO {} VALUES ({})",
+            ddl::quote(&table.unseen_name()),
+            values.join(", ")
+        )
+    };
+    let unsee = prepared(&mut statements.unsee, conn, sql)?;
+    bind(unsee, 1, key)?;
+    let added = unsee.raw_execute()? as u64;
+    table.unseen = table.unseen.map(|unseen| unseen + added);
+    table.unseen_moved |= added > 0;
+    Ok(())
+}
+
+pub(super) fn bind(statement: &mut CachedStatement<'_>, first: usize, values: &[Value<'_>]) -> rusqlite::Result<()> {
+    for (i, value) in values.iter().enumerate() {
+        statement.raw_bind_parameter(first + i, Bound(value))?;
+    }
+    Ok(())
+}
+
+/// A value on its way into a statement: text stays text, though it be no UTF-8.
+struct Bound<'v>(&'v Value<'v>);
+
+impl ToSql for Bound<'_> {
+    fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> {
+        Ok(ToSqlOutput::Borrowed(match self.0 {
+            Value::Null => ValueRef::Null,
+            Value::Integer(i) => ValueRef::Integer(*i),
+            Value::Real(r) => ValueRef::Real(*r),
+            Value::Text(t) => ValueRef::Text(t),
+            Value::Blob(b) => ValueRef::Blob(b),
+        }))
+    }
+}
+
+/// An offset as a person reads it.
+struct Offset(Option<i64>);
+
+impl fmt::Display for Offset {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            Some(offset) => write!(f, "at offset {offset}"),
+            None => f.write_str("new here"),
+        }
+    }
+}

@@ -1,0 +1,170 @@
+//! The sink database: everything that is written there, and nothing about Kafka.
+//!
+//! - `landing`: one transaction of rows, positions and dead letters
+//! - `passes`: schema records and full passes; `foreign`: records without a schema
+//! - `table`: a landed table in memory; `affinity`: what its columns keep as it is
+//! - `ddl`: the SQL for a table; `reshape`: giving a table its shape
+//! - `books`: the sink's own tables
+
+mod affinity;
+mod books;
+mod ddl;
+mod foreign;
+mod landing;
+mod open;
+mod passes;
+mod reshape;
+mod table;
+#[cfg(test)]
+mod tests;
+
+use std::fmt;
+use std::path::Path;
+use std::sync::Arc;
+
+use rusqlite::{Connection, ErrorCode};
+
+use crate::error::{Error, Result};
+use crate::row::TableSchema;
+use crate::stop::Stop;
+
+pub use foreign::Member;
+pub use landing::Landing;
+
+/// How far a partition has landed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Position {
+    pub topic: Arc<str>,
+    pub partition: i32,
+    pub next_offset: i64,
+    /// The last record of ours that landed.
+    pub origin: Option<Origin>,
+    /// Records are passed over until the next full pass.
+    pub healing: bool,
+    /// Rows from before the first contact are missing until a full pass has landed; taken over on the first contact with a source only.
+    pub partial: bool,
+    /// The schema in force for this partition's records; `Landing::schema` sets it.
+    pub schema: Option<Arc<TableSchema>>,
+    /// The last full pass begun in this partition, 0 for none; `Landing::schema` sets it.
+    pub pass: u64,
+}
+
+/// Which source a record came from, and its place there.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Origin {
+    pub source: String,
+    pub epoch: u64,
+    pub seq: u64,
+}
+
+/// What became of a record.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Landed {
+    Applied,
+    /// The table has a newer shape that this partition has not reached; the full pass that comes with it brings the row again.
+    Superseded,
+    /// The record cannot be a row of the table, for this reason; nothing of it was stored.
+    Unfit(String),
+}
+
+/// The sink database.
+pub struct Sink {
+    conn: Connection,
+    memory: Memory,
+    stop: Stop,
+}
+
+/// What is remembered between transactions, as long as nobody else writes.
+#[derive(Default)]
+struct Memory {
+    tables: Vec<table::Table>,
+    schemas: books::Schemas,
+    data_version: i64,
+}
+
+impl Sink {
+    /// Opens the database, made when it is missing.
+    pub fn open(path: &Path, stop: Stop) -> Result<Self> {
+        let conn = open::open(path, &stop)?;
+        Ok(Self {
+            conn,
+            memory: Memory::default(),
+            stop,
+        })
+    }
+
+    /// Every position of a topic that has landed, by partition.
+    pub fn positions(&self, topic: &str) -> Result<Vec<Position>> {
+        self.stop.check()?;
+        books::positions(&self.conn, &self.memory.schemas, topic)
+    }
+
+    /// Begins a transaction; waits for the lock of another process, until asked to stop.
+    pub fn begin(&mut self) -> Result<Landing<'_>> {
+        self.stop.check()?;
+        let failed = |e| stopped_or(e, &self.stop, "begin a transaction in the sink");
+        self.conn.execute_batch("BEGIN IMMEDIATE").map_err(failed)?;
+        let mut landing = Landing {
+            conn: &self.conn,
+            memory: &mut self.memory,
+            statements: Vec::new(),
+            stop: &self.stop,
+            open: true,
+        };
+        landing.notice_other_writers()?;
+        Ok(landing)
+    }
+
+    /// How many records were kept as dead letters.
+    pub fn dead_letters(&self) -> Result<u64> {
+        self.conn
+            .query_row("SELECT count(*) FROM _rowferry_dead_letters", [], |r| {
+                r.get::<_, i64>(0)
+            })
+            .map(|count| count as u64)
+            .map_err(|e| cannot(e, "count the dead letters of the sink"))
+    }
+}
+
+impl Landing<'_> {
+    /// Forgets what is remembered of the tables when another connection has written since.
+    fn notice_other_writers(&mut self) -> Result<()> {
+        let version = self
+            .conn
+            .prepare_cached("PRAGMA data_version")
+            .and_then(|mut s| s.query_row([], |r| r.get(0)))
+            .map_err(|e| cannot(e, "read the sink"))?;
+        if version != self.memory.data_version {
+            self.memory.data_version = version;
+            self.memory.tables.clear();
+        }
+        Ok(())
+    }
+}
+
+/// The error for what SQLite could not do, with the way out where there is a plain one.
+fn cannot(e: rusqlite::Error, what: impl fmt::Display) -> Error {
+    let error = Error::failed(format!("cannot {what}: {e}"));
+    match e.sqlite_error_code() {
+        Some(ErrorCode::DiskFull) => error.way_out("make room on that disk and start again"),
+        Some(ErrorCode::ReadOnly | ErrorCode::CannotOpen | ErrorCode::PermissionDenied) => {
+            error.way_out("make the file and its folder writable, or name another file with --sink")
+        }
+        Some(ErrorCode::NotADatabase | ErrorCode::DatabaseCorrupt) => error.way_out("name another file with --sink"),
+        Some(ErrorCode::ConstraintViolation) => {
+            error.way_out("take away the index or trigger that was added to that table, and start again")
+        }
+        Some(ErrorCode::Unknown) => error.way_out(
+            "was the table changed by hand? land into a new file with --sink, and send all rows with `producer --backfill`",
+        ),
+        _ => error,
+    }
+}
+
+/// A lock is given up on only when the user wants to stop.
+fn stopped_or(e: rusqlite::Error, stop: &Stop, what: impl fmt::Display) -> Error {
+    match e.sqlite_error_code() {
+        Some(ErrorCode::DatabaseBusy) if stop.requested() => Error::stopped(),
+        _ => cannot(e, what),
+    }
+}

@@ -1,0 +1,96 @@
+//! Opening the sink: the file, its settings, and the wait for other processes' locks.
+
+use std::fs;
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use log::warn;
+use rusqlite::config::DbConfig;
+use rusqlite::functions::FunctionFlags;
+use rusqlite::{Connection, ErrorCode, OpenFlags};
+
+use crate::error::{Error, Result};
+use crate::stop::Stop;
+
+use super::affinity::value;
+use super::{books, cannot, ddl, stopped_or};
+
+/// How long another process may hold the lock before the user is told.
+const SAY_AFTER: Duration = Duration::from_secs(1);
+const LOOK_AGAIN: Duration = Duration::from_millis(10);
+/// Statements kept prepared: a few for each of many topics.
+const STATEMENTS: usize = 256;
+
+/// Opens the database with everything that a landing needs.
+pub(super) fn open(path: &Path, stop: &Stop) -> Result<Connection> {
+    let shown = path.display();
+    let at = |e: Error| e.at(shown.to_string());
+    make_folder(path)?;
+    let fresh = fs::metadata(path).map_or(true, |file| file.len() == 0);
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let mut conn = Connection::open_with_flags(path, flags).map_err(|e| at(cannot(e, "open the sink")))?;
+    if conn.is_readonly("main").unwrap_or(false) {
+        return Err(at(Error::failed("the sink is read-only"))
+            .way_out("make the file writable, or name another one with --sink"));
+    }
+    wait_for_locks(&mut conn, path, stop).map_err(|e| at(cannot(e, "open the sink")))?;
+    settle(&conn, fresh).map_err(|e| match e.sqlite_error_code() {
+        Some(ErrorCode::NotADatabase) => {
+            at(Error::failed("this is no SQLite database")).way_out("name another file with --sink")
+        }
+        _ => at(stopped_or(e, stop, "open the sink")),
+    })?;
+    books::prepare(&conn).map_err(|e| if stop.requested() { Error::stopped() } else { at(e) })?;
+    Ok(conn)
+}
+
+fn make_folder(path: &Path) -> Result<()> {
+    let failed = |what: String| Error::failed(what).way_out("name a file in a folder of yours with --sink");
+    if path.is_dir() {
+        return Err(failed(format!("{} is a folder, not a database", path.display())));
+    }
+    match path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
+        Some(folder) => fs::create_dir_all(folder)
+            .map_err(|e| failed(format!("cannot make the folder {} for the sink: {e}", folder.display()))),
+        None => Ok(()),
+    }
+}
+
+/// Waits as long as another process holds a lock, and says so once; gives up only when the user wants to stop.
+fn wait_for_locks(conn: &mut Connection, path: &Path, stop: &Stop) -> rusqlite::Result<()> {
+    let (path, stop) = (path.to_owned(), stop.clone());
+    let mut since = Instant::now();
+    let mut told = false;
+    conn.busy_handler(Some(move |count: i32| {
+        if count == 0 {
+            since = Instant::now();
+            told = false;
+        }
+        if !told && since.elapsed() >= SAY_AFTER {
+            warn!("{}: another process holds the lock; waiting for it", path.display());
+            told = true;
+        }
+        stop.sleep(LOOK_AGAIN).is_ok()
+    }))
+}
+
+/// The settings of the connection; the journal mode of a file that was there is left as it is.
+fn settle(conn: &Connection, fresh: bool) -> rusqlite::Result<()> {
+    if fresh {
+        conn.query_row("PRAGMA journal_mode = WAL", [], |_| Ok(()))?;
+    }
+    let journal: String = conn.query_row("PRAGMA journal_mode", [], |r| r.get(0))?;
+    if journal == "wal" {
+        conn.execute_batch("PRAGMA synchronous = NORMAL")?;
+    }
+    // Rows land in any order, so that references may point nowhere for a while; a table is renamed without a look at the user's views.
+    conn.execute_batch("PRAGMA foreign_keys = OFF; PRAGMA legacy_alter_table = ON; PRAGMA cache_size = -16384")?;
+    // A quoted name that is no column must not be taken for a text.
+    conn.set_db_config(DbConfig::SQLITE_DBCONFIG_DQS_DML, false)?;
+    conn.set_prepared_statement_cache_capacity(STATEMENTS);
+    let flags = FunctionFlags::SQLITE_UTF8 | FunctionFlags::SQLITE_DETERMINISTIC;
+    conn.create_scalar_function(ddl::EXACTLY, 2, flags, |values| {
+        Ok(value(values.get_raw(0)) == value(values.get_raw(1)))
+    })?;
+    Ok(())
+}

@@ -1,0 +1,226 @@
+//! Schemas and full passes: what a table looks like, and which of its rows a pass has not touched.
+
+use std::sync::Arc;
+
+use log::info;
+
+use crate::error::{Error, Result};
+use crate::row::TableSchema;
+
+use super::affinity;
+use super::landing::{Landing, bind};
+use super::table::Table;
+use super::{Position, books, cannot, ddl, reshape};
+
+/// SQLite's own limit, as it is built here.
+const MOST_COLUMNS: usize = 2000;
+
+impl Landing<'_> {
+    /// A schema record: makes or reshapes the table. `begin` is the full pass that begins with it.
+    pub fn schema(&mut self, position: &mut Position, schema: &Arc<TableSchema>, begin: Option<u64>) -> Result<()> {
+        let Position { topic, partition, .. } = &*position;
+        if let Some(pass) = begin.filter(|pass| *pass < position.pass) {
+            return Err(Error::failed(format!(
+                "topic {topic}, partition {partition}: full pass {pass} begins after full pass {}: the clock of the source was set back",
+                position.pass
+            ))
+            .way_out("land into a new file with --sink, after `producer --backfill` with the clock set right"));
+        }
+        check(schema)?;
+        let schema = self.memory.schemas.shared(TableSchema::clone(schema));
+        let place = match self.table(topic)? {
+            Some(place) => place,
+            None => self.make(Table::new(topic.clone(), Some(schema.clone()), ddl::shape(&schema)))?,
+        };
+        let table = &self.memory.tables[place];
+        let newer = begin.is_some_and(|pass| pass > table.pass);
+        // A partition that is behind does not bring an old shape back.
+        let leads = newer || table.schema.is_none() || (begin.is_none() && position.pass >= table.pass);
+        if leads && table.schema.as_ref() != Some(&schema) {
+            self.change(place, &schema)?;
+        }
+        if let Some(pass) = begin.filter(|_| newer) {
+            self.begin_pass(place, pass)?;
+        }
+        position.schema = Some(schema.clone());
+        position.pass = begin.unwrap_or(position.pass);
+        books::note_schema(self.conn, position, &schema)
+            .map_err(|e| cannot(e, format!("note the schema of table {}", schema.table)))
+    }
+
+    /// The end mark of a pass in one partition. When it has come in all of `partitions`, the rows that the pass did not touch are removed: how many.
+    pub fn pass_end(&mut self, position: &mut Position, pass: u64, partitions: &[i32]) -> Result<Option<u64>> {
+        let Position { topic, partition, .. } = &*position;
+        if position.pass != pass {
+            // The pass began here before the first contact: it is not whole.
+            return Ok(None);
+        }
+        let failed = |e| cannot(e, format!("end the full pass of topic {topic}"));
+        let ended = books::note_end(self.conn, topic, *partition, pass).map_err(failed)?;
+        let Some(place) = self.table(topic)? else {
+            return Ok(None);
+        };
+        let table = &self.memory.tables[place];
+        let runs = table.pass == pass && table.unseen.is_some();
+        if !runs || !partitions.iter().all(|p| ended.contains(p)) {
+            return Ok(None);
+        }
+        let removed = self.sweep(place).map_err(failed)?;
+        self.stop_pass(place).map_err(failed)?;
+        books::whole(self.conn, topic).map_err(failed)?;
+        position.partial = false;
+        Ok(Some(removed))
+    }
+
+    /// Makes a table that no record has made yet, or takes over one that is there.
+    pub(super) fn make(&mut self, mut table: Table) -> Result<usize> {
+        let mut shape = table.shape.clone();
+        self.check_owner(&table.topic, &shape.table)?;
+        let theirs = reshape::take_over(self.conn, &shape)?;
+        if theirs.is_none() {
+            info!("table {} is made for topic {}", shape.table, table.topic);
+        }
+        reshape::reshape(self.conn, theirs.as_ref(), &mut shape)?;
+        table.reshape(shape);
+        books::note_table(self.conn, &table).map_err(|e| cannot(e, format!("note the table {}", table.shape.table)))?;
+        Ok(self.remember(table))
+    }
+
+    /// Gives a table the shape of another schema.
+    fn change(&mut self, place: usize, schema: &Arc<TableSchema>) -> Result<()> {
+        let failed = |e| cannot(e, format!("reshape the table {}", schema.table));
+        // What was known of untouched keys belongs to the old shape.
+        self.stop_pass(place).map_err(failed)?;
+        let table = &mut self.memory.tables[place];
+        let topic = table.topic.clone();
+        let shape = ddl::shape(schema);
+        if !table.shape.table.eq_ignore_ascii_case(&shape.table) {
+            self.check_owner(&topic, &shape.table)?;
+            if reshape::exists(self.conn, &shape.table)? {
+                return Err(Error::failed(format!(
+                    "the sink has a table {} already, and the rows of topic {topic} have to move there",
+                    shape.table
+                ))
+                .way_out("rename or drop that table, or name another file with --sink"));
+            }
+        }
+        info!("table {} takes the shape of the source's table", shape.table);
+        self.memory.tables[place].schema = Some(schema.clone());
+        self.rebuild(place, shape)
+    }
+
+    fn check_owner(&self, topic: &str, table: &str) -> Result<()> {
+        match books::other_topic(self.conn, topic, table).map_err(|e| cannot(e, "read the tables of the sink"))? {
+            Some(other) => Err(
+                Error::failed(format!("topics {other} and {topic} both carry a table {table}"))
+                    .way_out("land one of them in another file with --sink"),
+            ),
+            None => Ok(()),
+        }
+    }
+
+    /// Every row that is there now has yet to be touched by the pass.
+    fn begin_pass(&mut self, place: usize, pass: u64) -> Result<()> {
+        let failed = |e| cannot(e, format!("begin full pass {pass}"));
+        self.stop_pass(place).map_err(failed)?;
+        let table = &mut self.memory.tables[place];
+        let unseen = ddl::quote(&table.unseen_name());
+        let expressions = ddl::key_expressions(&table.shape);
+        let names = (1..=expressions.len())
+            .map(|i| format!("k{i}"))
+            .collect::<Vec<_>>()
+            .join(", ");
+        let create = format!("CREATE TABLE {unseen} ({names}, PRIMARY KEY ({names})) WITHOUT ROWID");
+        let fill = format!(
+            "INSERT INTO {unseen} SELECT {} FROM {}",
+            expressions.join(", "),
+            ddl::quote(&table.shape.table)
+        );
+        self.conn.execute_batch(&create).map_err(failed)?;
+        table.unseen = Some(self.conn.execute(&fill, []).map_err(failed)? as u64);
+        table.pass = pass;
+        books::note_table(self.conn, table).map_err(failed)
+    }
+
+    /// Forgets which keys the running pass has not touched.
+    fn stop_pass(&mut self, place: usize) -> rusqlite::Result<()> {
+        let (table, statements) = (&mut self.memory.tables[place], &mut self.statements[place]);
+        if table.unseen.take().is_some() {
+            (statements.see, statements.unsee) = (None, None);
+            table.unseen_moved = true;
+            self.conn
+                .execute_batch(&format!("DROP TABLE {}", ddl::quote(&table.unseen_name())))?;
+        }
+        Ok(())
+    }
+
+    /// Deletes the rows that the pass did not touch.
+    fn sweep(&mut self, place: usize) -> rusqlite::Result<u64> {
+        let table = &self.memory.tables[place];
+        let mut delete = self.conn.prepare_cached(&ddl::delete(&table.shape))?;
+        let mut unseen = self
+            .conn
+            .prepare(&format!("SELECT * FROM {}", ddl::quote(&table.unseen_name())))?;
+        let width = table.key.len().max(1);
+        let mut keys = unseen.query([])?;
+        let mut removed = 0;
+        while let Some(key) = keys.next()? {
+            for i in 0..width {
+                let part = affinity::value(key.get_ref(i)?);
+                bind(&mut delete, 1 + i, std::slice::from_ref(&part))?;
+            }
+            removed += delete.raw_execute()? as u64;
+        }
+        Ok(removed)
+    }
+}
+
+/// Refuses a schema that no SQLite table can have.
+fn check(schema: &TableSchema) -> Result<()> {
+    let names: Vec<_> = schema.columns.iter().map(|c| c.name.as_str()).collect();
+    match name_trouble(&schema.table).or_else(|| column_trouble(&names, schema.keyed_by_rowid())) {
+        Some(reason) => Err(
+            Error::failed(format!("the schema of table {} cannot be: {reason}", schema.table))
+                .way_out("look at who writes to this topic; land another with --topic"),
+        ),
+        None => Ok(()),
+    }
+}
+
+/// Why a table cannot have this name.
+pub(super) fn name_trouble(table: &str) -> Option<String> {
+    let starts = |with: &str| {
+        table
+            .get(..with.len())
+            .is_some_and(|start| start.eq_ignore_ascii_case(with))
+    };
+    match table {
+        "" => Some("a table without a name".into()),
+        _ if table.contains('\0') => Some("a name with a zero byte".into()),
+        _ if starts("sqlite_") || starts("_rowferry_") => Some(format!("the name {table} is reserved")),
+        _ => None,
+    }
+}
+
+/// Why a table cannot have these columns.
+pub(super) fn column_trouble(names: &[&str], keyed_by_rowid: bool) -> Option<String> {
+    if names.len() + usize::from(keyed_by_rowid) > MOST_COLUMNS {
+        return Some(format!("{} columns, and SQLite allows {MOST_COLUMNS}", names.len()));
+    }
+    if names.is_empty() {
+        return Some("no columns".into());
+    }
+    if let Some(name) = names.iter().find(|name| name.contains('\0')) {
+        return Some(format!("a zero byte in the column name {name:?}"));
+    }
+    let mut folded: Vec<_> = names.iter().map(|name| name.to_ascii_lowercase()).collect();
+    folded.sort_unstable();
+    if let Some(twice) = folded.windows(2).find(|pair| pair[0] == pair[1]) {
+        return Some(format!("two columns with the name {}", twice[0]));
+    }
+    let hidden = |name: &&str| folded.binary_search_by(|f| f.as_str().cmp(name)).is_ok();
+    if keyed_by_rowid && ["rowid", "_rowid_", "oid"].iter().all(hidden) {
+        return Some("columns rowid, _rowid_ and oid hide the rowid, which is the key".into());
+    }
+    None
+}

@@ -1,0 +1,236 @@
+//! Giving a table its shape: made new, filled from the old one, put in its place.
+
+use log::{info, warn};
+use rusqlite::{Connection, OptionalExtension};
+
+use crate::error::{Error, Result};
+use crate::row::{Column, TableSchema};
+
+use super::affinity::{self, Affinity};
+use super::{cannot, ddl};
+
+/// Where a table stands until it takes its place.
+const NEW: &str = "_rowferry_new";
+
+/// Makes the table `to`, with the rows of `from` when both have the same key. A column that would convert one of them loses its type.
+pub(super) fn reshape(conn: &Connection, from: Option<&TableSchema>, to: &mut TableSchema) -> Result<()> {
+    let kept = from.filter(|from| same_key(from, to));
+    if let Some(from) = kept {
+        for column in converting(conn, from, to)? {
+            loosen(to, column);
+        }
+    }
+    let failed = |e| cannot(e, format!("make the table {}", to.table));
+    conn.execute_batch(&ddl::create_table(to, NEW)).map_err(failed)?;
+    if let Some(from) = kept {
+        conn.execute_batch(&copy(from, to)).map_err(failed)?;
+    }
+    let theirs = match from {
+        Some(from) => attached(conn, &from.table).and_then(|theirs| {
+            conn.execute_batch(&format!("DROP TABLE {}", ddl::quote(&from.table)))?;
+            Ok(theirs)
+        }),
+        None => Ok(Vec::new()),
+    }
+    .map_err(failed)?;
+    conn.execute_batch(&format!("ALTER TABLE {NEW} RENAME TO {}", ddl::quote(&to.table)))
+        .map_err(failed)?;
+    for (name, sql) in theirs {
+        if let Err(e) = conn.execute_batch(&sql) {
+            warn!("{name} on table {} is gone: it could not be made again: {e}", to.table);
+        }
+    }
+    Ok(())
+}
+
+/// Takes the type away from a column, and says so.
+pub(super) fn loosen(shape: &mut TableSchema, column: usize) {
+    let Column { name, declared, .. } = &shape.columns[column];
+    info!(
+        "table {}: column {name} keeps values from now on that its type {declared} would convert",
+        shape.table
+    );
+    ddl::loosen(shape, column);
+}
+
+/// Whether rows of the one table can be told apart by the key of the other.
+fn same_key(from: &TableSchema, to: &TableSchema) -> bool {
+    let (a, b) = (from.key_names(), to.key_names());
+    let same_names = a.len() == b.len() && a.iter().zip(&b).all(|(a, b)| a.eq_ignore_ascii_case(b));
+    same_names && (to.keyed_by_rowid() || !from.keyed_by_rowid())
+}
+
+fn column<'a>(table: &'a TableSchema, name: &str) -> Option<&'a Column> {
+    table.columns.iter().find(|c| c.name.eq_ignore_ascii_case(name))
+}
+
+/// The columns of `to` that would convert a value of `from`.
+fn converting(conn: &Connection, from: &TableSchema, to: &TableSchema) -> Result<Vec<usize>> {
+    let failed = |e| cannot(e, format!("look through the table {}", from.table));
+    let (old, new) = (Affinity::of_columns(from), Affinity::of_columns(to));
+    let narrower = |&i: &usize| {
+        let before = from
+            .columns
+            .iter()
+            .position(|c| c.name.eq_ignore_ascii_case(&to.columns[i].name));
+        new[i] != Affinity::Blob && before.is_some_and(|before| old[before] != new[i])
+    };
+    let suspects: Vec<usize> = (0..to.columns.len()).filter(narrower).collect();
+    if suspects.is_empty() {
+        return Ok(Vec::new());
+    }
+    let names: Vec<_> = suspects.iter().map(|&i| ddl::quote(&to.columns[i].name)).collect();
+    let sql = format!("SELECT {} FROM {}", names.join(", "), ddl::quote(&from.table));
+    let mut statement = conn.prepare(&sql).map_err(failed)?;
+    let mut rows = statement.query([]).map_err(failed)?;
+    let mut converts = vec![false; suspects.len()];
+    while let Some(row) = rows.next().map_err(failed)? {
+        for (place, &i) in suspects.iter().enumerate() {
+            converts[place] |= !new[i].keeps(&affinity::value(row.get_ref(place).map_err(failed)?));
+        }
+    }
+    Ok(suspects
+        .into_iter()
+        .zip(converts)
+        .filter_map(|(i, converts)| converts.then_some(i))
+        .collect())
+}
+
+/// The statement that brings the rows over.
+fn copy(from: &TableSchema, to: &TableSchema) -> String {
+    let common: Vec<_> = to
+        .columns
+        .iter()
+        .filter(|c| column(from, &c.name).is_some())
+        .map(|c| ddl::quote(&c.name))
+        .collect();
+    let (mut targets, mut sources, mut only) = (common.clone(), common, "");
+    if to.keyed_by_rowid() {
+        targets.insert(0, ddl::key_expressions(to)[0].clone());
+        sources.insert(0, ddl::key_expressions(from)[0].clone());
+        if !from.keyed_by_rowid() {
+            // The rowid came as a member that could hold anything.
+            only = " WHERE typeof(\"rowid\") = 'integer'";
+        }
+    }
+    // Two keys can become one under another collation: one of their rows is out of date.
+    format!(
+        "INSERT OR IGNORE INTO {NEW} ({}) SELECT {} FROM {}{only}",
+        targets.join(", "),
+        sources.join(", "),
+        ddl::quote(&from.table)
+    )
+}
+
+/// The indexes and triggers that someone made on a table, each with its statement.
+fn attached(conn: &Connection, table: &str) -> rusqlite::Result<Vec<(String, String)>> {
+    conn.prepare("SELECT type || ' ' || name, sql FROM sqlite_master WHERE tbl_name = ?1 COLLATE NOCASE AND type IN ('index', 'trigger') AND sql IS NOT NULL")?
+        .query_map([table], |r| Ok((r.get(0)?, r.get(1)?)))?
+        .collect()
+}
+
+/// Whether a table of this name is there.
+pub(super) fn exists(conn: &Connection, name: &str) -> Result<bool> {
+    conn.query_row(
+        "SELECT count(*) > 0 FROM sqlite_master WHERE name = ?1 COLLATE NOCASE",
+        [name],
+        |r| r.get(0),
+    )
+    .map_err(|e| cannot(e, "read the database"))
+}
+
+/// The table that someone made in the sink before the first record came: empty, or one whose rows `wanted` can hold. None when there is no such table.
+pub(super) fn take_over(conn: &Connection, wanted: &TableSchema) -> Result<Option<TableSchema>> {
+    let name = &wanted.table;
+    let failed = |e| cannot(e, format!("read the table {name} of the sink"));
+    let Some(found) = theirs(conn, name)? else {
+        return Ok(None);
+    };
+    let empty: bool = conn
+        .query_row(
+            &format!("SELECT NOT EXISTS (SELECT 1 FROM {})", ddl::quote(&found.table)),
+            [],
+            |r| r.get(0),
+        )
+        .map_err(failed)?;
+    let fits = || -> Result<bool> {
+        let known = found.columns.iter().all(|c| column(wanted, &c.name).is_some());
+        let nulls: Vec<_> = ddl::key_expressions(&found)
+            .iter()
+            .map(|k| format!("{k} IS NULL"))
+            .collect();
+        let sql = format!(
+            "SELECT EXISTS (SELECT 1 FROM {} WHERE {})",
+            ddl::quote(&found.table),
+            nulls.join(" OR ")
+        );
+        Ok(known && same_key(&found, wanted) && !conn.query_row(&sql, [], |r| r.get(0)).map_err(failed)?)
+    };
+    match empty || fits()? {
+        true => {
+            info!("table {name} was there already: it takes the shape of the source's table");
+            Ok(Some(found))
+        }
+        false => Err(Error::failed(format!(
+            "the sink has a table {name} already, with rows that do not fit the columns or the key of the source's"
+        ))
+        .way_out("rename or drop that table, or name another file with --sink")),
+    }
+}
+
+/// Adds the columns that a table which was there already has and the first record lacks.
+pub(super) fn adopt_columns(conn: &Connection, name: &str, columns: &mut Vec<Column>) -> Result<()> {
+    for found in theirs(conn, name)?.map_or(Vec::new(), |t| t.columns) {
+        if !columns.iter().any(|c| c.name.eq_ignore_ascii_case(&found.name)) {
+            columns.push(untyped(found.name, 0));
+        }
+    }
+    Ok(())
+}
+
+/// Reads the columns and the key of a table that is not ours.
+fn theirs(conn: &Connection, name: &str) -> Result<Option<TableSchema>> {
+    let failed = |e| cannot(e, format!("read the table {name} of the sink"));
+    let found: Option<(String, String, bool)> = conn
+        .query_row(
+            "SELECT name, type, wr FROM pragma_table_list WHERE schema = 'main' AND name = ?1 COLLATE NOCASE",
+            [name],
+            |r| Ok((r.get(0)?, r.get(1)?, r.get(2)?)),
+        )
+        .optional()
+        .map_err(failed)?;
+    let Some((table, kind, without_rowid)) = found else {
+        return Ok(None);
+    };
+    if kind != "table" {
+        return Err(
+            Error::failed(format!("{name} is a {kind} in the sink: rows cannot land in it"))
+                .way_out(format!("rename or drop that {kind}, or name another file with --sink")),
+        );
+    }
+    let columns = conn
+        .prepare("SELECT name, pk FROM pragma_table_xinfo(?1) WHERE hidden <> 1 ORDER BY cid")
+        .and_then(|mut s| {
+            s.query_map([&table], |r| Ok(untyped(r.get(0)?, r.get::<_, u32>(1)? as usize)))?
+                .collect()
+        })
+        .map_err(failed)?;
+    Ok(Some(TableSchema {
+        table,
+        columns,
+        strict: false,
+        without_rowid,
+        rowid_alias: false,
+    }))
+}
+
+/// A column that keeps everything as it is.
+pub(super) fn untyped(name: String, pk: usize) -> Column {
+    Column {
+        name,
+        declared: String::new(),
+        collation: "BINARY".into(),
+        pk,
+        pk_collation: "BINARY".into(),
+    }
+}
