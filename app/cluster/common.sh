@@ -1,0 +1,59 @@
+# What the scripts of the cluster share: their words, the settings and small looks at the machine. To be sourced after
+# TOP is set to the folder that holds server_up.sh.
+
+say() { printf '%s\n' "$@"; }
+warn() { printf '%s\n' "$*" >&2; }
+die() {
+    warn "error: $1"
+    shift
+    for line in "$@"; do warn "  $line"; done
+    exit 1
+}
+misused() {
+    warn "error: $1"
+    warn "  sh ${0##*/} --help lists the options"
+    exit 2
+}
+
+have() { command -v "$1" >/dev/null 2>&1; }
+
+# The last lines of a file, indented, for an error.
+tail_of() { tail -n "${2:-8}" "$1" 2>/dev/null | cut -c 1-300 | sed 's/^/  | /' >&2; }
+
+# Does something listen on this TCP port of the machine?
+port_taken() {
+    if [ -r /proc/net/tcp ]; then
+        # State 0A is LISTEN; the address is hexadecimal, ADDRESS:PORT.
+        cat /proc/net/tcp /proc/net/tcp6 2>/dev/null |
+            awk -v port="$(printf '%04X' "$1")" '$4 == "0A" && $2 ~ ":" port "$" { found = 1 } END { exit !found }'
+    else
+        lsof -nP -iTCP:"$1" -sTCP:LISTEN >/dev/null 2>&1
+    fi
+}
+
+# Who listens there: "java (process 123)", or that it cannot be told.
+port_owner() {
+    owner=
+    if have lsof; then
+        owner=$(lsof -nP -iTCP:"$1" -sTCP:LISTEN -Fpc 2>/dev/null |
+            awk '/^p/ { p = substr($0, 2) } /^c/ { print substr($0, 2) " (process " p ")"; exit }')
+    elif have ss; then
+        owner=$(ss -Hltnp "sport = :$1" 2>/dev/null |
+            sed -n 's/.*users:(("\([^"]*\)",pid=\([0-9]*\).*/\1 (process \2)/p' | head -n 1)
+    fi
+    printf '%s' "${owner:-a process that cannot be told from here (another user\'s?)}"
+}
+
+need_port() { # PORT WHAT SETTING
+    if port_taken "$1"; then
+        die "port $1, which $2 needs, is taken by $(port_owner "$1")" \
+            "stop that one (if it is another checkout's cluster: sh server_down.sh there), or choose $3"
+    fi
+}
+
+need_space() { # FOLDER MEGABYTES SETTING
+    mkdir -p "$1" 2>/dev/null || die "cannot make the folder $1" "make it writable, or choose another one with $3"
+    free=$(df -Pk "$1" | awk 'NR == 2 { print int($4 / 1024) }')
+    [ "${free:-0}" -ge "$2" ] || die "only ${free:-0} MB are free in $1, and $2 MB are needed" \
+        "free some space, or choose another folder with $3"
+}
