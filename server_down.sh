@@ -37,11 +37,15 @@ while [ $# -gt 0 ]; do
     shift
 done
 
+STOPPED=
 [ "$way" = docker ] || native_down $data
-[ "$way" != native ] || exit 0
-state=$(docker_state)
-if [ "$way" = docker ]; then need_docker "$state"; fi
-case $state in
-ready) docker_down $data ;;
-forbidden | 'no compose') need_docker "$state" ;;
-esac
+if [ "$way" != native ]; then
+    state=$(docker_state)
+    # Docker that cannot be used matters only when it was asked for, or when there was nothing else to stop.
+    case $way$STOPPED$state in
+    *ready) docker_down $data ;;
+    absent | yes*) ;;
+    *) need_docker "$state" ;;
+    esac
+fi
+[ -n "$STOPPED" ] || say "nothing of ours runs here"

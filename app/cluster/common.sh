@@ -1,3 +1,4 @@
+# shellcheck shell=sh
 # What the scripts of the cluster share: their words, the settings and small looks at the machine. To be sourced after
 # TOP is set to the folder that holds server_up.sh.
 
@@ -47,7 +48,7 @@ port_owner() {
 need_port() { # PORT WHAT SETTING
     if port_taken "$1"; then
         die "port $1, which $2 needs, is taken by $(port_owner "$1")" \
-            "stop that one (if it is another checkout's cluster: sh server_down.sh there), or choose $3"
+            "stop it (a cluster of this project: sh server_down.sh in its checkout), or choose $3"
     fi
 }
 

@@ -1,3 +1,4 @@
+# shellcheck shell=sh
 # The cluster through Docker Compose, and the choice between that and the native one. To be sourced after native.sh.
 
 # What Docker has to offer here: "ready", "absent" (no command or no engine), "forbidden" (an engine that this user may not
@@ -60,23 +61,35 @@ compose() {
 }
 
 # Does a container of this checkout exist, running or not?
-docker_has_containers() { [ -n "$(compose ps -q 2>/dev/null)" ]; }
+docker_has_containers() { [ -n "$(compose ps -a -q 2>/dev/null)" ]; }
 
 docker_up() {
     if ! docker_has_containers; then
         for port in 2181 9092 8080; do
-            need_port "$port" 'the cluster' 'the native cluster on other ports (sh server_up.sh --help)'
+            need_port "$port" 'the cluster in Docker' 'the native cluster on other ports (sh server_up.sh --help)'
         done
     fi
-    compose up --remove-orphans --build -d ||
-        die "Docker Compose could not start the cluster" \
+    if ! compose_up; then
+        # A broker that comes back from a crash ends until ZooKeeper has forgotten the old one, which Compose takes for a failure.
+        case $(docker inspect -f '{{.State.Status}}' kafka_server 2>/dev/null) in
+        running | restarting) await_docker && compose_up ;;
+        *) false ;;
+        esac || die "Docker Compose could not start the cluster" \
             "the lines above say why; names of containers in use belong to another checkout: sh server_down.sh there"
+    fi
+    await_docker
+}
+
+compose_up() { compose up --remove-orphans --build -d; }
+
+await_docker() {
     say 'waiting until the broker serves'
     end=$(($(date +%s) + 120))
     until [ "$(docker_health kafka_server)" = healthy ]; do
         if [ "$(date +%s)" -ge "$end" ]; then
             docker logs --tail 8 kafka_server 2>&1 | cut -c 1-300 | sed 's/^/  | /' >&2
-            die "the container kafka_server does not get ready (state: $(docker_health kafka_server))" "see docker logs kafka_server, docker logs zookeeper"
+            die "the container kafka_server does not get ready (health: $(docker_health kafka_server))" \
+                "docker logs kafka_server and docker logs zookeeper tell more"
         fi
         sleep 0.5
     done
@@ -96,7 +109,10 @@ docker_addresses() {
 }
 
 docker_down() { # "data" to remove that as well
-    set -- "${1:+-v}"
-    # shellcheck disable=SC2086 # no word at all without it
-    compose down --remove-orphans $1 || die "Docker Compose could not stop the cluster" "the lines above say why"
+    if docker_has_containers; then
+        export STOPPED=yes
+    elif [ -z "${1:-}" ]; then
+        return
+    fi
+    compose down --remove-orphans ${1:+-v} || die "Docker Compose could not stop the cluster" "the lines above say why"
 }

@@ -1,3 +1,4 @@
+# shellcheck shell=sh
 # Java, and the jars of one Kafka version, which Maven resolves into a cache folder. To be sourced after common.sh.
 
 find_java() {

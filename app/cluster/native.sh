@@ -1,3 +1,4 @@
+# shellcheck shell=sh
 # The native cluster: one ZooKeeper and one Kafka broker as plain Java processes. To be sourced after jars.sh.
 # A node is one process; all that belongs to node N lies in the cluster's folder as N.pid, N.log, N.properties and N/ (data).
 
@@ -16,8 +17,11 @@ native_settings() {
 }
 
 check_port() { # SETTING VALUE
-    case $2 in *[!0-9]* | '' | ??????*) die "$1 is '$2', which is no port" "use a number from 1 to 65535" ;; esac
-    [ "$2" -ge 1 ] && [ "$2" -le 65535 ] || die "$1 is $2, which is no port" "use a number from 1 to 65535"
+    case $2 in
+    *[!0-9]* | '' | 0* | ??????*) ;;
+    *) [ "$2" -gt 65535 ] || return 0 ;;
+    esac
+    die "$1 is '$2', which is no port" "use a number from 1 to 65535"
 }
 
 recorded() { # NAME DEFAULT
@@ -206,12 +210,19 @@ run_class() { # CLASS ARGUMENT...
 
 native_create_topic() { # TOPIC PARTITIONS REPLICATION-FACTOR
     case $KAFKA_VERSION in
-    0.* | 1.* | 2.0.* | 2.1.*) where="--zookeeper zookeeper:2181" ;;
-    *) where="--bootstrap-server localhost:9092" ;;
+    0.* | 1.* | 2.0.* | 2.1.*) where='--zookeeper zookeeper:2181' ;;
+    *) where='--bootstrap-server localhost:9092' ;;
     esac
-    # shellcheck disable=SC2086 # two words
-    sh "$TOP/app/cluster/kafka-topics.sh" --create --if-not-exists $where \
-        --topic "$1" --partitions "$2" --replication-factor "$3"
+    once=--if-not-exists
+    case $KAFKA_VERSION in 0.9.*) once= ;; esac # has no such option, and complains about a topic that exists
+    # shellcheck disable=SC2086 # words, or none
+    if ! printed=$(sh "$TOP/app/cluster/kafka-topics.sh" --create $once $where \
+        --topic "$1" --partitions "$2" --replication-factor "$3" 2>&1); then
+        case $once$printed in *"Topic \"$1\" already exists"*) return 0 ;; esac
+        say "$printed"
+        return 1
+    fi
+    say "$printed"
 }
 
 native_addresses() {
@@ -221,16 +232,14 @@ native_addresses() {
 
 native_down() { # "data" to remove that as well
     native_settings
-    stopped=
     for node in $(nodes); do
         if pid=$(node_pid "$node"); then
             stop_node "$node" "$pid"
-            stopped=yes
+            export STOPPED=yes
         fi
         rm -f "$ROWFERRY_CLUSTER_DIR/$node.pid"
     done
     rm -f "$ROWFERRY_CLUSTER_DIR/kafka.port" "$ROWFERRY_CLUSTER_DIR/zookeeper.port"
-    [ -n "$stopped" ] || say "no native cluster runs from $ROWFERRY_CLUSTER_DIR"
     if [ "${1:-}" = data ]; then native_remove; fi
 }
 
