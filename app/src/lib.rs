@@ -7,5 +7,6 @@ pub mod meter;
 pub mod row;
 pub mod sequence;
 pub mod sink;
+pub mod source;
 pub mod stop;
 pub mod wire;

@@ -1,0 +1,3 @@
+//! Everything that touches the source database; it knows nothing of Kafka.
+
+pub mod schema;
