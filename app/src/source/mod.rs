@@ -1,3 +1,108 @@
 //! Everything that touches the source database; it knows nothing of Kafka.
+//!
+//! | file | what it holds |
+//! |---|---|
+//! | `schema` | what a table looks like |
+//! | `file` | opening the database, waiting for its locks, telling its errors |
+//! | `guards` | which rows a REPLACE could push out, from the table's unique indexes |
+//! | `capture` | the outbox of changed keys and the triggers that fill it |
+//! | `tracking` | what is remembered of a shipped table, and when all of its rows are due |
+//! | `ledger` | the run: its epoch and its progress |
+//! | `letters` | rows that could not travel |
+//! | `feed` | what to ship next: `scan` reads a full pass, `changes` reads the outbox |
+//! | `values` | values out of SQLite, into SQLite, and packed into exact bytes |
+//! | `dummy` | the demo table |
 
+mod capture;
+mod changes;
+pub mod dummy;
+mod feed;
+mod file;
+mod guards;
+mod ledger;
+mod letters;
+mod scan;
 pub mod schema;
+mod tracking;
+mod values;
+
+#[cfg(test)]
+mod tests;
+
+use std::sync::Arc;
+
+use crate::row::{TableSchema, Value};
+
+pub use feed::Feed;
+pub use ledger::Ledger;
+pub use tracking::{Tracked, tracked_tables};
+
+/// How changes are found.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Capture {
+    /// Triggers in the source write the keys of changed rows into an outbox.
+    Triggers,
+    /// The source is only read: every run is a full pass.
+    None,
+}
+
+/// One run of the producer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Run {
+    /// The source's id, made once.
+    pub source: String,
+    /// Larger than that of every run before.
+    pub epoch: u64,
+    /// The epoch of the run before, where one is remembered.
+    pub prev: Option<u64>,
+}
+
+/// The last record of a partition that its broker acknowledged.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Acked {
+    pub partition: i32,
+    pub epoch: u64,
+    pub seq: u64,
+    pub offset: i64,
+}
+
+/// What a `Feed` tells, in the order in which it is to be shipped.
+#[derive(Debug)]
+pub enum Event<'a> {
+    /// A full pass begins: all rows of the table follow, in this schema.
+    Begin { pass: u64, schema: &'a Arc<TableSchema> },
+    /// A row as it is now, in the order of the schema's columns; the key in key order, or the rowid alone.
+    Upsert { key: &'a [Value<'a>], row: &'a [Value<'a>] },
+    /// A row that is gone.
+    Delete { key: &'a [Value<'a>] },
+    /// A row that cannot travel.
+    Refused { key: &'a [Value<'a>], reason: &'a str },
+    /// The full pass is complete.
+    End { pass: u64 },
+}
+
+/// How far a batch goes; what `Ledger::note` remembers once the batch is acknowledged.
+#[derive(Debug, Clone)]
+pub struct Mark {
+    table: Arc<str>,
+    topic: Arc<str>,
+    pass: u64,
+    step: Step,
+}
+
+#[derive(Debug, Clone)]
+enum Step {
+    /// The full pass has come up to this packed key.
+    Scanned(Vec<u8>),
+    /// The full pass is complete.
+    Complete,
+    /// The outbox is shipped up to this number.
+    Outbox(i64),
+}
+
+impl Mark {
+    /// The table that the batch belongs to.
+    pub fn table(&self) -> &str {
+        &self.table
+    }
+}

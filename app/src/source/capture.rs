@@ -1,0 +1,182 @@
+//! The outbox of changed keys, and the triggers that fill it. They mention the key and what unique indexes mention, nothing else.
+
+use rusqlite::{Connection, OptionalExtension};
+
+use super::file::Tried;
+use super::guards::row_name;
+use super::schema::{quote, rowid_name};
+use crate::row::TableSchema;
+
+/// All that is ours begins like this.
+const PREFIX: &str = "_rowferry_";
+
+/// The triggers of a table: what stands in their names, and when they fire. The last two are there when there are guards.
+const TRIGGERS: [(&str, &str); 5] = [
+    ("insert", "AFTER INSERT"),
+    ("delete", "AFTER DELETE"),
+    ("update", "AFTER UPDATE"),
+    ("before_insert", "BEFORE INSERT"),
+    ("before_update", "BEFORE UPDATE"),
+];
+
+/// The quoted name of a table's outbox.
+pub fn outbox(table: &str) -> String {
+    quote(&format!("{PREFIX}outbox_{table}"))
+}
+
+/// The names by which a statement reaches the key: the primary key's columns, or the rowid.
+pub fn key_names(schema: &TableSchema) -> Vec<String> {
+    match rowid_name(schema) {
+        Some(rowid) if schema.keyed_by_rowid() => vec![rowid],
+        _ => schema
+            .key()
+            .into_iter()
+            .map(|i| schema.columns[i].name.clone())
+            .collect(),
+    }
+}
+
+/// The outbox's key columns.
+pub fn outbox_columns(schema: &TableSchema) -> String {
+    (1..=key_names(schema).len())
+        .map(|i| format!("k{i}"))
+        .collect::<Vec<_>>()
+        .join(", ")
+}
+
+/// Whether all triggers stand on the table.
+pub fn is_installed(conn: &Connection, schema: &TableSchema, guards: &[String]) -> Tried<bool> {
+    let mut statement = conn.prepare_cached(
+        "SELECT 1 FROM sqlite_schema WHERE type = 'trigger' AND name = ?1 AND tbl_name = ?2 COLLATE NOCASE",
+    )?;
+    for (kind, _) in wanted(guards) {
+        if !statement.exists([trigger(kind, &schema.table), schema.table.clone()])? {
+            return Ok(false);
+        }
+    }
+    Ok(true)
+}
+
+/// Makes the triggers anew.
+pub fn install(conn: &Connection, schema: &TableSchema, guards: &[String]) -> Tried<()> {
+    remove_triggers(conn, &schema.table)?;
+    for (kind, moment) in wanted(guards) {
+        let (name, table) = (quote(&trigger(kind, &schema.table)), quote(&schema.table));
+        let body = body(kind, schema, guards);
+        conn.execute_batch(&format!("CREATE TRIGGER {name} {moment} ON {table} BEGIN {body}; END"))?;
+    }
+    Ok(())
+}
+
+/// What a trigger does: it writes the keys of the row that comes, of the one that goes, or of those that could be pushed out.
+fn body(kind: &str, schema: &TableSchema, guards: &[String]) -> String {
+    let names: Vec<String> = key_names(schema).iter().map(|name| quote(name)).collect();
+    let key_of = |row: &str| {
+        names
+            .iter()
+            .map(|name| format!("{row}{name}"))
+            .collect::<Vec<_>>()
+            .join(", ")
+    };
+    let into = format!("INSERT INTO {}({})", outbox(&schema.table), outbox_columns(schema));
+    let pushed_out = |by: &str| {
+        let row = row_name(schema);
+        let other = format!("NOT ({})", same_key(schema, &names, &format!("{row}."), by));
+        let from = format!("{into} SELECT {} FROM {} AS {row}", key_of(""), quote(&schema.table));
+        guards
+            .iter()
+            .map(|guard| format!("{from} WHERE {guard} AND {other}"))
+            .collect::<Vec<_>>()
+            .join("; ")
+    };
+    match kind {
+        "insert" => format!("{into} VALUES ({})", key_of("NEW.")),
+        "delete" => format!("{into} VALUES ({})", key_of("OLD.")),
+        "update" => format!(
+            "{into} SELECT {} WHERE NOT ({}); {into} VALUES ({})",
+            key_of("OLD."),
+            same_key(schema, &names, "OLD.", "NEW."),
+            key_of("NEW.")
+        ),
+        "before_insert" => pushed_out("NEW."),
+        _ => pushed_out("OLD."),
+    }
+}
+
+/// A condition that holds only when two keys are the same to the byte. Reals never count as the same: SQL takes -0.0 for 0.0.
+fn same_key(schema: &TableSchema, names: &[String], one: &str, other: &str) -> String {
+    let by_rowid = schema.keyed_by_rowid() || schema.rowid_alias;
+    let same = |name: &String| match by_rowid {
+        true => format!("{one}{name} IS {other}{name}"),
+        false => format!(
+            "{one}{name} IS {other}{name} COLLATE BINARY AND typeof({one}{name}) = typeof({other}{name}) \
+             AND typeof({one}{name}) <> 'real'"
+        ),
+    };
+    names.iter().map(same).collect::<Vec<_>>().join(" AND ")
+}
+
+/// Makes the outbox anew and empty. Its numbers go on: the last one stays in it, as it always does.
+pub fn empty_outbox(conn: &Connection, schema: &TableSchema, shipped: i64) -> Tried<i64> {
+    let outbox = outbox(&schema.table);
+    let last = last_number(conn, &schema.table)?.unwrap_or(0).max(shipped);
+    conn.execute_batch(&format!(
+        "DROP TABLE IF EXISTS {outbox}; CREATE TABLE {outbox}(seq INTEGER PRIMARY KEY, {})",
+        outbox_columns(schema)
+    ))?;
+    conn.execute(&format!("INSERT INTO {outbox}(seq) VALUES (?1)"), [last])?;
+    Ok(last)
+}
+
+/// The highest number in a table's outbox; none when there is no outbox.
+pub fn last_number(conn: &Connection, table: &str) -> Tried<Option<i64>> {
+    let name = format!("{PREFIX}outbox_{table}");
+    let sql = "SELECT 1 FROM sqlite_schema WHERE type = 'table' AND name = ?1 COLLATE NOCASE";
+    if conn.query_row(sql, [name], |_| Ok(())).optional()?.is_none() {
+        return Ok(None);
+    }
+    Ok(conn.query_row(&format!("SELECT max(seq) FROM {}", outbox(table)), [], |row| row.get(0))?)
+}
+
+/// Takes out every trigger of ours that stands on the table, or elsewhere under the table's name (a renamed table keeps its triggers).
+fn remove_triggers(conn: &Connection, table: &str) -> Tried<()> {
+    let mut statement = conn.prepare(
+        "SELECT name FROM sqlite_schema WHERE type = 'trigger' AND name GLOB '_rowferry_*' AND tbl_name = ?1 COLLATE NOCASE",
+    )?;
+    let on_table = statement
+        .query_map([table], |row| row.get(0))?
+        .collect::<rusqlite::Result<Vec<String>>>()?;
+    for name in on_table
+        .into_iter()
+        .chain(TRIGGERS.map(|(kind, _)| trigger(kind, table)))
+    {
+        conn.execute_batch(&format!("DROP TRIGGER IF EXISTS {}", quote(&name)))?;
+    }
+    Ok(())
+}
+
+fn wanted(guards: &[String]) -> &'static [(&'static str, &'static str)] {
+    match guards.is_empty() {
+        true => &TRIGGERS[..3],
+        false => &TRIGGERS,
+    }
+}
+
+fn trigger(kind: &str, table: &str) -> String {
+    format!("{PREFIX}{kind}_{table}")
+}
+
+/// Takes out every trigger and table of the source's side, and says which those were.
+pub fn uninstall(conn: &Connection) -> Tried<Vec<String>> {
+    let mut statement = conn.prepare(
+        "SELECT type, name FROM sqlite_schema WHERE type = 'trigger' AND name GLOB '_rowferry_*'
+         UNION ALL SELECT type, name FROM sqlite_schema WHERE type = 'table' AND (name GLOB '_rowferry_outbox_*' OR name IN
+         ('_rowferry_run', '_rowferry_tracked', '_rowferry_acked', '_rowferry_dead_letters'))",
+    )?;
+    let ours = statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?;
+    let ours = ours.collect::<rusqlite::Result<Vec<(String, String)>>>()?;
+    for (kind, name) in &ours {
+        conn.execute_batch(&format!("DROP {kind} {}", quote(name)))?;
+    }
+    Ok(ours.into_iter().map(|(kind, name)| format!("{kind} {name}")).collect())
+}

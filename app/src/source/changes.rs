@@ -1,0 +1,144 @@
+//! The outbox: keys of changed rows in the order of their changes, and each row as it is now.
+
+use std::collections::HashSet;
+
+use rusqlite::Connection;
+
+use super::file::Tried;
+use super::schema::quote;
+use super::values::{Bind, borrow, pack, unpack, weight};
+use super::{Event, capture, scan};
+use crate::error::Result;
+use crate::row::{TableSchema, Value, recycle};
+
+/// How to read a table's changes.
+pub struct Changes {
+    outbox: String,
+    lookup: String,
+    columns: usize,
+    /// Where the key's values stand among the row's; empty when the rowid alone is the key.
+    key: Vec<usize>,
+    width: usize,
+    /// The keys of a batch, packed one after the other, and where each ends.
+    keys: Vec<u8>,
+    entries: Vec<Entry>,
+}
+
+struct Entry {
+    number: i64,
+    end: usize,
+    /// A later entry of the batch has the same key.
+    repeated: bool,
+}
+
+impl Changes {
+    pub fn new(schema: &TableSchema) -> Changes {
+        let width = capture::key_names(schema).len();
+        let columns = schema
+            .columns
+            .iter()
+            .map(|c| quote(&c.name))
+            .collect::<Vec<_>>()
+            .join(", ");
+        let same = scan::collated_key(schema).into_iter().enumerate();
+        let same = same
+            .map(|(i, name)| format!("{name} IS ?{}", i + 1))
+            .collect::<Vec<_>>()
+            .join(" AND ");
+        Changes {
+            outbox: format!(
+                "SELECT seq, {} FROM {} WHERE seq > ?1 ORDER BY seq LIMIT ?2",
+                capture::outbox_columns(schema),
+                capture::outbox(&schema.table)
+            ),
+            lookup: format!("SELECT {columns} FROM {} WHERE {same}", quote(&schema.table)),
+            columns: schema.columns.len(),
+            key: schema.key(),
+            width,
+            keys: Vec::new(),
+            entries: Vec::new(),
+        }
+    }
+
+    /// Gives the changes after number `shipped` to `each`; the number up to which they were given, or none when there are none.
+    pub fn read(
+        &mut self,
+        conn: &Connection,
+        shipped: i64,
+        limits: (usize, usize),
+        each: &mut dyn FnMut(Event<'_>) -> Result<()>,
+    ) -> Tried<Option<i64>> {
+        let (max_rows, max_bytes) = limits;
+        self.collect(conn, shipped, max_rows, max_bytes)?;
+        self.find_repeated();
+        let mut statement = conn.prepare_cached(&self.lookup)?;
+        let (mut start, mut bytes, mut upto) = (0, 0, None);
+        let (mut spare_row, mut spare_key) = (Vec::new(), Vec::new());
+        for entry in &self.entries {
+            let packed = &self.keys[start..entry.end];
+            (start, upto) = (entry.end, Some(entry.number));
+            if entry.repeated {
+                continue;
+            }
+            let mut key = Vec::with_capacity(self.width);
+            unpack(packed, &mut key);
+            for (i, value) in key.iter().enumerate() {
+                statement.raw_bind_parameter(i + 1, Bind(value))?;
+            }
+            bytes += packed.len();
+            let mut rows = statement.raw_query();
+            let found = rows.next()?;
+            let mut row: Vec<Value<'_>> = recycle(spare_row);
+            let mut its_key: Vec<Value<'_>> = recycle(spare_key);
+            if let Some(found) = found {
+                for i in 0..self.columns {
+                    row.push(borrow(found.get_ref(i)?));
+                }
+                its_key.extend(self.key.iter().map(|&i| row[i].borrow()));
+            }
+            // A key's collation may find the row of another spelling: the one that was asked for is gone.
+            let is_it = !row.is_empty() && (self.key.is_empty() || its_key == key);
+            if is_it {
+                bytes += row.iter().map(weight).sum::<usize>();
+                each(scan::upsert(&key, &row))?;
+            } else if !key.iter().any(Value::is_null) {
+                each(Event::Delete { key: &key })?;
+            }
+            spare_key = recycle(its_key);
+            spare_row = recycle(row);
+            if bytes >= max_bytes {
+                break;
+            }
+        }
+        Ok(upto)
+    }
+
+    fn collect(&mut self, conn: &Connection, shipped: i64, max_rows: usize, max_bytes: usize) -> Tried<()> {
+        self.keys.clear();
+        self.entries.clear();
+        let mut statement = conn.prepare_cached(&self.outbox)?;
+        let mut rows = statement.query([shipped, max_rows as i64])?;
+        while let Some(row) = rows.next()? {
+            for i in 1..=self.width {
+                pack(&borrow(row.get_ref(i)?), &mut self.keys);
+            }
+            self.entries.push(Entry {
+                number: row.get(0)?,
+                end: self.keys.len(),
+                repeated: false,
+            });
+            if self.keys.len() >= max_bytes {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    fn find_repeated(&mut self) {
+        let mut seen = HashSet::with_capacity(self.entries.len());
+        for i in (0..self.entries.len()).rev() {
+            let start = if i == 0 { 0 } else { self.entries[i - 1].end };
+            self.entries[i].repeated = !seen.insert(&self.keys[start..self.entries[i].end]);
+        }
+    }
+}

@@ -1,0 +1,104 @@
+//! The demo table: users who do not exist.
+
+use std::fs;
+use std::path::Path;
+
+use fake::faker::address::en::CityName;
+use fake::faker::internet::en::SafeEmail;
+use fake::faker::name::en::Name;
+use fake::rand::SeedableRng;
+use fake::rand::rngs::StdRng;
+use fake::{Fake, RngExt};
+use rusqlite::{Connection, Transaction, params};
+
+use super::file::{File, Tried};
+use super::schema::{self, quote};
+use crate::error::{Error, Result};
+use crate::stop::Stop;
+
+/// The demo table's name.
+pub const TABLE: &str = "users";
+
+const COLUMNS: [&str; 7] = ["id", "name", "email", "city", "age", "balance", "created_at"];
+
+/// So many rows go into one transaction, so that others can write in between.
+const AT_ONCE: u64 = 10_000;
+
+/// Makes a database with a demo table of `rows` rows where there is no file yet; whether it did.
+pub fn create_if_missing(path: &Path, rows: u64, seed: u64, stop: &Stop) -> Result<bool> {
+    if path.exists() {
+        return Ok(false);
+    }
+    let cannot = |e: &dyn std::fmt::Display| {
+        Error::failed(format!("cannot make the source database {}: {e}", path.display()))
+            .way_out("name a place that can be written with --source")
+    };
+    if let Some(folder) = path.parent() {
+        fs::create_dir_all(folder).map_err(|e| cannot(&e))?;
+    }
+    let conn = Connection::open(path).map_err(|e| cannot(&e))?;
+    conn.pragma_update(None, "journal_mode", "WAL")
+        .map_err(|e| cannot(&e))?;
+    drop(conn);
+    add(path, TABLE, rows, seed, stop)?;
+    Ok(true)
+}
+
+/// Adds so many users to a table of the demo's columns, which is made where it is missing. The same seed gives the same users.
+pub fn add(path: &Path, table: &str, rows: u64, seed: u64, stop: &Stop) -> Result<()> {
+    let mut file = File::open(path, true, stop)?;
+    let last: i64 = file.write(|tx| {
+        tx.execute_batch(&format!(
+            "CREATE TABLE IF NOT EXISTS {}(id INTEGER PRIMARY KEY, name TEXT, email TEXT, city TEXT, age INTEGER,
+             balance REAL, created_at TEXT)",
+            quote(table)
+        ))?;
+        check_shape(tx, table)?;
+        Ok(
+            tx.query_row(&format!("SELECT ifnull(max(id), 0) FROM {}", quote(table)), [], |row| {
+                row.get(0)
+            })?,
+        )
+    })?;
+    // Later users are others than the first ones.
+    let mut random = StdRng::seed_from_u64(seed ^ last as u64);
+    let mut left = rows;
+    while left > 0 {
+        stop.check()?;
+        let now = left.min(AT_ONCE);
+        file.write(|tx| insert(tx, table, now, &mut random))?;
+        left -= now;
+    }
+    Ok(())
+}
+
+fn check_shape(conn: &Connection, table: &str) -> Tried<()> {
+    let schema = schema::read(conn, table)?;
+    match schema.rowid_alias && schema.columns.iter().map(|c| c.name.as_str()).eq(COLUMNS) {
+        true => Ok(()),
+        false => Err(Error::usage(format!(
+            "--fake adds users to a table of the columns {}; {table:?} is another one",
+            COLUMNS.join(", ")
+        ))
+        .way_out("leave out --fake, or name another --table")
+        .into()),
+    }
+}
+
+fn insert(tx: &Transaction<'_>, table: &str, rows: u64, random: &mut StdRng) -> Tried<()> {
+    let mut statement = tx.prepare_cached(&format!(
+        "INSERT INTO {}(name, email, city, age, balance, created_at) VALUES (?1, ?2, ?3, ?4, ?5, datetime(?6, 'unixepoch'))",
+        quote(table)
+    ))?;
+    for _ in 0..rows {
+        let name: String = Name().fake_with_rng(random);
+        let email: String = SafeEmail().fake_with_rng(random);
+        let city: String = CityName().fake_with_rng(random);
+        let age = random.random_range(18..100);
+        let balance = f64::from(random.random_range(-100_000..10_000_000)) / 100.0;
+        // Some second between 2020 and 2026.
+        let created = random.random_range(1_577_836_800_i64..1_767_225_600);
+        statement.execute(params![name, email, city, age, balance, created])?;
+    }
+    Ok(())
+}

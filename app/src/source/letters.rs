@@ -1,0 +1,68 @@
+//! Dead letters: the keys of rows that could not travel. Each run tries them again.
+
+use rusqlite::{Connection, params};
+
+use super::capture;
+use super::file::Tried;
+use super::schema::quote;
+use super::values::{Bind, packed, unpack};
+use crate::row::{TableSchema, Value};
+
+/// Keeps a key, once.
+pub fn keep(conn: &Connection, table: &str, key: &[Value<'_>], text: &str, reason: &str) -> Tried<()> {
+    conn.execute(
+        "INSERT OR REPLACE INTO _rowferry_dead_letters(source_table, key, packed, reason, at)
+         VALUES (?1, ?2, ?3, ?4, datetime('now'))",
+        params![table, text, packed(key), reason],
+    )?;
+    Ok(())
+}
+
+pub fn count(conn: &Connection) -> Tried<u64> {
+    let count: i64 = conn.query_row("SELECT count(*) FROM _rowferry_dead_letters", [], |row| row.get(0))?;
+    Ok(count as u64)
+}
+
+/// Puts the table's letters back into its outbox, unless a full pass finds the rows anyway. Says how many are tried again.
+pub fn requeue(conn: &Connection, schema: &TableSchema, full: bool) -> Tried<u64> {
+    let mut statement = conn.prepare("SELECT rowid, packed FROM _rowferry_dead_letters WHERE source_table = ?1")?;
+    let letters = statement.query_map([&schema.table], |row| Ok((row.get(0)?, row.get(1)?)))?;
+    let letters = letters.collect::<rusqlite::Result<Vec<(i64, Vec<u8>)>>>()?;
+    let width = capture::key_names(schema).len();
+    let mut requeued = 0;
+    for (letter, packed) in letters {
+        let mut key = Vec::new();
+        let is_key = unpack(&packed, &mut key) && key.len() == width;
+        // A row cannot be looked up by a NULL: its letter stays for as long as there is such a row.
+        let unfindable = key.iter().any(Value::is_null);
+        if !full && unfindable && has_null_keys(conn, schema)? {
+            continue;
+        }
+        if !full && !unfindable && is_key {
+            enqueue(conn, schema, &key)?;
+        }
+        conn.execute("DELETE FROM _rowferry_dead_letters WHERE rowid = ?1", [letter])?;
+        requeued += 1;
+    }
+    Ok(requeued)
+}
+
+fn enqueue(conn: &Connection, schema: &TableSchema, key: &[Value<'_>]) -> Tried<()> {
+    let places = (1..=key.len()).map(|i| format!("?{i}")).collect::<Vec<_>>().join(", ");
+    let (outbox, columns) = (capture::outbox(&schema.table), capture::outbox_columns(schema));
+    let mut statement = conn.prepare_cached(&format!("INSERT INTO {outbox}({columns}) VALUES ({places})"))?;
+    statement.execute(rusqlite::params_from_iter(key.iter().map(Bind)))?;
+    Ok(())
+}
+
+fn has_null_keys(conn: &Connection, schema: &TableSchema) -> Tried<bool> {
+    let names = capture::key_names(schema);
+    let any = names
+        .iter()
+        .map(|name| format!("{} IS NULL", quote(name)))
+        .collect::<Vec<_>>()
+        .join(" OR ");
+    Ok(conn
+        .prepare_cached(&format!("SELECT 1 FROM {} WHERE {any}", quote(&schema.table)))?
+        .exists([])?)
+}

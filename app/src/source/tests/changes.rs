@@ -1,0 +1,170 @@
+//! Every kind of change.
+
+use super::*;
+
+const USERS: &str = "CREATE TABLE t(id INTEGER PRIMARY KEY, email TEXT COLLATE NOCASE UNIQUE, v);
+    INSERT INTO t VALUES (1, 'a', 1), (2, 'b', 2), (3, 'c', 3), (4, NULL, 4)";
+
+/// After these statements the model is equal, with `events` told (0: any number).
+#[track_caller]
+fn follows(table: &str, statements: &[(&str, u64)]) {
+    let mut ferry = Ferry::new("t", table);
+    ferry.assert_equal();
+    for (sql, events) in statements {
+        ferry.sql(sql);
+        let told = ferry.drain();
+        assert!(*events == 0 || told == *events, "{told} events: {sql}");
+        ferry.assert_equal();
+    }
+}
+
+#[test]
+fn ordinary_changes_follow() {
+    follows(
+        USERS,
+        &[
+            ("INSERT INTO t VALUES (9, 'x', 1)", 1),
+            ("UPDATE t SET v = v + 1 WHERE id < 3", 2),
+            ("UPDATE t SET id = 20 WHERE id = 2", 2),
+            ("UPDATE t SET rowid = 21 WHERE id = 20", 2),
+            ("UPDATE t SET _rowid_ = 2 WHERE id = 21", 2),
+            ("DELETE FROM t WHERE id = 1", 1),
+            (
+                "INSERT INTO t VALUES (9, 'z', 1) ON CONFLICT(id) DO UPDATE SET v = 99",
+                1,
+            ),
+            ("INSERT OR IGNORE INTO t VALUES (9, 'y', 1)", 0),
+            (
+                "BEGIN; UPDATE t SET v = 5; UPDATE t SET v = 6; UPDATE t SET v = 7; COMMIT",
+                4,
+            ),
+            ("BEGIN; UPDATE t SET v = 8; DELETE FROM t; ROLLBACK", 0),
+            (
+                "BEGIN; UPDATE t SET v = 0; SAVEPOINT s; DELETE FROM t; ROLLBACK TO s; COMMIT",
+                4,
+            ),
+            ("DELETE FROM t", 4),
+            ("INSERT INTO t(email) VALUES ('again')", 1),
+        ],
+    );
+}
+
+#[test]
+fn rows_that_a_replace_pushes_out_follow() {
+    for recursive in ["PRAGMA recursive_triggers = ON; ", "PRAGMA recursive_triggers = OFF; "] {
+        follows(
+            &format!("{recursive}{USERS}"),
+            &[
+                ("INSERT OR REPLACE INTO t VALUES (9, 'A', 1)", 2),
+                ("REPLACE INTO t VALUES (2, 'C', 1)", 2),
+                ("UPDATE OR REPLACE t SET email = 'a' WHERE id = 2", 2),
+                ("UPDATE OR REPLACE t SET id = 4 WHERE id = 2", 2),
+                ("INSERT OR REPLACE INTO t(email) VALUES ('A')", 2),
+            ],
+        );
+    }
+}
+
+#[test]
+fn a_replace_that_the_table_declares_is_followed() {
+    follows(
+        "CREATE TABLE t(id INTEGER PRIMARY KEY, a UNIQUE ON CONFLICT REPLACE, b NOT NULL DEFAULT 'x' UNIQUE, v);
+         INSERT INTO t VALUES (1, 1, 'x', 1), (2, 2, 'y', 2), (3, 3, 'z', 3)",
+        &[
+            ("INSERT INTO t VALUES (4, 3, 'w', 4)", 2),
+            ("UPDATE t SET a = 1 WHERE id = 4", 2),
+            ("INSERT OR REPLACE INTO t VALUES (5, 5, NULL, 5)", 0),
+            ("INSERT OR REPLACE INTO t VALUES (6, 6, NULL, 6)", 2),
+            ("UPDATE OR REPLACE t SET b = NULL WHERE id = 2", 2),
+        ],
+    );
+}
+
+#[test]
+fn spellings_of_a_key_are_told_apart() {
+    follows(
+        "CREATE TABLE t(k TEXT COLLATE NOCASE PRIMARY KEY, v); INSERT INTO t VALUES ('k1', 1), ('k2', 2)",
+        &[
+            ("INSERT OR REPLACE INTO t VALUES ('K1', 3)", 2),
+            ("UPDATE t SET k = 'K2' WHERE k = 'k2'", 2),
+            ("DELETE FROM t WHERE k = 'k1'", 1),
+        ],
+    );
+    follows(
+        "CREATE TABLE t(k PRIMARY KEY, v) WITHOUT ROWID; INSERT INTO t VALUES (1, 1), (0.0, 2), ('1', 3)",
+        &[
+            ("INSERT OR REPLACE INTO t VALUES (1.0, 4)", 2),
+            ("UPDATE t SET k = 1 WHERE v = 4", 2),
+            ("UPDATE t SET k = x'31' WHERE k = '1'", 2),
+        ],
+    );
+    follows(
+        "CREATE TABLE t(k TEXT COLLATE NOCASE, v, PRIMARY KEY(k COLLATE BINARY)); INSERT INTO t VALUES ('k1', 1), ('K1', 2)",
+        &[
+            ("DELETE FROM t WHERE v = 1", 1),
+            ("INSERT INTO t VALUES ('k1', 3)", 1),
+            ("UPDATE t SET v = 4", 2),
+        ],
+    );
+}
+
+#[test]
+fn expressions_and_filters_of_unique_indexes_are_obeyed() {
+    follows(
+        "CREATE TABLE t(id INTEGER PRIMARY KEY, a TEXT, b, live, g AS (b * 2));
+         CREATE UNIQUE INDEX i1 ON t(lower(a) DESC, b) WHERE live /* only those */ > 0 -- end
+         ; CREATE UNIQUE INDEX i2 ON t(CASE WHEN a = 7 THEN b END);
+         CREATE UNIQUE INDEX i3 ON t(g) WHERE t.live = 2;
+         INSERT INTO t VALUES (1, 'x', 1, 1), (2, 'x', 1, 0), (3, '7', 9, 0), (4, 'q', 4, 2)",
+        &[
+            ("INSERT OR REPLACE INTO t VALUES (11, 'X', 1, 1)", 2),
+            ("INSERT OR REPLACE INTO t VALUES (12, 7, 9, 0)", 2),
+            ("INSERT OR REPLACE INTO t VALUES (13, 'r', 4, 2)", 2),
+            ("UPDATE OR REPLACE t SET a = 'x', live = 1 WHERE id = 2", 2),
+        ],
+    );
+}
+
+#[test]
+fn the_users_own_triggers_and_cascades_follow() {
+    let mut ferry = Ferry::new(
+        "t",
+        "PRAGMA foreign_keys = ON;
+         CREATE TABLE parent(id INTEGER PRIMARY KEY);
+         CREATE TABLE t(id INTEGER PRIMARY KEY, parent REFERENCES parent ON DELETE CASCADE ON UPDATE SET NULL, v, touched);
+         CREATE TRIGGER touch AFTER UPDATE OF v ON t BEGIN UPDATE t SET touched = 1 WHERE id = NEW.id OR id = 3; END;
+         CREATE TRIGGER twin BEFORE DELETE ON t WHEN OLD.v = 'twin' BEGIN DELETE FROM t WHERE id = OLD.id + 100; END;
+         INSERT INTO parent VALUES (1), (2), (3);
+         INSERT INTO t VALUES (1, 1, 1, 0), (2, 1, 1, 0), (3, 2, 1, 0), (4, 3, 'twin', 0), (104, NULL, 1, 0)",
+    );
+    ferry.assert_equal();
+    for (sql, events) in [
+        ("UPDATE t SET v = 2 WHERE id = 1", 2),
+        ("DELETE FROM parent WHERE id = 1", 2),
+        ("UPDATE parent SET id = 20 WHERE id = 2", 1),
+        ("DELETE FROM t WHERE id = 4", 2),
+    ] {
+        ferry.sql(sql);
+        assert_eq!(ferry.drain(), events, "{sql}");
+        ferry.assert_equal();
+    }
+}
+
+#[test]
+fn thousands_of_changes_in_one_transaction_follow() {
+    let mut ferry = Ferry::new("t", USERS);
+    ferry.assert_equal();
+    let many = "WITH RECURSIVE n(i) AS (SELECT 10 UNION ALL SELECT i + 1 FROM n LIMIT 5000)";
+    ferry.sql(&format!(
+        "BEGIN; {many} INSERT INTO t SELECT i, i, 0 FROM n; UPDATE t SET v = id; DELETE FROM t WHERE id % 3 = 0; COMMIT"
+    ));
+    while ferry.step(1000) {
+        ferry.note();
+    }
+    ferry.assert_equal();
+    let left: i64 = ferry
+        .user
+        .query_row("SELECT count(*) FROM _rowferry_outbox_t", [], |row| row.get(0))
+        .unwrap();
+    assert_eq!(left, 1, "the outbox keeps its last number only");
+}

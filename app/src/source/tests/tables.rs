@@ -1,0 +1,115 @@
+//! Every kind of table.
+
+use super::*;
+
+const VALUES: &str =
+    "(1, 'a', -9223372036854775808), (2, NULL, 9223372036854775807), (3, x'00ff', 0.1), (4, '', 9e999),
+    (5, cast(x'ff00' AS TEXT), -9e999), (6, 'é😀', 5e-324), (7, x'', 1e308), (8, 1, '2'), (9, 1.0, x'31')";
+
+fn check(table: &str, columns: &str, sql: &str) {
+    let name = schema::quote(table);
+    let mut ferry = Ferry::new(table, &format!("CREATE TABLE {name}({columns}; {sql}"));
+    ferry.assert_equal();
+    ferry.sql(
+        &format!("UPDATE {name} SET v = 'changed' WHERE rowid_or_key_is_even; DELETE FROM {name} WHERE 0")
+            .replace("WHERE rowid_or_key_is_even", "WHERE v IS NOT NULL"),
+    );
+    ferry.assert_equal();
+    ferry.sql(&format!("DELETE FROM {name}"));
+    ferry.assert_equal();
+    assert!(ferry.model.rows.is_empty());
+}
+
+#[test]
+fn a_table_of_every_kind_is_shipped() {
+    let rows = format!("INSERT INTO t(k, v, w) VALUES {VALUES}");
+    for columns in [
+        "k INTEGER PRIMARY KEY, v, w)",
+        "k INTEGER PRIMARY KEY DESC, v, w)",
+        "k TEXT PRIMARY KEY, v, w)",
+        "k, v, w, PRIMARY KEY(k, w))",
+        "k, v, w)",
+        "k, v, w, rowid, _rowid_)",
+        "k INTEGER PRIMARY KEY, v, w) WITHOUT ROWID",
+        "k, v, w, PRIMARY KEY(w, k)) WITHOUT ROWID",
+        "k, v, w, PRIMARY KEY(k DESC, w)) WITHOUT ROWID",
+        "k TEXT COLLATE NOCASE, v, w, PRIMARY KEY(k COLLATE RTRIM)) WITHOUT ROWID",
+        "k BLOB, v, w, PRIMARY KEY(w DESC, k DESC)) WITHOUT ROWID",
+        "k INTEGER PRIMARY KEY, v ANY, w ANY) STRICT",
+        "k ANY PRIMARY KEY, v ANY, w ANY) STRICT",
+        "k REAL PRIMARY KEY, v, w, g AS (k || 'x') STORED, h AS (v))",
+    ] {
+        check("t", columns, &rows);
+    }
+}
+
+#[test]
+fn names_may_be_anything() {
+    for table in ["select", "a b", "a\"b'c", "größe", "new", "OLD", "[x]", "x;--"] {
+        let name = schema::quote(table);
+        let columns = "\"group\" TEXT, v, \"a\"\"b \" UNIQUE, \"ö\" COLLATE NOCASE UNIQUE, PRIMARY KEY(\"group\"))";
+        let sql = format!(
+            "INSERT INTO {name} VALUES ('a', 1, 2, 'x'), ('b', 2, 3, 'y');
+             CREATE UNIQUE INDEX \"i(\" ON {name}(\"a\"\"b \" + 1) WHERE {name}.\"ö\" > ''"
+        );
+        check(table, columns, &sql);
+    }
+}
+
+#[test]
+fn a_null_in_a_primary_key_is_refused_by_name() {
+    let sql = "CREATE TABLE t(a TEXT, b INT, v, PRIMARY KEY(a, b)); INSERT INTO t VALUES ('x', 1, 1), (NULL, 1, 2), (NULL, 1, 3)";
+    let mut ferry = Ferry::new("t", sql);
+    ferry.assert_equal();
+    assert_eq!(ferry.model.refused, vec![vec![Value::Null, Value::Integer(1)]; 2]);
+    ferry.sql("INSERT INTO t VALUES ('y', NULL, 4)");
+    ferry.assert_equal();
+    assert_eq!(ferry.model.refused.len(), 3);
+    ferry.sql("DELETE FROM t WHERE a IS NULL");
+    ferry.assert_equal();
+    assert_eq!(ferry.model.refused.len(), 3);
+}
+
+#[test]
+fn five_hundred_columns_are_shipped() {
+    let columns = (0..500).map(|i| format!("c{i}")).collect::<Vec<_>>().join(", ");
+    let ones = vec!["1"; 500].join(", ");
+    let sql = format!("CREATE TABLE t({columns}, PRIMARY KEY(c7)); INSERT INTO t VALUES ({ones})");
+    let mut ferry = Ferry::new("t", &sql);
+    ferry.assert_equal();
+    ferry.sql("UPDATE t SET c499 = 2");
+    assert_eq!(ferry.drain(), 1);
+    ferry.assert_equal();
+}
+
+#[test]
+fn the_ends_of_the_rowids_are_shipped() {
+    let sql = "CREATE TABLE t(v); INSERT INTO t(rowid, v)
+               VALUES (-9223372036854775808, 1), (9223372036854775807, 2), (0, 3), (-1, 4)";
+    let mut ferry = Ferry::new("t", sql);
+    while ferry.step(1) {
+        ferry.note();
+    }
+    ferry.assert_equal();
+    assert_eq!(ferry.model.rows.len(), 4);
+}
+
+#[test]
+fn a_batch_ends_at_its_bytes() {
+    let sql = "CREATE TABLE t(id INTEGER PRIMARY KEY, v);
+               INSERT INTO t SELECT value, zeroblob(600000) FROM generate_series(1, 5)";
+    let series =
+        "WITH RECURSIVE generate_series(value) AS (SELECT 1 UNION ALL SELECT value + 1 FROM generate_series LIMIT 5)";
+    let sql = sql
+        .replace("INSERT", &format!("{series} INSERT"))
+        .replace("generate_series(1, 5)", "generate_series");
+    let mut ferry = Ferry::new("t", &sql);
+    assert!(ferry.step(100));
+    assert_eq!(ferry.model.rows.len(), 2);
+    ferry.assert_equal();
+    ferry.sql("UPDATE t SET v = zeroblob(700000)");
+    let before = ferry.model.events;
+    assert!(ferry.step(100));
+    assert_eq!(ferry.model.events - before, 2);
+    ferry.assert_equal();
+}

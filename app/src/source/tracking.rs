@@ -1,0 +1,274 @@
+//! What is remembered of a shipped table, and when all of its rows are due.
+
+use std::sync::Arc;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use rusqlite::{Connection, OptionalExtension, params};
+
+use super::file::Tried;
+use super::schema::{self, quote};
+use super::{Acked, Mark, Step, capture, guards};
+use crate::error::{Error, Result};
+use crate::row::TableSchema;
+
+/// The layout of our tables; a newer one belongs to a newer Rowferry.
+const FORMAT: i64 = 1;
+
+const TABLES: &str = "
+    CREATE TABLE IF NOT EXISTS _rowferry_run(format INTEGER, source TEXT, epoch INTEGER);
+    CREATE TABLE IF NOT EXISTS _rowferry_tracked(
+        name TEXT COLLATE NOCASE PRIMARY KEY, topic TEXT, shape TEXT, guards TEXT, schema_version INTEGER,
+        pass INTEGER, pending INTEGER, cursor BLOB, shipped INTEGER);
+    CREATE TABLE IF NOT EXISTS _rowferry_acked(
+        topic TEXT, partition INTEGER, epoch INTEGER, seq INTEGER, offset INTEGER, PRIMARY KEY (topic, partition));
+    CREATE TABLE IF NOT EXISTS _rowferry_dead_letters(
+        source_table TEXT COLLATE NOCASE, key TEXT, packed BLOB, reason TEXT, at TEXT, PRIMARY KEY (source_table, key));";
+
+/// What is known of a table that is shipped.
+#[derive(Debug, Clone)]
+pub struct Tracked {
+    /// The table's real name.
+    pub table: String,
+    pub topic: String,
+    pub schema: Arc<TableSchema>,
+    /// The last acknowledged record of each partition of the topic, as far as noted.
+    pub acked: Vec<Acked>,
+    /// Whether rows of a full pass are still to come, from its beginning or from where it was interrupted.
+    pub pass_pending: bool,
+    /// Whether that pass begins now, so that this run ships the whole table.
+    pub full: bool,
+    /// Rows that were kept as dead letters and are tried again now.
+    pub dead_letters_requeued: u64,
+    /// About how many rows wait: those of the pass and those in the outbox.
+    pub rows_waiting: u64,
+    pub(super) place: Place,
+}
+
+/// How far a table is shipped.
+#[derive(Debug, Clone, Default)]
+pub struct Place {
+    /// The full pass that is under way, or the last one.
+    pub pass: u64,
+    pub pending: bool,
+    /// The packed key up to which the pass has come; none before anything of it is shipped.
+    pub cursor: Option<Vec<u8>>,
+    /// The outbox is shipped up to this number.
+    pub shipped: i64,
+    /// The database's schema version when the table was last looked at.
+    pub version: i64,
+}
+
+/// A table as it was last looked at.
+struct Remembered {
+    topic: String,
+    shape: String,
+    guards: Vec<String>,
+    place: Place,
+}
+
+/// Why a table is looked at.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Look {
+    /// A run begins.
+    Start { backfill: bool },
+    /// The database's schema changed under a run.
+    Change,
+}
+
+/// Makes our tables where they are missing.
+pub fn make_tables(conn: &Connection) -> Tried<()> {
+    let before = schema_version(conn)?;
+    conn.execute_batch(TABLES)?;
+    let columns: i64 = conn.query_row(
+        "SELECT count(*) FROM pragma_table_info('_rowferry_dead_letters') WHERE name = 'packed'",
+        [],
+        |row| row.get(0),
+    )?;
+    if columns == 0 {
+        return Err(
+            Error::failed("this database is also a sink of Rowferry's, which keeps other dead letters")
+                .way_out("ship from a database of its own")
+                .into(),
+        );
+    }
+    let format = conn
+        .query_row("SELECT format FROM _rowferry_run", [], |row| row.get(0))
+        .optional()?;
+    if format.is_some_and(|format: i64| format > FORMAT) {
+        return Err(Error::failed(format!(
+            "a newer Rowferry keeps its bookkeeping here (format {})",
+            format.unwrap_or(0)
+        ))
+        .way_out("use that newer version, or take its tables out with its --uninstall")
+        .into());
+    }
+    if format.is_none() {
+        conn.execute(
+            "INSERT INTO _rowferry_run(format, source, epoch) VALUES (?1, lower(hex(randomblob(6))), NULL)",
+            [FORMAT],
+        )?;
+    }
+    adopt_version(conn, before)
+}
+
+/// The tables that are shipped from a database, as far as it remembers.
+pub fn tracked_tables(conn: &Connection) -> Result<Vec<String>> {
+    let read = || {
+        if !conn.table_exists(Some("main"), "_rowferry_tracked")? {
+            return Ok(Vec::new());
+        }
+        let mut statement = conn.prepare("SELECT name FROM _rowferry_tracked ORDER BY name")?;
+        statement.query_map([], |row| row.get(0))?.collect()
+    };
+    read().map_err(|e: rusqlite::Error| Error::failed(format!("cannot list the shipped tables: {e}")))
+}
+
+/// Looks at a table inside a write transaction: triggers as they should be, and a new pass where one is due.
+pub fn look(conn: &Connection, table: &str, topic: &str, look: Look) -> Tried<(Arc<TableSchema>, Place)> {
+    let schema = schema::read(conn, table)?;
+    let guards = guards::read(conn, &schema)?;
+    let shape = format!("{schema:?}");
+    let version = schema_version(conn)?;
+    let before = remembered(conn, &schema.table)?;
+    let installed = capture::is_installed(conn, &schema, &guards)?;
+    let due = before.as_ref().is_none_or(|before| {
+        let place = &before.place;
+        let moved = place.version != version
+            && (schema.keyed_by_rowid() || place.pending && !schema.without_rowid && !schema.rowid_alias);
+        let asked = match look {
+            Look::Start { backfill } => backfill || place.pending && place.cursor.is_none(),
+            Look::Change => false,
+        };
+        // A unique index that the triggers did not know may have pushed out rows unseen.
+        let unguarded = guards.iter().any(|guard| !before.guards.contains(guard));
+        !installed || asked || moved || unguarded || before.topic != topic || before.shape != shape
+    });
+    if !installed
+        || before
+            .as_ref()
+            .is_none_or(|before| before.guards != guards || before.shape != shape)
+    {
+        capture::install(conn, &schema, &guards)?;
+    }
+    let mut place = before.map_or_else(Place::default, |before| before.place);
+    if due {
+        place = Place {
+            pass: next_pass(place.pass),
+            pending: true,
+            cursor: None,
+            shipped: capture::empty_outbox(conn, &schema, place.shipped)?,
+            version,
+        };
+    }
+    place.version = schema_version(conn)?;
+    conn.execute(
+        "INSERT OR REPLACE INTO _rowferry_tracked(name, topic, shape, guards, schema_version, pass, pending, cursor, shipped)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
+        params![
+            schema.table,
+            topic,
+            shape,
+            serde_json::to_string(&guards).expect("texts are always JSON"),
+            place.version,
+            place.pass as i64,
+            place.pending,
+            place.cursor,
+            place.shipped
+        ],
+    )?;
+    adopt_version(conn, version)?;
+    Ok((Arc::new(schema), place))
+}
+
+/// What is remembered of the table's schema version; none when nothing is.
+pub fn seen_version(conn: &Connection, table: &str) -> Tried<Option<i64>> {
+    let mut statement = conn.prepare_cached("SELECT schema_version FROM _rowferry_tracked WHERE name = ?1")?;
+    Ok(statement.query_row([table], |row| row.get(0)).optional()?)
+}
+
+/// A number that every change of the database's schema, and every VACUUM, makes another one.
+pub fn schema_version(conn: &Connection) -> Tried<i64> {
+    Ok(conn
+        .prepare_cached("PRAGMA schema_version")?
+        .query_row([], |row| row.get(0))?)
+}
+
+/// Moves a table's place as far as a mark says. A mark of a pass that has been replaced by a newer one moves nothing of it.
+pub fn advance(conn: &Connection, mark: &Mark) -> Tried<()> {
+    let (table, pass) = (&mark.table, mark.pass as i64);
+    match &mark.step {
+        Step::Scanned(cursor) => conn
+            .prepare_cached("UPDATE _rowferry_tracked SET cursor = ?3 WHERE name = ?1 AND pass = ?2 AND pending")?
+            .execute(params![table, pass, cursor])?,
+        Step::Complete => conn
+            .prepare_cached("UPDATE _rowferry_tracked SET cursor = NULL, pending = 0 WHERE name = ?1 AND pass = ?2")?
+            .execute(params![table, pass])?,
+        Step::Outbox(number) => {
+            // The last row stays, so that SQLite goes on counting from it.
+            let sql = format!("DELETE FROM {} WHERE seq < ?1", capture::outbox(table));
+            conn.prepare_cached(&sql)?.execute([number])?;
+            conn.prepare_cached("UPDATE _rowferry_tracked SET shipped = max(shipped, ?2) WHERE name = ?1")?
+                .execute(params![table, number])?
+        }
+    };
+    Ok(())
+}
+
+/// About how many rows wait to be shipped.
+pub fn rows_waiting(conn: &Connection, schema: &TableSchema, place: &Place) -> Tried<u64> {
+    let in_outbox = capture::last_number(conn, &schema.table)?.unwrap_or(0) - place.shipped;
+    let table = quote(&schema.table);
+    let in_pass: i64 = match (place.pending, schema::rowid_name(schema)) {
+        (false, _) => 0,
+        (true, None) => conn.query_row(&format!("SELECT count(*) FROM {table}"), [], |row| row.get(0))?,
+        (true, Some(rowid)) => {
+            let span = |end: &str| format!("(SELECT {end}({}) FROM {table})", quote(&rowid));
+            let sql = format!("SELECT {}, {}", span("min"), span("max"));
+            let (first, last) = conn.query_row(&sql, [], |row| Ok((row.get(0)?, row.get(1)?)))?;
+            let span = |first: Option<i64>, last: Option<i64>| Some(last?.saturating_sub(first?).saturating_add(1));
+            span(first, last).unwrap_or(0)
+        }
+    };
+    Ok(in_outbox.max(0).saturating_add(in_pass) as u64)
+}
+
+/// A pass id above the last one, and above those of earlier lives of this database.
+pub fn next_pass(last: u64) -> u64 {
+    now().as_micros().max(u128::from(last) + 1) as u64
+}
+
+pub fn now() -> std::time::Duration {
+    SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default()
+}
+
+/// Our own change of the schema is none to the tables that had seen all changes before it.
+fn adopt_version(conn: &Connection, before: i64) -> Tried<()> {
+    let after = schema_version(conn)?;
+    conn.execute(
+        "UPDATE _rowferry_tracked SET schema_version = ?2 WHERE schema_version = ?1",
+        [before, after],
+    )?;
+    Ok(())
+}
+
+fn remembered(conn: &Connection, table: &str) -> Tried<Option<Remembered>> {
+    let row = conn.query_row(
+        "SELECT topic, shape, guards, schema_version, pass, pending, cursor, shipped FROM _rowferry_tracked WHERE name = ?1",
+        [table],
+        |row| {
+            Ok(Remembered {
+                topic: row.get(0)?,
+                shape: row.get(1)?,
+                guards: serde_json::from_str(&row.get::<_, String>(2)?).unwrap_or_default(),
+                place: Place {
+                    version: row.get(3)?,
+                    pass: row.get::<_, i64>(4)? as u64,
+                    pending: row.get(5)?,
+                    cursor: row.get(6)?,
+                    shipped: row.get(7)?,
+                },
+            })
+        },
+    );
+    Ok(row.optional()?)
+}
