@@ -1,0 +1,55 @@
+//! What the tests stand on: a cluster, a folder for each test, the commands as processes, and small tools around them.
+
+mod cluster;
+mod kcat;
+mod process;
+mod proxy;
+mod python;
+mod random;
+mod workspace;
+
+pub use cluster::{Cluster, Config};
+pub use kcat::kcat;
+pub use process::{Process, Run};
+pub use proxy::{Fault, Proxy, Request};
+pub use python::python;
+pub use random::Random;
+pub use workspace::{Workspace, assert_equal, ship_and_land};
+
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::thread;
+use std::time::{Duration, Instant};
+
+/// The top folder of the checkout, where server_up.sh lies.
+pub fn top() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .parent()
+        .expect("the crate lies in a folder of the checkout")
+}
+
+/// A number that no other call in this test process gets.
+fn number() -> u32 {
+    static NEXT: AtomicU32 = AtomicU32::new(1);
+    NEXT.fetch_add(1, Ordering::Relaxed)
+}
+
+/// A new folder below the system's temporary one, for this test process alone.
+fn new_folder(what: &str) -> PathBuf {
+    let folder = std::env::temp_dir().join(format!("rowferry-{what}-{}-{}", std::process::id(), number()));
+    let _ = std::fs::remove_dir_all(&folder); // what an earlier process with this id may have left
+    std::fs::create_dir_all(&folder).unwrap_or_else(|e| panic!("cannot make {}: {e}", folder.display()));
+    folder
+}
+
+/// Waits until `done` says so; false when it has not within `limit`.
+pub fn wait_until(limit: Duration, mut done: impl FnMut() -> bool) -> bool {
+    let end = Instant::now() + limit;
+    while !done() {
+        if Instant::now() >= end {
+            return false;
+        }
+        thread::sleep(Duration::from_millis(10));
+    }
+    true
+}

@@ -1,0 +1,204 @@
+//! A TCP proxy between a client and the broker, which can do to their talk what a network does.
+
+use std::collections::HashMap;
+use std::io::{ErrorKind, Read, Result, Write};
+use std::net::{Ipv4Addr, Shutdown, TcpListener, TcpStream};
+use std::sync::{Arc, Mutex};
+use std::thread;
+use std::time::Duration;
+
+use super::number;
+
+/// The kinds of request that a fault can strike, by their number on the wire.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(i16)]
+pub enum Request {
+    Produce = 0,
+    Fetch = 1,
+    ListOffsets = 2,
+    Metadata = 3,
+    OffsetCommit = 8,
+    OffsetFetch = 9,
+    FindCoordinator = 10,
+}
+
+/// What the proxy does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Fault {
+    /// Nothing: all passes.
+    Pass,
+    /// Cuts all connections, and each new one at once.
+    Cut,
+    /// Holds the answers to this kind of request back for a while.
+    Delay(Request, Duration),
+    /// Lets this kind of request through, drops its answer and cuts the connection; as many times as it says.
+    LoseAnswer(Request, usize),
+    /// Drops this kind of request and cuts the connection; as many times as it says.
+    LoseRequest(Request, usize),
+    /// Lets this kind of request through and keeps its answer, while the connection stays open; as many times as it says.
+    SwallowAnswer(Request, usize),
+}
+
+/// A port that leads to the broker. Pass it to `Cluster::own`; its threads end with the connections.
+#[derive(Clone)]
+pub struct Proxy(Arc<Shared>);
+
+struct Shared {
+    port: u16,
+    state: Mutex<State>,
+}
+
+struct State {
+    target: Option<u16>,
+    fault: Fault,
+    struck: usize,
+    open: HashMap<u32, TcpStream>,
+}
+
+/// What becomes of one frame.
+enum Fate {
+    Pass,
+    Delay(Duration),
+    Swallow,
+    Cut,
+}
+
+impl Proxy {
+    /// A proxy on a free port, which leads nowhere yet.
+    pub fn new() -> Self {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("there is a free port");
+        let port = listener.local_addr().expect("it is bound").port();
+        let state = State {
+            target: None,
+            fault: Fault::Pass,
+            struck: 0,
+            open: HashMap::new(),
+        };
+        let proxy = Self(Arc::new(Shared {
+            port,
+            state: Mutex::new(state),
+        }));
+        let accepting = proxy.clone();
+        thread::spawn(move || {
+            listener
+                .incoming()
+                .flatten()
+                .for_each(|client| accepting.connect(client))
+        });
+        proxy
+    }
+
+    /// The port that clients connect to.
+    pub fn port(&self) -> u16 {
+        self.0.port
+    }
+
+    /// Leads new connections to this port of the machine.
+    pub fn forward_to(&self, port: u16) {
+        self.state(|state| state.target = Some(port));
+    }
+
+    /// What it does from now on; the count of strikes begins anew.
+    pub fn set(&self, fault: Fault) {
+        self.state(|state| {
+            state.fault = fault;
+            state.struck = 0;
+            if fault == Fault::Cut {
+                for (_, stream) in state.open.drain() {
+                    state.struck += usize::from(stream.shutdown(Shutdown::Both).is_ok());
+                }
+            }
+        });
+    }
+
+    /// How often the fault has struck since it was set.
+    pub fn struck(&self) -> usize {
+        self.state(|state| state.struck)
+    }
+
+    fn state<T>(&self, change: impl FnOnce(&mut State) -> T) -> T {
+        change(&mut self.0.state.lock().expect("no thread fails with the state in hand"))
+    }
+
+    fn connect(&self, client: TcpStream) {
+        let target = self.state(|state| {
+            state.struck += usize::from(state.fault == Fault::Cut);
+            state.target.filter(|_| state.fault != Fault::Cut)
+        });
+        let Some(broker) = target.and_then(|port| TcpStream::connect((Ipv4Addr::LOCALHOST, port)).ok()) else {
+            return; // the client's stream is dropped, which cuts it
+        };
+        let copy = |stream: &TcpStream| stream.try_clone().expect("a stream has copies");
+        let asked = Arc::new(Mutex::new(HashMap::new()));
+        let connection = number();
+        self.state(|state| state.open.insert(connection, copy(&client)));
+        for (from, to, answers) in [(copy(&client), copy(&broker), false), (broker, client, true)] {
+            let (proxy, asked) = (self.clone(), asked.clone());
+            thread::spawn(move || {
+                let _ = proxy.carry(&from, &to, &asked, answers); // an error is the end of one side, and so of both
+                let _ = from.shutdown(Shutdown::Both);
+                let _ = to.shutdown(Shutdown::Both);
+                proxy.state(|state| state.open.remove(&connection));
+            });
+        }
+    }
+
+    /// Carries frames one way until an end or a fault. `asked` knows the kind of request for each correlation id under way.
+    fn carry(
+        &self,
+        mut from: &TcpStream,
+        mut to: &TcpStream,
+        asked: &Mutex<HashMap<i32, i16>>,
+        answers: bool,
+    ) -> Result<()> {
+        let mut frame = Vec::new();
+        loop {
+            frame.resize(4, 0);
+            from.read_exact(&mut frame)?;
+            let size = u32::from_be_bytes(frame[..4].try_into().expect("4 bytes")) as usize;
+            if !(4..=1 << 28).contains(&size) {
+                return Err(ErrorKind::InvalidData.into());
+            }
+            frame.resize(4 + size, 0);
+            from.read_exact(&mut frame[4..])?;
+            let word = |at: usize| i32::from_be_bytes(frame[at..at + 4].try_into().expect("4 bytes"));
+            let mut asked = asked.lock().expect("no thread fails with it in hand");
+            let kind = match answers {
+                true => asked.remove(&word(4)).unwrap_or(-1),
+                false if size < 8 => return Err(ErrorKind::InvalidData.into()),
+                false => {
+                    let kind = (word(4) >> 16) as i16;
+                    asked.insert(word(8), kind);
+                    kind
+                }
+            };
+            drop(asked);
+            match self.fate(kind, answers) {
+                Fate::Pass => to.write_all(&frame)?,
+                Fate::Delay(time) => {
+                    thread::sleep(time);
+                    to.write_all(&frame)?;
+                }
+                Fate::Swallow => (),
+                Fate::Cut => return Ok(()),
+            }
+        }
+    }
+
+    fn fate(&self, kind: i16, answer: bool) -> Fate {
+        self.state(|state| {
+            let (fate, times) = match state.fault {
+                Fault::Delay(request, time) if answer && kind == request as i16 => (Fate::Delay(time), usize::MAX),
+                Fault::LoseAnswer(request, times) if answer && kind == request as i16 => (Fate::Cut, times),
+                Fault::SwallowAnswer(request, times) if answer && kind == request as i16 => (Fate::Swallow, times),
+                Fault::LoseRequest(request, times) if !answer && kind == request as i16 => (Fate::Cut, times),
+                _ => return Fate::Pass,
+            };
+            if state.struck >= times {
+                return Fate::Pass;
+            }
+            state.struck += 1;
+            fate
+        })
+    }
+}
