@@ -272,7 +272,7 @@ impl Run {
 
     /// Fails if one of its outputs holds this text.
     #[track_caller]
-    pub fn is_silent_on(self, text: &str) -> Self {
+    pub fn never_says(self, text: &str) -> Self {
         assert!(
             !self.stdout.contains(text) && !self.stderr.contains(text),
             "it says \"{text}\"\n{self}"

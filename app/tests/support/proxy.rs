@@ -151,7 +151,7 @@ impl Proxy {
         asked: &Mutex<HashMap<i32, i16>>,
         answers: bool,
     ) -> Result<()> {
-        let mut frame = Vec::new();
+        let mut frame = vec![0; 4];
         loop {
             frame.resize(4, 0);
             from.read_exact(&mut frame)?;
