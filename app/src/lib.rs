@@ -2,6 +2,7 @@
 
 pub mod backoff;
 pub mod broker;
+pub mod cli;
 pub mod error;
 pub mod meter;
 pub mod row;
@@ -9,4 +10,5 @@ pub mod sequence;
 pub mod sink;
 pub mod source;
 pub mod stop;
+pub mod verify;
 pub mod wire;

@@ -1,0 +1,43 @@
+//! Compares the tables of the source database with those of the sink database.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::Parser;
+use rowferry::error::Result;
+use rowferry::{cli, verify};
+
+/// Compares tables of two SQLite databases, value by value and storage class by storage class.
+#[derive(Parser)]
+#[command(version, after_help = "Exit codes: 0 equal, 1 different or an error, 2 wrong usage")]
+struct Args {
+    /// The database that rows come from
+    #[arg(long, value_name = "FILE", env = "ROWFERRY_SOURCE", default_value = "data/source.db")]
+    source: PathBuf,
+    /// The database that they have landed in
+    #[arg(long, value_name = "FILE", env = "ROWFERRY_SINK", default_value = "data/sink.db")]
+    sink: PathBuf,
+    /// A table to compare, once for each [default: the tables of the source that are shipped, or all where none is]
+    #[arg(long = "table", value_name = "NAME", env = "ROWFERRY_TABLE")]
+    tables: Vec<String>,
+    /// Say nothing of tables that are equal
+    #[arg(long, env = "ROWFERRY_QUIET")]
+    quiet: bool,
+}
+
+fn main() -> ExitCode {
+    let args = Args::parse();
+    cli::start_log(args.quiet);
+    cli::exit_with(run(&args))
+}
+
+fn run(args: &Args) -> Result<u8> {
+    let mut all_equal = true;
+    verify::verify(&args.source, &args.sink, &args.tables, |report| {
+        all_equal &= report.is_equal();
+        if !(args.quiet && report.is_equal()) {
+            cli::say(report);
+        }
+    })?;
+    Ok(if all_equal { 0 } else { 1 })
+}

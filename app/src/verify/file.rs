@@ -1,0 +1,155 @@
+//! A database, opened to read one state of it and never to write.
+
+use std::fmt::{self, Display};
+use std::fs;
+use std::ops::Deref;
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use rusqlite::{Connection, ErrorCode, OpenFlags};
+
+use super::order;
+use crate::error::{Error, Result};
+
+/// How long a lock is waited for in silence, and how long at all.
+const SILENCE: Duration = Duration::from_secs(1);
+const PATIENCE: Duration = Duration::from_secs(120);
+
+/// One of the two databases, in a read transaction that lasts as long as this.
+pub struct File {
+    connection: Connection,
+    path: PathBuf,
+    /// "source" or "sink", which is also the name of its flag.
+    side: &'static str,
+}
+
+impl File {
+    /// Opens a database that is there; `maker` is how one comes to be.
+    pub fn open(path: &Path, side: &'static str, maker: &str) -> Result<File> {
+        let name = format!("the {side} database {}", path.display());
+        match fs::metadata(path) {
+            Ok(file) if file.is_dir() => {
+                let way_out = format!("name a file with --{side}");
+                return Err(Error::failed(format!("{name} is a folder")).way_out(way_out));
+            }
+            Ok(_) => (),
+            Err(e) => {
+                let way_out = format!("{maker}; or name another file with --{side}");
+                return Err(Error::failed(format!("cannot open {name}: {e}")).way_out(way_out));
+            }
+        }
+        let opened = match begin(path, &name, false) {
+            // A WAL database needs a file beside it for its locks. Where none can be made and no log waits, none is needed.
+            Err(e) if code(&e) == Some(ErrorCode::CannotOpen) && !has_log(path) => begin(path, &name, true),
+            other => other,
+        };
+        let connection = opened.map_err(|e| tell(&e, &name, side))?;
+        Ok(File {
+            connection,
+            path: path.to_owned(),
+            side,
+        })
+    }
+
+    /// The tables that the producer remembers to ship from here.
+    pub fn tracked_tables(&self) -> Result<Vec<String>> {
+        let read = || {
+            if !self.connection.table_exists(Some("main"), "_rowferry_tracked")? {
+                return Ok(Vec::new());
+            }
+            let mut statement = self
+                .connection
+                .prepare("SELECT name FROM _rowferry_tracked ORDER BY name")?;
+            statement.query_map([], |row| row.get(0))?.collect()
+        };
+        read().map_err(|e| self.error(&e))
+    }
+
+    /// Whether it keeps text as UTF-8, and so orders it by the bytes that a reader gets.
+    pub fn is_utf8(&self) -> Result<bool> {
+        let encoding = self
+            .connection
+            .query_row("PRAGMA encoding", [], |row| row.get::<_, String>(0));
+        Ok(encoding.map_err(|e| self.error(&e))? == "UTF-8")
+    }
+
+    /// What SQLite complains of, with the file's name and the way out.
+    pub fn error(&self, error: &rusqlite::Error) -> Error {
+        tell(error, &self.to_string(), self.side)
+    }
+}
+
+impl Deref for File {
+    type Target = Connection;
+
+    fn deref(&self) -> &Connection {
+        &self.connection
+    }
+}
+
+impl Display for File {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "the {} database {}", self.side, self.path.display())
+    }
+}
+
+/// Opens the file and begins the read transaction; `unlocked` is for a file that nobody can write.
+fn begin(path: &Path, name: &str, unlocked: bool) -> rusqlite::Result<Connection> {
+    let escape = |byte: &u8| match byte {
+        b'/' | b'.' | b'-' | b'_' | b'0'..=b'9' | b'a'..=b'z' | b'A'..=b'Z' => char::from(*byte).to_string(),
+        _ => format!("%{byte:02x}"),
+    };
+    let path: String = path.as_os_str().as_bytes().iter().map(escape).collect();
+    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_URI | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let how = if unlocked { "?immutable=1" } else { "" };
+    let mut connection = Connection::open_with_flags(format!("file:{path}{how}"), flags)?;
+    let name = name.to_owned();
+    let (mut since, mut said) = (Instant::now(), false);
+    connection.busy_handler(Some(move |tries: i32| {
+        if tries == 0 {
+            (since, said) = (Instant::now(), false);
+        }
+        if !said && since.elapsed() > SILENCE {
+            said = true;
+            log::warn!("another process holds the lock of {name}: waiting for it");
+        }
+        thread::sleep(Duration::from_millis(tries.clamp(1, 20) as u64));
+        since.elapsed() < PATIENCE
+    }))?;
+    order::add_function(&connection)?;
+    connection.execute_batch("BEGIN")?;
+    connection.query_row("SELECT count(*) FROM sqlite_schema", [], |_| Ok(()))?; // the first read takes the state
+    Ok(connection)
+}
+
+/// Whether there is a write-ahead log with something in it.
+fn has_log(path: &Path) -> bool {
+    let mut log = path.to_owned().into_os_string();
+    log.push("-wal");
+    fs::metadata(log).is_ok_and(|log| log.len() > 0)
+}
+
+fn code(error: &rusqlite::Error) -> Option<ErrorCode> {
+    error.sqlite_error_code()
+}
+
+fn tell(error: &rusqlite::Error, name: &str, side: &str) -> Error {
+    let failed = |what: &str| Error::failed(format!("{name} {what}"));
+    match code(error) {
+        Some(ErrorCode::NotADatabase) => {
+            failed("is no SQLite database").way_out(format!("name a SQLite file with --{side}"))
+        }
+        Some(ErrorCode::DatabaseBusy) => {
+            failed(&format!("has been locked by another process for {} s", PATIENCE.as_secs()))
+                .way_out("end that process or its transaction, then verify again")
+        }
+        // A journal that a killed writer has left can only be rolled back by one that may write.
+        Some(ErrorCode::ReadOnly) => failed("holds half of a transaction, whose writer was killed")
+            .way_out("start that program again, or open the file once with sqlite3 and read a table: SQLite then rolls it back"),
+        Some(ErrorCode::CannotOpen) => failed(&format!("cannot be read: {error}"))
+            .way_out("make the file readable and its folder writable (a WAL database is read with a file beside it), or copy it, with its -wal, to such a place"),
+        _ => failed(&format!("cannot be read: {error}")),
+    }
+}

@@ -1,0 +1,162 @@
+//! The order of keys. The merge needs both sides in one and the same order, so what SQL sorts by is told again in Rust.
+
+use std::cmp::Ordering;
+
+use rusqlite::functions::FunctionFlags;
+use rusqlite::types::ValueRef;
+use rusqlite::{Connection, Result};
+
+/// By what the rows of both sides are ordered.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Order {
+    /// As SQLite orders values, text by the collation of each key column. An index can give it.
+    Native(Vec<Collation>),
+    /// By storage class and bytes, whatever the declarations say. SQLite has to sort for it.
+    Exact,
+}
+
+/// The collations that every SQLite has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Collation {
+    Binary,
+    NoCase,
+    RTrim,
+}
+
+/// The name under which SQL knows `exact_bytes`.
+const EXACT: &str = "_rowferry_exact";
+
+impl Order {
+    /// The terms of ORDER BY for these columns, written as SQL names them.
+    pub fn terms(&self, columns: &[String]) -> String {
+        let terms: Vec<String> = match self {
+            Order::Native(collations) => {
+                let pairs = columns.iter().zip(collations);
+                pairs
+                    .map(|(column, collation)| format!("{column} COLLATE {}", collation.name()))
+                    .collect()
+            }
+            Order::Exact => columns.iter().map(|column| format!("{EXACT}({column})")).collect(),
+        };
+        terms.join(", ")
+    }
+
+    /// Compares the value of the key column at `place`.
+    pub fn compare(&self, place: usize, a: ValueRef<'_>, b: ValueRef<'_>) -> Ordering {
+        match (self, a, b) {
+            (Order::Native(_), ValueRef::Integer(a), ValueRef::Integer(b)) => a.cmp(&b),
+            (Order::Native(collations), a, b) => native(a, b, collations[place]),
+            (Order::Exact, a, b) => exact(a, b),
+        }
+    }
+}
+
+impl Collation {
+    /// The collation of this name, if it is one of SQLite's own.
+    pub fn named(name: &str) -> Option<Self> {
+        [Self::Binary, Self::NoCase, Self::RTrim]
+            .into_iter()
+            .find(|c| c.name().eq_ignore_ascii_case(name))
+    }
+
+    fn name(self) -> &'static str {
+        match self {
+            Self::Binary => "BINARY",
+            Self::NoCase => "NOCASE",
+            Self::RTrim => "RTRIM",
+        }
+    }
+
+    fn compare(self, a: &[u8], b: &[u8]) -> Ordering {
+        match self {
+            Self::Binary => a.cmp(b),
+            Self::NoCase => {
+                // SQLite looks no further than to a NUL that both hold at the same place.
+                for (a, b) in a.iter().zip(b) {
+                    match a.to_ascii_lowercase().cmp(&b.to_ascii_lowercase()) {
+                        Ordering::Equal if *a == 0 => break,
+                        Ordering::Equal => (),
+                        other => return other,
+                    }
+                }
+                a.len().cmp(&b.len())
+            }
+            Self::RTrim => trimmed(a).cmp(trimmed(b)),
+        }
+    }
+}
+
+fn trimmed(text: &[u8]) -> &[u8] {
+    let spaces = text.iter().rev().take_while(|byte| **byte == b' ').count();
+    &text[..text.len() - spaces]
+}
+
+/// Equal by storage class and by every bit.
+pub fn same(a: ValueRef<'_>, b: ValueRef<'_>) -> bool {
+    match (a, b) {
+        (ValueRef::Integer(a), ValueRef::Integer(b)) => a == b,
+        (ValueRef::Real(a), ValueRef::Real(b)) => a.to_bits() == b.to_bits(),
+        (ValueRef::Text(a), ValueRef::Text(b)) | (ValueRef::Blob(a), ValueRef::Blob(b)) => a == b,
+        (ValueRef::Null, ValueRef::Null) => true,
+        _ => false,
+    }
+}
+
+/// SQLite's own order: null, numbers by value, text by collation, blobs by bytes.
+fn native(a: ValueRef<'_>, b: ValueRef<'_>, collation: Collation) -> Ordering {
+    let rank = |value| match value {
+        ValueRef::Null => 0,
+        ValueRef::Integer(_) | ValueRef::Real(_) => 1,
+        ValueRef::Text(_) => 2,
+        ValueRef::Blob(_) => 3,
+    };
+    match (a, b) {
+        (ValueRef::Integer(a), ValueRef::Integer(b)) => a.cmp(&b),
+        (ValueRef::Integer(a), ValueRef::Real(b)) => integer_and_real(a, b),
+        (ValueRef::Real(a), ValueRef::Integer(b)) => integer_and_real(b, a).reverse(),
+        (ValueRef::Real(a), ValueRef::Real(b)) => a.partial_cmp(&b).unwrap_or(Ordering::Equal), // SQLite keeps no NaN
+        (ValueRef::Text(a), ValueRef::Text(b)) => collation.compare(a, b),
+        (ValueRef::Blob(a), ValueRef::Blob(b)) => a.cmp(b),
+        (a, b) => rank(a).cmp(&rank(b)),
+    }
+}
+
+/// By value, without the loss that a cast of either to the other's type would bring.
+fn integer_and_real(integer: i64, real: f64) -> Ordering {
+    const END: f64 = 9_223_372_036_854_775_808.0; // 2^63
+    if real >= END {
+        return Ordering::Less;
+    }
+    if real < -END {
+        return Ordering::Greater;
+    }
+    let whole = real.trunc();
+    integer
+        .cmp(&(whole as i64))
+        .then_with(|| whole.partial_cmp(&real).unwrap_or(Ordering::Equal))
+}
+
+fn exact(a: ValueRef<'_>, b: ValueRef<'_>) -> Ordering {
+    match (a, b) {
+        (ValueRef::Text(a), ValueRef::Text(b)) | (ValueRef::Blob(a), ValueRef::Blob(b)) => a.cmp(b),
+        (a, b) => exact_bytes(a).cmp(&exact_bytes(b)),
+    }
+}
+
+/// A letter for the class and the value's bytes: the same just when the values are the same by class and bit.
+fn exact_bytes(value: ValueRef<'_>) -> Vec<u8> {
+    let with = |class: u8, bytes: &[u8]| [&[class], bytes].concat();
+    match value {
+        ValueRef::Blob(bytes) => with(b'b', bytes),
+        ValueRef::Integer(integer) => with(b'i', &integer.to_be_bytes()),
+        ValueRef::Null => with(b'n', &[]),
+        ValueRef::Real(real) => with(b'r', &real.to_bits().to_be_bytes()),
+        ValueRef::Text(bytes) => with(b't', bytes),
+    }
+}
+
+/// Lets SQL order by `exact_bytes`.
+pub fn add_function(connection: &Connection) -> Result<()> {
+    let flags = FunctionFlags::SQLITE_UTF8 | FunctionFlags::SQLITE_DETERMINISTIC;
+    connection.create_scalar_function(EXACT, 1, flags, |args| Ok(exact_bytes(args.get_raw(0))))
+}
