@@ -1,12 +1,29 @@
 //! Rowferry: rows of a SQLite table travel through Apache Kafka into a second SQLite database.
+//!
+//! | module | what it holds |
+//! |---|---|
+//! | `ship`, `land` | the two loops: source to Kafka, Kafka to sink |
+//! | `source` | everything that touches the source database |
+//! | `broker` | everything that touches Kafka, and the only place that names the `kafka` crate |
+//! | `sink` | everything that touches the sink database |
+//! | `row` | the one model of a row, which both ends share |
+//! | `wire` | rows to bytes and back |
+//! | `sequence` | what a record's number means: once, in order, nothing missing |
+//! | `verify` | the comparison of both databases |
+//! | `cli`, `meter` | what the programs share, and what they show |
+//! | `error`, `stop`, `backoff` | failing, ending and waiting |
+//!
+//! `source`, `sink` and `broker` know nothing of one another; `ship` and `land` tie them together.
 
 pub mod backoff;
 pub mod broker;
 pub mod cli;
 pub mod error;
+pub mod land;
 pub mod meter;
 pub mod row;
 pub mod sequence;
+pub mod ship;
 pub mod sink;
 pub mod source;
 pub mod stop;

@@ -21,7 +21,7 @@ struct Args {
     #[arg(long = "table", value_name = "NAME", env = "ROWFERRY_TABLE")]
     tables: Vec<String>,
     /// Say nothing of tables that are equal
-    #[arg(long, env = "ROWFERRY_QUIET")]
+    #[arg(long, env = "ROWFERRY_QUIET", value_parser = cli::flag())]
     quiet: bool,
 }
 

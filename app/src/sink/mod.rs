@@ -31,6 +31,8 @@ use crate::stop::Stop;
 pub use foreign::Member;
 pub use landing::Landing;
 
+use crate::sequence::Origin;
+
 /// How far a partition has landed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Position {
@@ -47,14 +49,6 @@ pub struct Position {
     pub schema: Option<Arc<TableSchema>>,
     /// The last full pass begun in this partition, 0 for none; `Landing::schema` sets it.
     pub pass: u64,
-}
-
-/// Which source a record came from, and its place there.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Origin {
-    pub source: String,
-    pub epoch: u64,
-    pub seq: u64,
 }
 
 /// What became of a record.

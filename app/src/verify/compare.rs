@@ -97,7 +97,9 @@ impl Plan {
             }
             plan.key_columns = plan.ours.len();
             plan.order = order(ours, theirs, utf8);
-            plan.may_hold_nulls = [ours, theirs].iter().any(|schema| !(schema.rowid_alias || schema.without_rowid));
+            plan.may_hold_nulls = [ours, theirs]
+                .iter()
+                .any(|schema| !(schema.rowid_alias || schema.without_rowid));
         }
         let rest = ours.columns.iter().filter(|column| column.pk == 0);
         for (name, other) in rest.filter_map(|column| Some((&column.name, place(theirs, &column.name)?))) {

@@ -1,0 +1,133 @@
+//! Lands Kafka topics in a SQLite database.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::Parser;
+use rowferry::broker::{Cluster, Compression};
+use rowferry::cli::{self, BrokerArgs};
+use rowferry::error::Result;
+use rowferry::land::{self, BadRecords, From, Summary};
+use rowferry::meter::{Meter, thousands};
+use rowferry::sink::Sink;
+use rowferry::stop::Stop;
+
+/// Lands Kafka topics in a SQLite database: each record once and in order, until Ctrl-C.
+#[derive(Debug, Parser)]
+#[command(version, after_help = cli::EXIT_CODES)]
+struct Args {
+    #[command(flatten)]
+    broker: BrokerArgs,
+
+    /// The database to land in, made when it is not there
+    #[arg(long, value_name = "FILE", env = "ROWFERRY_SINK", default_value = "data/sink.db")]
+    sink: PathBuf,
+
+    /// A topic to land; repeat it for more
+    #[arg(long = "topic", value_name = "NAME", env = "ROWFERRY_TOPIC", default_value = "users")]
+    topics: Vec<String>,
+
+    /// The group whose offsets the broker shows to people; the sink's own position decides
+    #[arg(long, value_name = "NAME", env = "ROWFERRY_GROUP", default_value = "rowferry")]
+    group: String,
+
+    /// Where to start in a topic that this sink has not seen
+    #[arg(long, value_enum, env = "ROWFERRY_FROM", default_value_t = From::Earliest)]
+    from: From,
+
+    /// End when everything that was there at the start has landed
+    #[arg(long, env = "ROWFERRY_UNTIL_CAUGHT_UP", value_parser = cli::flag())]
+    until_caught_up: bool,
+
+    /// Each landed record as a line of JSON on stdout
+    #[arg(long, env = "ROWFERRY_PRINT", value_parser = cli::flag())]
+    print: bool,
+
+    /// What to do with a record that is no row
+    #[arg(long, value_enum, env = "ROWFERRY_ON_BAD_RECORD", default_value_t = BadRecords::DeadLetter)]
+    on_bad_record: BadRecords,
+
+    /// Count missing records instead of stopping: for a topic that is compacted on purpose
+    #[arg(long, env = "ROWFERRY_ALLOW_GAPS", value_parser = cli::flag())]
+    allow_gaps: bool,
+
+    /// Pass over what lies between a gap and the next full pass (see producer --backfill)
+    #[arg(long, env = "ROWFERRY_HEAL", value_parser = cli::flag())]
+    heal: bool,
+}
+
+fn main() -> ExitCode {
+    let args = Args::parse();
+    cli::start_log(args.broker.quiet);
+    cli::exit_with(run(args))
+}
+
+fn run(args: Args) -> Result<u8> {
+    let stop = Stop::on_signals()?;
+    let mut topics = args.topics;
+    topics.sort();
+    topics.dedup();
+    let options = land::Options {
+        topics,
+        group: args.group,
+        from: args.from,
+        until_caught_up: args.until_caught_up,
+        print: args.print,
+        on_bad_record: args.on_bad_record,
+        allow_gaps: args.allow_gaps,
+        heal: args.heal,
+    };
+    let cluster = Cluster::connect(
+        args.broker.options("rowferry-consumer", Compression::None),
+        stop.clone(),
+    )?;
+    let mut sink = Sink::open(&args.sink, stop.clone())?;
+    let mut meter = Meter::new("landed", args.broker.quiet);
+    let outcome = land::land(&options, &cluster, &mut sink, &mut meter, &stop);
+    meter.finish();
+    if !args.broker.quiet {
+        // With --print, stdout belongs to the records.
+        match args.print {
+            true => eprintln!("{}", meter.line()),
+            false => cli::say(meter.line()),
+        }
+    }
+    report(&outcome?);
+    Ok(0)
+}
+
+/// What the user should know beside the number of rows.
+fn report(summary: &Summary) {
+    let counts = &summary.counts;
+    for (count, what) in [
+        (
+            counts.dead_letters,
+            "records were no rows: see the sink's table _rowferry_dead_letters",
+        ),
+        (
+            counts.kept_back,
+            "rows were kept back by the producer: see the source's table _rowferry_dead_letters",
+        ),
+        (counts.gaps, "holes in the log were allowed (--allow-gaps)"),
+        (
+            counts.passed_over,
+            "records were passed over on the way to a full pass (--heal)",
+        ),
+    ] {
+        if count > 0 {
+            log::warn!("{} {what}", thousands(count));
+        }
+    }
+    if counts.skipped > 0 {
+        log::info!(
+            "{} records were skipped: sent twice, or replaced by a newer run",
+            thousands(counts.skipped)
+        );
+    }
+    for place in &summary.partial {
+        log::warn!("{place}: rows from before the first contact are missing; `producer --backfill` brings them");
+    }
+    for place in &summary.healing {
+        log::warn!("{place}: still waiting for the full pass that heals a gap: run `producer --backfill`");
+    }
+}

@@ -1,0 +1,348 @@
+//! One partition's way into the sink: each record is judged, then applied, skipped, put aside or a reason to stop.
+
+use std::iter::Sum;
+use std::sync::Arc;
+
+use crate::broker::{self, Chunk, Message};
+use crate::error::{Error, Result};
+use crate::row::{TableSchema, Value, recycle};
+use crate::sequence::{Gap, Origin, Stamp, Verdict, judge};
+use crate::sink::{Landed, Landing, Position};
+use crate::wire::decode::{self, Key, Members, Record};
+
+use super::{BadRecords, Options, print};
+
+/// Dead letters that are named one by one; the summary counts the rest.
+const WARNINGS: u64 = 10;
+
+/// What became of the records, for the summary.
+#[derive(Debug, Default, Clone)]
+pub struct Counts {
+    /// Records applied.
+    pub landed: u64,
+    /// Their bytes.
+    pub bytes: u64,
+    /// Sent twice, by a run that was replaced, or older than the table's new shape.
+    pub skipped: u64,
+    /// Put into the dead letters.
+    pub dead_letters: u64,
+    /// Rows that the producer had to keep back.
+    pub kept_back: u64,
+    /// Holes that `--allow-gaps` let pass.
+    pub gaps: u64,
+    /// Passed over by `--heal`.
+    pub passed_over: u64,
+}
+
+impl<'a> Sum<&'a Counts> for Counts {
+    fn sum<I: Iterator<Item = &'a Counts>>(counts: I) -> Counts {
+        counts.fold(Counts::default(), |sum, one| Counts {
+            landed: sum.landed + one.landed,
+            bytes: sum.bytes + one.bytes,
+            skipped: sum.skipped + one.skipped,
+            dead_letters: sum.dead_letters + one.dead_letters,
+            kept_back: sum.kept_back + one.kept_back,
+            gaps: sum.gaps + one.gaps,
+            passed_over: sum.passed_over + one.passed_over,
+        })
+    }
+}
+
+/// What a lane works with while one transaction is open.
+pub struct Quay<'a, 'c> {
+    pub landing: &'a mut Landing<'c>,
+    pub options: &'a Options,
+    /// The partitions of the topic that this sink lands.
+    pub partitions: &'a [i32],
+}
+
+/// A partition and where it stands.
+pub struct Lane {
+    pub position: Position,
+    /// What the sink had for `next_offset` when it was read or written last.
+    pub noted: Option<i64>,
+    /// Whether the log held nothing more when it was asked last.
+    pub at_end: bool,
+    pub counts: Counts,
+    /// The memory of the last row, for the next one.
+    spare: Vec<Value<'static>>,
+}
+
+impl Lane {
+    pub fn new(position: Position, known: bool) -> Self {
+        Self {
+            noted: known.then_some(position.next_offset),
+            position,
+            at_end: false,
+            counts: Counts::default(),
+            spare: Vec::new(),
+        }
+    }
+
+    /// `topic "users" partition 0`
+    pub fn name(&self) -> String {
+        format!(
+            "topic \"{}\" partition {}",
+            self.position.topic, self.position.partition
+        )
+    }
+
+    /// Where to fetch from first.
+    pub fn fetch_position(&self) -> broker::Position {
+        broker::Position {
+            topic: self.position.topic.clone(),
+            partition: self.position.partition,
+            offset: self.position.next_offset,
+        }
+    }
+
+    /// The place of a record, as all messages name it.
+    fn place(&self, offset: i64) -> String {
+        format!("{} offset {offset}", self.name())
+    }
+
+    pub fn is_at(&self, topic: &str, partition: i32) -> bool {
+        self.position.partition == partition && &*self.position.topic == topic
+    }
+
+    /// Takes what was fetched; what landed is added to `prints` when it is to be printed.
+    pub fn take_chunk(&mut self, quay: &mut Quay<'_, '_>, chunk: &Chunk, prints: &mut Vec<u8>) -> Result<()> {
+        for message in chunk.records() {
+            if message.offset < self.position.next_offset {
+                continue;
+            }
+            if self.take(quay, message)? && quay.options.print {
+                print::line(&self.position, message, prints);
+            }
+        }
+        Ok(())
+    }
+
+    /// Moves the sink's position to where this lane is.
+    pub fn note(&mut self, landing: &mut Landing<'_>) -> Result<()> {
+        if self.noted != Some(self.position.next_offset) {
+            landing.move_position(&self.position, self.noted)?;
+        }
+        Ok(())
+    }
+
+    /// Takes one message; true when it changed the sink's rows.
+    pub fn take(&mut self, quay: &mut Quay<'_, '_>, message: Message<'_>) -> Result<bool> {
+        let schema = self.position.schema.clone();
+        let read = decode::record(message.value, schema.as_deref(), std::mem::take(&mut self.spare));
+        let landed = match read {
+            Err(reason) => self.put_aside(quay, message, &reason)?,
+            Ok(record) => match record.stamp() {
+                None => self.take_foreign(quay, message, record)?,
+                Some(stamp) => self.take_ours(quay, message, stamp, record)?,
+            },
+        };
+        self.position.next_offset = message.offset + 1;
+        if landed {
+            self.counts.landed += 1;
+            self.counts.bytes += (message.key.len() + message.value.len()) as u64;
+        }
+        Ok(landed)
+    }
+
+    fn take_ours<'a>(
+        &mut self,
+        quay: &mut Quay<'_, '_>,
+        message: Message<'a>,
+        stamp: Stamp<'a>,
+        record: Record<'a>,
+    ) -> Result<bool> {
+        if !self.admit(message.offset, &stamp, &record, quay.options)? {
+            return Ok(false);
+        }
+        self.advance(&stamp);
+        let outcome = match record {
+            Record::Row { row, .. } => {
+                let rowid = match schema_of(&self.position)?.keyed_by_rowid() {
+                    true => Some(rowid(message.key).ok_or_else(|| self.no_rowid(message.offset))?),
+                    false => None,
+                };
+                let outcome = quay.landing.upsert(&self.position, rowid, &row)?;
+                self.spare = recycle(row);
+                outcome
+            }
+            Record::Deletion { key, .. } if self.position.schema.is_some() => {
+                let key: Vec<_> = key.into_iter().map(|(_, value)| value).collect();
+                quay.landing.delete(&self.position, &key)?
+            }
+            Record::Deletion { key, .. } => quay.landing.foreign_delete(&self.position.topic, &key)?,
+            Record::Loose { row, .. } => {
+                let key = match decode::key(message.key) {
+                    Ok(Key::Object(key)) => key,
+                    _ => return self.put_aside(quay, message, "the key is no JSON object"),
+                };
+                quay.landing.foreign_upsert(&self.position.topic, &key, &row)?
+            }
+            Record::Schema { schema, begin, .. } => {
+                quay.landing.schema(&mut self.position, &Arc::new(*schema), begin)?;
+                return Ok(false);
+            }
+            Record::PassEnd { pass, .. } => {
+                if let Some(removed) = quay.landing.pass_end(&mut self.position, pass, quay.partitions)? {
+                    let table = &schema_of(&self.position)?.table;
+                    log::info!(
+                        "full pass of table \"{table}\" landed: {removed} rows that the source has no more are removed"
+                    );
+                }
+                return Ok(false);
+            }
+            Record::KeptBack { key, reason, .. } => {
+                log::warn!(
+                    "{}: the producer kept row {key} back: {reason}",
+                    self.place(message.offset)
+                );
+                self.counts.kept_back += 1;
+                return Ok(false);
+            }
+            Record::Foreign(_) | Record::Empty => unreachable!("a record with a stamp is ours"),
+        };
+        self.landed(outcome, quay, message)
+    }
+
+    /// Whether a record of ours is to be applied now, by its number and by the state of healing.
+    fn admit(&mut self, offset: i64, stamp: &Stamp<'_>, record: &Record<'_>, options: &Options) -> Result<bool> {
+        let (link, begins) = match record {
+            Record::Schema { link, begin, .. } => (link.as_ref(), begin.is_some()),
+            _ => (None, false),
+        };
+        if self.position.healing {
+            if !begins {
+                self.counts.passed_over += 1;
+                return Ok(false);
+            }
+            log::info!("{}: a full pass begins here and heals the gap", self.place(offset));
+            self.position.healing = false;
+            return Ok(true);
+        }
+        let gap = match judge(self.position.origin.as_ref(), stamp, link) {
+            Verdict::Apply => return Ok(true),
+            Verdict::Resend | Verdict::Zombie => {
+                self.counts.skipped += 1;
+                return Ok(false);
+            }
+            Verdict::FirstContact { partial } => {
+                self.position.partial = partial && !begins;
+                return Ok(true);
+            }
+            Verdict::Healed(gap) => {
+                log::warn!("{}: {gap}; the full pass that begins here heals it", self.place(offset));
+                return Ok(true);
+            }
+            Verdict::Gap(gap) => gap,
+        };
+        if options.allow_gaps && gap.is_hole() {
+            self.counts.gaps += 1;
+            return Ok(true);
+        }
+        if !options.heal {
+            return Err(self.gap_error(offset, &gap));
+        }
+        log::warn!("{}: {gap}; passing over to the next full pass", self.place(offset));
+        self.position.healing = true;
+        self.admit(offset, stamp, record, options)
+    }
+
+    fn gap_error(&self, offset: i64, gap: &Gap) -> Error {
+        let way_out = match gap {
+            Gap::OtherSource { .. } => {
+                "a sink follows one source: give this source a topic and a --sink of its own; or, when the old source is \
+                 gone for good, run `producer --backfill` on the new one and then `consumer --heal` to follow it"
+            }
+            _ => {
+                "run `producer --backfill`, then `consumer --heal`: every row is sent again, and what is gone is removed"
+            }
+        };
+        Error::loss(format!("{}: {gap}", self.place(offset))).way_out(way_out)
+    }
+
+    fn advance(&mut self, stamp: &Stamp<'_>) {
+        match &mut self.position.origin {
+            Some(origin) if origin.source == stamp.source => (origin.epoch, origin.seq) = (stamp.epoch, stamp.seq),
+            origin => *origin = Some(Origin::from(*stamp)),
+        }
+    }
+
+    /// A record that others wrote, or a tombstone.
+    fn take_foreign<'a>(&mut self, quay: &mut Quay<'_, '_>, message: Message<'a>, record: Record<'a>) -> Result<bool> {
+        let empty = matches!(record, Record::Empty);
+        if let Some(origin) = &self.position.origin {
+            if empty {
+                return Ok(false); // the tombstone that follows a deletion of ours
+            }
+            let reason = format!("no \"_ferry\" member, in a topic that source {} ships", origin.source);
+            return self.put_aside(quay, message, &reason);
+        }
+        let key: Members<'a> = match decode::key(message.key) {
+            Err(reason) => return self.put_aside(quay, message, &reason),
+            Ok(Key::Object(key)) => key,
+            Ok(Key::Bare(value)) => vec![("_key".into(), value)],
+            Ok(Key::None) if empty => return self.put_aside(quay, message, "neither key nor value"),
+            Ok(Key::None) => Vec::new(),
+        };
+        let topic = &self.position.topic;
+        let done = match record {
+            Record::Foreign(members) => quay.landing.foreign_upsert(topic, &key, &members)?,
+            _ => quay.landing.foreign_delete(topic, &key)?,
+        };
+        self.landed(done, quay, message)
+    }
+
+    /// Whether the sink's rows changed.
+    fn landed(&mut self, landed: Landed, quay: &mut Quay<'_, '_>, message: Message<'_>) -> Result<bool> {
+        match landed {
+            Landed::Applied => Ok(true),
+            Landed::Superseded => {
+                self.counts.skipped += 1;
+                Ok(false)
+            }
+            Landed::Unfit(reason) => self.put_aside(quay, message, &reason),
+        }
+    }
+
+    /// A record that is no row: a dead letter, or the end.
+    fn put_aside(&mut self, quay: &mut Quay<'_, '_>, message: Message<'_>, reason: &str) -> Result<bool> {
+        let place = self.place(message.offset);
+        if quay.options.on_bad_record == BadRecords::Stop {
+            return Err(Error::failed(format!("{place}: {reason}"))
+                .way_out("without --on-bad-record stop it is kept in the sink's table _rowferry_dead_letters and the rest goes on"));
+        }
+        if self.counts.dead_letters < WARNINGS {
+            log::warn!("{place}: put into the dead letters: {reason}");
+        }
+        let Position { topic, partition, .. } = &self.position;
+        quay.landing
+            .dead_letter(topic, *partition, message.offset, message.key, message.value, reason)?;
+        self.counts.dead_letters += 1;
+        Ok(false)
+    }
+
+    fn no_rowid(&self, offset: i64) -> Error {
+        Error::failed(format!("{}: the key names no rowid", self.place(offset)))
+            .way_out("run `producer --backfill`, then `consumer --heal`")
+    }
+}
+
+fn schema_of(position: &Position) -> Result<&Arc<TableSchema>> {
+    position.schema.as_ref().ok_or_else(|| {
+        Error::failed(format!(
+            "topic \"{}\" partition {}: no schema is known",
+            position.topic, position.partition
+        ))
+    })
+}
+
+/// The rowid in the key of a keyless table's row.
+fn rowid(key: &[u8]) -> Option<i64> {
+    match decode::key(key) {
+        Ok(Key::Object(members)) => match members.as_slice() {
+            [(_, Value::Integer(rowid))] => Some(*rowid),
+            _ => None,
+        },
+        _ => None,
+    }
+}

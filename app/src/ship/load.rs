@@ -1,0 +1,174 @@
+//! Turns a table's events into numbered records, bundled by partition.
+
+use std::sync::Arc;
+
+use crate::broker::{Bundle, partition_for};
+use crate::row::Value;
+use crate::sequence::RunLink;
+use crate::source::{Event, Run, Tracked};
+use crate::wire::encode::{Encoder, PASS_KEY, SCHEMA_KEY};
+
+/// A row that stays behind, and why.
+#[derive(Debug, Clone)]
+pub struct KeptBack {
+    pub key: Vec<Value<'static>>,
+    /// The key as JSON.
+    pub text: String,
+    pub reason: String,
+}
+
+/// What one batch became.
+#[derive(Default)]
+pub struct Load {
+    /// Records of each partition that has any.
+    pub bundles: Vec<Bundle>,
+    /// The number of each bundle's last record.
+    pub last_seqs: Vec<u64>,
+    pub rows: u64,
+    pub kept_back: Vec<KeptBack>,
+}
+
+/// Numbers and bundles the records of one table for one run.
+pub struct Loader {
+    topic: Arc<str>,
+    run: Run,
+    encoder: Encoder,
+    /// Per partition: the last number given, and what an earlier run had acknowledged.
+    lanes: Vec<(u64, Option<(u64, u64)>)>,
+    bundles: Vec<Bundle>,
+    load: Load,
+    key: Vec<u8>,
+    folded: Vec<u8>,
+}
+
+impl Loader {
+    pub fn new(run: Run, tracked: &Tracked, partitions: i32) -> Self {
+        let topic: Arc<str> = tracked.topic.as_str().into();
+        let lanes = (0..partitions)
+            .map(|p| {
+                let noted = tracked.acked.iter().find(|a| a.partition == p);
+                (0, noted.map(|a| (a.epoch, a.seq)))
+            })
+            .collect();
+        Self {
+            encoder: Encoder::new(tracked.schema.clone(), &run.source, run.epoch),
+            bundles: (0..partitions).map(|p| Bundle::new(topic.clone(), p)).collect(),
+            topic,
+            run,
+            lanes,
+            load: Load::default(),
+            key: Vec::new(),
+            folded: Vec::new(),
+        }
+    }
+
+    /// Adds one event to the load.
+    pub fn add(&mut self, event: Event<'_>) {
+        match event {
+            Event::Begin { pass, schema } => {
+                self.encoder = Encoder::new(schema.clone(), &self.run.source, self.run.epoch);
+                self.open(Some(pass));
+            }
+            Event::Upsert { key, row } => {
+                let at = self.place(key);
+                let seq = self.next(at);
+                let bundle = &mut self.bundles[at];
+                bundle.arena().extend_from_slice(&self.key);
+                bundle.close_key();
+                self.encoder.row(row, seq, bundle.arena());
+                bundle.close_value();
+                self.load.rows += 1;
+            }
+            Event::Delete { key } => {
+                let at = self.place(key);
+                let seq = self.next(at);
+                let bundle = &mut self.bundles[at];
+                bundle.arena().extend_from_slice(&self.key);
+                bundle.close_key();
+                self.encoder.deletion(key, seq, bundle.arena());
+                bundle.close_value();
+                // For compaction, and for others who read the topic.
+                bundle.arena().extend_from_slice(&self.key);
+                bundle.close_key();
+                bundle.no_value();
+                self.load.rows += 1;
+            }
+            Event::End { pass } => {
+                self.open(None);
+                for at in 0..self.lanes.len() {
+                    let seq = self.next(at);
+                    let bundle = &mut self.bundles[at];
+                    self.encoder.note_key(PASS_KEY, bundle.arena());
+                    bundle.close_key();
+                    self.encoder.pass_end(pass, seq, bundle.arena());
+                    bundle.close_value();
+                }
+            }
+            Event::Refused { key, reason } => self.load.kept_back.push(KeptBack {
+                key: key.iter().map(|value| value.borrow().into_owned()).collect(),
+                text: self.key_text(key),
+                reason: reason.to_owned(),
+            }),
+        }
+    }
+
+    /// The load so far; the next one starts empty.
+    pub fn take(&mut self) -> Load {
+        for (partition, bundle) in self
+            .bundles
+            .iter_mut()
+            .enumerate()
+            .filter(|(_, bundle)| !bundle.is_empty())
+        {
+            let empty = Bundle::new(self.topic.clone(), partition as i32);
+            self.load.bundles.push(std::mem::replace(bundle, empty));
+            self.load.last_seqs.push(self.lanes[partition].0);
+        }
+        std::mem::take(&mut self.load)
+    }
+
+    /// The partition of a row whose record key is left in `self.key`.
+    fn place(&mut self, key: &[Value<'_>]) -> usize {
+        self.open(None);
+        self.key.clear();
+        self.encoder.key(key, &mut self.key);
+        self.folded.clear();
+        let decides = match self.encoder.partition_key(key, &mut self.folded) {
+            true => &self.folded,
+            false => &self.key,
+        };
+        partition_for(decides, self.lanes.len() as i32) as usize
+    }
+
+    fn next(&mut self, at: usize) -> u64 {
+        self.lanes[at].0 += 1;
+        self.lanes[at].0
+    }
+
+    /// The schema record stands in every partition before the first row of a run, and where a pass begins.
+    fn open(&mut self, begin: Option<u64>) {
+        let first = self.lanes[0].0 == 0;
+        if !first && begin.is_none() {
+            return;
+        }
+        for at in 0..self.lanes.len() {
+            let link = first.then(|| RunLink {
+                prev: self.run.prev,
+                acked: self.lanes[at].1,
+                full: begin.is_some(),
+            });
+            let seq = self.next(at);
+            let bundle = &mut self.bundles[at];
+            self.encoder.note_key(SCHEMA_KEY, bundle.arena());
+            bundle.close_key();
+            self.encoder.schema_record(link.as_ref(), begin, seq, bundle.arena());
+            bundle.close_value();
+        }
+    }
+
+    fn key_text(&self, key: &[Value<'_>]) -> String {
+        let mut out = Vec::new();
+        self.encoder.key(key, &mut out);
+        String::from_utf8(out).expect("keys are written as JSON")
+    }
+}
