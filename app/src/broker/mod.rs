@@ -75,6 +75,9 @@ impl Default for Options {
 /// How long a broker that was asked for a topic may take to make it.
 const CREATION: Duration = Duration::from_secs(10);
 
+/// How long a new topic may be without leaders before we call it trouble.
+const SETTLING: Duration = Duration::from_secs(2);
+
 /// A Kafka cluster that answered.
 #[derive(Debug, Clone)]
 pub struct Cluster {
@@ -128,6 +131,9 @@ impl Cluster {
                 }
                 Ok(Standing::Missing) => {
                     return Err(self.not_made(topic, "is not there and the broker does not create it"));
+                }
+                Ok(Standing::Unready(_)) if began.elapsed() < SETTLING => {
+                    self.recipe.stop.sleep(Duration::from_millis(50))?
                 }
                 Ok(Standing::Unready(why)) => outage.bear(Trouble::passing(format!("topic {topic}: {why}")))?,
                 Ok(Standing::Refused(code)) => {

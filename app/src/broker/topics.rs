@@ -16,6 +16,9 @@ use super::plain::{Plain, Unanswered};
 /// How long a broker may take for one of these small answers.
 const ANSWER: Duration = Duration::from_secs(2);
 
+/// How long a broker that answers questions may take for that of its versions; one of 0.9 never answers it.
+const VERSIONS: Duration = Duration::from_secs(1);
+
 /// How long the check of all addresses may take.
 const CHECK: Duration = Duration::from_secs(5);
 
@@ -40,27 +43,26 @@ pub fn check(hosts: &Hosts, client_id: &str) -> Result<(), Error> {
     Err(nobody(&why))
 }
 
-/// Whether a broker speaks our protocol (true) or no longer (false). Brokers of 0.9 do not know the first question.
+/// Whether a broker speaks our protocol (true) or no longer (false).
 fn check_one(host: &str, client_id: &str, end: Instant) -> Result<bool, Unanswered> {
-    let limit = || {
-        ANSWER
-            .min(end.saturating_duration_since(Instant::now()))
+    let limit = |most: Duration| {
+        most.min(end.saturating_duration_since(Instant::now()))
             .max(Duration::from_millis(100))
     };
-    let open = || Plain::open(host, client_id, CONNECT.min(limit()));
-    let versions: Result<ApiVersionsResponse, Unanswered> =
-        open()?.ask(ApiKey::ApiVersions, 0, &ApiVersionsRequest::default(), limit());
-    match versions {
-        Ok(versions) if versions.error_code == 0 => {
-            let fetch = versions.api_keys.iter().find(|api| api.api_key == ApiKey::Fetch as i16);
-            // Not Produce: 4.x names version 0 for it, and refuses it all the same.
-            Ok(fetch.is_some_and(|fetch| fetch.min_version == 0))
-        }
-        Ok(_) | Err(Unanswered::Closed(_)) => open()?
-            .ask(ApiKey::Metadata, 0, &every_topic(), limit())
-            .map(|_: MetadataResponse| true),
-        Err(other) => Err(other),
-    }
+    let open = || Plain::open(host, client_id, limit(CONNECT));
+    let _: MetadataResponse = open()?.ask(ApiKey::Metadata, 0, &every_topic(), limit(ANSWER))?;
+    let versions = open()?.ask(ApiKey::ApiVersions, 0, &ApiVersionsRequest::default(), limit(VERSIONS));
+    Ok(match versions {
+        Ok(versions) => speaks_ours(&versions),
+        // A broker of 0.9 answers questions, but not this one.
+        Err(_) => true,
+    })
+}
+
+/// Not by Produce: 4.x names version 0 for it, and refuses it all the same.
+fn speaks_ours(versions: &ApiVersionsResponse) -> bool {
+    let fetch = versions.api_keys.iter().find(|api| api.api_key == ApiKey::Fetch as i16);
+    fetch.is_none_or(|fetch| fetch.min_version == 0)
 }
 
 fn nobody(why: &[(String, Unanswered)]) -> Error {
