@@ -73,6 +73,7 @@ impl Affinity {
             (Affinity::Text, Value::Integer(_) | Value::Real(_)) => false,
             (Affinity::Numeric, Value::Real(r)) => !becomes_integer(*r),
             (Affinity::Real, Value::Integer(_)) => false,
+            (Affinity::Real | Affinity::Only(Class::Real), Value::Real(r)) => !is_minus_zero(*r),
             (Affinity::Numeric | Affinity::Real, Value::Text(t)) => !reads_as_number(t),
             (Affinity::Only(class), value) => class.is_of(value),
             _ => true,
@@ -98,7 +99,12 @@ fn becomes_integer(real: f64) -> bool {
     real > -END && real < END && real.trunc() == real
 }
 
-/// Whether a column with a numeric affinity stores this text as a number: blanks, sign, digits with a point, exponent, blanks.
+/// A REAL column keeps whole numbers as integers, which know no -0.0.
+fn is_minus_zero(real: f64) -> bool {
+    real == 0.0 && real.is_sign_negative()
+}
+
+/// Whether a column with a numeric affinity stores this text as a number: blanks, sign, digits with a point, exponent, blanks; a zero byte ends it.
 fn reads_as_number(text: &[u8]) -> bool {
     let blank = |b: &u8| matches!(b, b' ' | b'\t' | b'\n' | 0x0b | 0x0c | b'\r');
     let signed = |t: &mut &[u8]| {
@@ -111,6 +117,7 @@ fn reads_as_number(text: &[u8]) -> bool {
         *t = &t[count..];
         count
     };
+    let text = text.split(|b| *b == 0).next().unwrap_or(text);
     let start = text.iter().take_while(|b| blank(b)).count();
     let mut rest = &text[start..];
     signed(&mut rest);

@@ -129,10 +129,12 @@ fn key_list(shape: &TableSchema) -> String {
     shape.key().into_iter().map(column).collect::<Vec<_>>().join(", ")
 }
 
+pub(super) const ROWID_NAMES: [&str; 3] = ["rowid", "_rowid_", "oid"];
+
 /// A name by which the table's rowid can be reached; none when columns hide all three.
 pub(super) fn rowid(shape: &TableSchema) -> Option<&'static str> {
     let hidden = |name: &str| shape.columns.iter().any(|c| c.name.eq_ignore_ascii_case(name));
-    ["rowid", "_rowid_", "oid"].into_iter().find(|name| !hidden(name))
+    ROWID_NAMES.into_iter().find(|name| !hidden(name))
 }
 
 /// How the parts of the key are written in SQL, in key order.

@@ -26,6 +26,11 @@ impl Landing<'_> {
         if let Err(reason) = ordered_key(&self.memory.tables[place], key) {
             return Ok(Landed::Unfit(reason));
         }
+        if let Some(name) = contradiction(key, members) {
+            return Ok(Landed::Unfit(format!(
+                "the member {name} is another in the key than in the value"
+            )));
+        }
         let columns = match self.columns(place, members)? {
             Ok(columns) => columns,
             Err(reason) => return Ok(Landed::Unfit(reason)),
@@ -143,7 +148,15 @@ impl Landing<'_> {
     fn grow(&mut self, place: usize, shape: TableSchema) -> Result<()> {
         let table = &mut self.memory.tables[place];
         let failed = |e| cannot(e, format!("add a column to table {}", shape.table));
-        for column in &shape.columns[table.shape.columns.len()..] {
+        let new = &shape.columns[table.shape.columns.len()..];
+        // SQLite adds no column that hides the rowid, but makes a table with one.
+        if new
+            .iter()
+            .any(|c| ddl::ROWID_NAMES.iter().any(|name| c.name.eq_ignore_ascii_case(name)))
+        {
+            return self.rebuild(place, shape);
+        }
+        for column in new {
             let sql = format!(
                 "ALTER TABLE {} ADD COLUMN {}",
                 ddl::quote(&shape.table),
@@ -159,6 +172,12 @@ impl Landing<'_> {
 
 fn find(shape: &TableSchema, name: &str) -> Option<usize> {
     shape.columns.iter().position(|c| c.name.eq_ignore_ascii_case(name))
+}
+
+/// A member that the key and the value do not agree on.
+fn contradiction<'m>(key: &'m [Member<'_>], members: &[Member<'_>]) -> Option<&'m str> {
+    let differs = |(name, value): &Member<'_>| members.iter().any(|(n, v)| n.eq_ignore_ascii_case(name) && v != value);
+    key.iter().find(|member| differs(member)).map(|(name, _)| &**name)
 }
 
 fn integer(value: &Value<'_>) -> Option<i64> {
@@ -182,6 +201,7 @@ fn ordered_key<'k>(table: &Table, key: &'k [Member<'k>]) -> std::result::Result<
     };
     let ordered: Option<Vec<_>> = names.iter().map(value).collect();
     match ordered.filter(|ordered| ordered.len() == key.len()) {
+        Some(ordered) if ordered.iter().any(Value::is_null) => Err(format!("null in the key of table {}", shape.table)),
         Some(ordered) if names == [ROWID] && shape.keyed_by_rowid() && integer(&ordered[0]).is_none() => {
             Err(format!("a rowid of table {} that is no integer", shape.table))
         }

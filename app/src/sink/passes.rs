@@ -219,7 +219,7 @@ pub(super) fn column_trouble(names: &[&str], keyed_by_rowid: bool) -> Option<Str
         return Some(format!("two columns with the name {}", twice[0]));
     }
     let hidden = |name: &&str| folded.binary_search_by(|f| f.as_str().cmp(name)).is_ok();
-    if keyed_by_rowid && ["rowid", "_rowid_", "oid"].iter().all(hidden) {
+    if keyed_by_rowid && ddl::ROWID_NAMES.iter().all(hidden) {
         return Some("columns rowid, _rowid_ and oid hide the rowid, which is the key".into());
     }
     None

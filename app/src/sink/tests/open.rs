@@ -1,0 +1,142 @@
+//! Opening the sink, and waiting for others.
+
+use std::thread;
+use std::time::{Duration, Instant};
+
+use super::*;
+
+#[test]
+fn a_missing_file_and_its_folder_are_made_in_wal_mode() {
+    let folder = Folder::new();
+    let path = folder.0.join("a/b/sink.db");
+    drop(Sink::open(&path, Stop::default()).unwrap());
+    assert_eq!(
+        query(&Connection::open(&path).unwrap(), "PRAGMA journal_mode"),
+        [[text("wal")]]
+    );
+}
+
+#[test]
+fn the_journal_mode_of_a_file_that_was_there_stays() {
+    let folder = Folder::new();
+    folder.user().execute_batch("CREATE TABLE theirs (a)").unwrap();
+    land(
+        &mut folder.sink(),
+        &schema("t", &[("id", "INTEGER", 1)]),
+        &[vec![int(1)]],
+    );
+    assert_eq!(query(&folder.user(), "PRAGMA journal_mode"), [[text("delete")]]);
+    assert_eq!(query(&folder.user(), "SELECT * FROM t"), [[int(1)]]);
+}
+
+#[test]
+fn what_cannot_be_a_sink_is_named() {
+    let folder = Folder::new();
+    let file = folder.0.join("file");
+    fs::write(
+        &file,
+        "this is a text, and a rather long one, which no database begins with".repeat(20),
+    )
+    .unwrap();
+    let error = open_error(&file);
+    assert!(
+        error.contains("file: this is no SQLite database") && error.contains("--sink"),
+        "{error}"
+    );
+    let error = open_error(&folder.0);
+    assert!(error.contains("is a folder, not a database"), "{error}");
+    let error = open_error(&file.join("sink.db"));
+    assert!(
+        error.contains("cannot make the folder") && error.contains("--sink"),
+        "{error}"
+    );
+}
+
+#[test]
+fn a_sink_of_a_newer_program_and_a_source_are_refused() {
+    let folder = Folder::new();
+    drop(folder.sink());
+    folder
+        .user()
+        .execute_batch("UPDATE _rowferry_sink SET format = 2")
+        .unwrap();
+    let error = open_error(&folder.sink_path());
+    assert!(
+        error.contains("written by a newer Rowferry (format 2, this one knows up to 1)"),
+        "{error}"
+    );
+    let source = folder.0.join("source.db");
+    Connection::open(&source)
+        .unwrap()
+        .execute_batch("CREATE TABLE _rowferry_dead_letters (a)")
+        .unwrap();
+    let error = open_error(&source);
+    assert!(error.contains("is the source of a ferry already"), "{error}");
+}
+
+#[test]
+fn the_lock_of_another_process_is_waited_for() {
+    for wal in [true, false] {
+        let folder = Folder::new();
+        if !wal {
+            folder.user().execute_batch("CREATE TABLE theirs (a)").unwrap();
+        }
+        let mut sink = folder.sink();
+        let user = folder.user();
+        user.execute_batch("BEGIN IMMEDIATE").unwrap();
+        let holder = thread::spawn(move || {
+            thread::sleep(Duration::from_millis(1500));
+            user.execute_batch("COMMIT").unwrap();
+        });
+        let started = Instant::now();
+        land(&mut sink, &schema("t", &[("id", "INTEGER", 1)]), &[vec![int(1)]]);
+        assert!(
+            started.elapsed() >= Duration::from_millis(1400),
+            "it did not wait: {:?}",
+            started.elapsed()
+        );
+        holder.join().unwrap();
+        assert_eq!(query(&folder.user(), "SELECT * FROM t"), [[int(1)]]);
+    }
+}
+
+#[test]
+fn a_commit_waits_for_a_reader_that_is_in_its_way() {
+    let folder = Folder::new();
+    folder.user().execute_batch("CREATE TABLE theirs (a)").unwrap();
+    let mut sink = folder.sink();
+    let user = folder.user();
+    user.execute_batch("BEGIN; SELECT * FROM sqlite_master").unwrap();
+    assert!(!user.is_autocommit());
+    let holder = thread::spawn(move || {
+        thread::sleep(Duration::from_millis(300));
+        user.execute_batch("COMMIT").unwrap();
+    });
+    let started = Instant::now();
+    land(&mut sink, &schema("t", &[("id", "INTEGER", 1)]), &[vec![int(1)]]);
+    assert!(
+        started.elapsed() >= Duration::from_millis(250),
+        "it did not wait: {:?}",
+        started.elapsed()
+    );
+    holder.join().unwrap();
+}
+
+#[test]
+fn a_wish_to_stop_ends_the_wait_for_a_lock() {
+    let folder = Folder::new();
+    drop(folder.sink());
+    let stop = Stop::default();
+    let mut sink = Sink::open(&folder.sink_path(), stop.clone()).unwrap();
+    let user = folder.user();
+    user.execute_batch("BEGIN IMMEDIATE").unwrap();
+    let asker = thread::spawn(move || {
+        thread::sleep(Duration::from_millis(200));
+        stop.request();
+    });
+    let started = Instant::now();
+    let error = sink.begin().err().expect("the lock is held");
+    assert_eq!(error.kind(), crate::error::Kind::Stopped);
+    assert!(started.elapsed() < Duration::from_secs(1));
+    asker.join().unwrap();
+}
