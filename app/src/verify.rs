@@ -38,7 +38,8 @@ pub fn verify(source: &Path, sink: &Path, tables: &[String], mut each: impl FnMu
     for table in tables {
         each(&compare::table(&source_file, &sink_file, &table)?);
     }
-    Ok(())
+    source_file.check_unchanged()?;
+    sink_file.check_unchanged()
 }
 
 /// The tables that the source ships, as far as it remembers; otherwise all.

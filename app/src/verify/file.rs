@@ -2,13 +2,14 @@
 
 use std::fmt::{self, Display};
 use std::fs;
+use std::io::Read;
 use std::ops::Deref;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
-use rusqlite::{Connection, ErrorCode, OpenFlags};
+use rusqlite::{Connection, ErrorCode, OpenFlags, ffi};
 
 use super::order;
 use crate::error::{Error, Result};
@@ -23,7 +24,12 @@ pub struct File {
     path: PathBuf,
     /// "source" or "sink", which is also the name of its flag.
     side: &'static str,
+    /// The file as it was when it was opened without locks.
+    unlocked: Option<State>,
 }
+
+/// Size and time of the last change.
+type State = (u64, SystemTime);
 
 impl File {
     /// Opens a database that is there; `maker` is how one comes to be.
@@ -40,9 +46,12 @@ impl File {
                 return Err(Error::failed(format!("cannot open {name}: {e}")).way_out(way_out));
             }
         }
+        let mut unlocked = None;
         let opened = match begin(path, &name, false) {
             // A WAL database needs a file beside it for its locks. Where none can be made and no log waits, none is needed.
-            Err(e) if code(&e) == Some(ErrorCode::CannotOpen) && !has_log(path) => begin(path, &name, true),
+            Err(e) if cannot_share(&e) && is_quiet_wal(path) => {
+                begin(path, &name, true).inspect(|_| unlocked = state(path))
+            }
             other => other,
         };
         let connection = opened.map_err(|e| tell(&e, &name, side))?;
@@ -50,6 +59,7 @@ impl File {
             connection,
             path: path.to_owned(),
             side,
+            unlocked,
         })
     }
 
@@ -73,6 +83,15 @@ impl File {
             .connection
             .query_row("PRAGMA encoding", [], |row| row.get::<_, String>(0));
         Ok(encoding.map_err(|e| self.error(&e))? == "UTF-8")
+    }
+
+    /// Complains when a file that was opened without locks has changed since.
+    pub fn check_unchanged(&self) -> Result<()> {
+        if self.unlocked.is_none() || self.unlocked == state(&self.path) && !has_log(&self.path) {
+            return Ok(());
+        }
+        let changed = format!("{self} changed while it was read, without locks because its folder is read-only");
+        Err(Error::failed(changed).way_out("verify again, or make the folder writable"))
     }
 
     /// What SQLite complains of, with the file's name and the way out.
@@ -124,6 +143,13 @@ fn begin(path: &Path, name: &str, unlocked: bool) -> rusqlite::Result<Connection
     Ok(connection)
 }
 
+/// Whether the file is in WAL mode and no log waits beside it.
+fn is_quiet_wal(path: &Path) -> bool {
+    let mut header = [0; 20];
+    let read = fs::File::open(path).and_then(|mut file| file.read_exact(&mut header));
+    read.is_ok() && header[18..] == [2, 2] && !has_log(path)
+}
+
 /// Whether there is a write-ahead log with something in it.
 fn has_log(path: &Path) -> bool {
     let mut log = path.to_owned().into_os_string();
@@ -131,13 +157,14 @@ fn has_log(path: &Path) -> bool {
     fs::metadata(log).is_ok_and(|log| log.len() > 0)
 }
 
-fn code(error: &rusqlite::Error) -> Option<ErrorCode> {
-    error.sqlite_error_code()
+fn state(path: &Path) -> Option<State> {
+    let file = fs::metadata(path).ok()?;
+    Some((file.len(), file.modified().ok()?))
 }
 
 fn tell(error: &rusqlite::Error, name: &str, side: &str) -> Error {
     let failed = |what: &str| Error::failed(format!("{name} {what}"));
-    match code(error) {
+    match error.sqlite_error_code() {
         Some(ErrorCode::NotADatabase) => {
             failed("is no SQLite database").way_out(format!("name a SQLite file with --{side}"))
         }
@@ -146,10 +173,25 @@ fn tell(error: &rusqlite::Error, name: &str, side: &str) -> Error {
                 .way_out("end that process or its transaction, then verify again")
         }
         // A journal that a killed writer has left can only be rolled back by one that may write.
-        Some(ErrorCode::ReadOnly) => failed("holds half of a transaction, whose writer was killed")
+        Some(ErrorCode::ReadOnly) if is_half(error) => failed("holds half of a transaction, whose writer was killed")
             .way_out("start that program again, or open the file once with sqlite3 and read a table: SQLite then rolls it back"),
-        Some(ErrorCode::CannotOpen) => failed(&format!("cannot be read: {error}"))
+        Some(ErrorCode::CannotOpen | ErrorCode::ReadOnly) => failed(&format!("cannot be read: {error}"))
             .way_out("make the file readable and its folder writable (a WAL database is read with a file beside it), or copy it, with its -wal, to such a place"),
         _ => failed(&format!("cannot be read: {error}")),
     }
+}
+
+/// Whether SQLite could not make or open the file beside the database.
+fn cannot_share(error: &rusqlite::Error) -> bool {
+    matches!(
+        error.sqlite_error_code(),
+        Some(ErrorCode::CannotOpen | ErrorCode::ReadOnly)
+    )
+}
+
+/// Whether a transaction would have to be rolled back first.
+fn is_half(error: &rusqlite::Error) -> bool {
+    error
+        .sqlite_error()
+        .is_some_and(|error| error.extended_code == ffi::SQLITE_READONLY_ROLLBACK)
 }

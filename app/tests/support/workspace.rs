@@ -124,11 +124,7 @@ impl Workspace {
 
     /// Runs verify to its end; `--source` and `--sink` are this test's unless the arguments say other.
     pub fn verify(&self, args: &[&str]) -> Run {
-        let (source, sink) = (self.source(), self.sink());
-        let files = [("--source", path(&source)), ("--sink", path(&sink))];
-        let table = self.table.borrow();
-        let table = table.iter().map(|table| ("--table", table.as_str()));
-        self.start("verify", args, files.into_iter().chain(table)).wait(LIMIT)
+        self.start_verify(args).wait(LIMIT)
     }
 
     /// Starts a producer that the test goes on beside.
@@ -153,6 +149,15 @@ impl Workspace {
             ("--topic", &self.topic),
         ];
         self.start("consumer", args, flags.into_iter())
+    }
+
+    /// Starts verify beside the test.
+    pub fn start_verify(&self, args: &[&str]) -> Process {
+        let (source, sink) = (self.source(), self.sink());
+        let files = [("--source", path(&source)), ("--sink", path(&sink))];
+        let table = self.table.borrow();
+        let table = table.iter().map(|table| ("--table", table.as_str()));
+        self.start("verify", args, files.into_iter().chain(table))
     }
 
     /// Starts one of the built commands, with those flags added that the arguments do not hold.
