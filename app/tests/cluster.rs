@@ -1,15 +1,307 @@
-//! The cluster that server_up.sh starts when there is no Docker, through its own scripts.
+//! The cluster that server_up.sh starts when there is no Docker, and its end.
+
+use std::fs;
+use std::net::{Ipv4Addr, TcpListener, TcpStream};
+use std::os::unix::fs::symlink;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::thread;
+use std::time::{Duration, Instant};
 
 use crate::support::*;
+
+fn up() -> PathBuf {
+    top().join("server_up.sh")
+}
+
+fn down() -> PathBuf {
+    top().join("server_down.sh")
+}
+
+/// The process ids that the scripts have noted.
+fn pids(cluster: &Cluster) -> [String; 2] {
+    ["broker-1.pid", "zookeeper.pid"].map(|name| fs::read_to_string(cluster.folder().join(name)).expect("it is noted"))
+}
+
+/// Where the proxy or the broker listens, nothing may remain.
+fn is_open(brokers: &str) -> bool {
+    TcpStream::connect(brokers).is_ok()
+}
 
 #[test]
 fn what_one_client_writes_another_reads() {
     let cluster = Cluster::shared();
-    cluster.create_topic("hello", 2, &[]);
-    kcat(&cluster, &["-P", "-t", "hello", "-p", "1"], b"a\nb\nc\n");
+    cluster.create_topic("hello", 2, &[("cleanup.policy", "compact")]);
+    kcat(&cluster, &["-P", "-t", "hello", "-p", "1", "-K:"], b"1:a\n2:b\n3:c\n");
     assert_eq!(kcat(&cluster, &["-C", "-t", "hello", "-e", "-q"], b""), "a\nb\nc\n");
-    assert_eq!(cluster.latest("hello"), [0, 3]);
-    cluster.delete_records("hello", 1, 2);
-    assert_eq!(cluster.earliest("hello"), [0, 2]);
+    assert_eq!(
+        (cluster.earliest("hello"), cluster.latest("hello")),
+        (vec![0, 0], vec![0, 3])
+    );
     cluster.delete_topic("hello");
+}
+
+#[test]
+fn records_are_removed_before_an_offset() {
+    let cluster = Cluster::shared();
+    cluster.create_topic("expiring", 1, &[]);
+    kcat(&cluster, &["-P", "-t", "expiring"], b"a\nb\nc\n");
+    cluster.delete_records("expiring", 0, 2);
+    assert_eq!(
+        (cluster.earliest("expiring"), cluster.latest("expiring")),
+        (vec![2], vec![3])
+    );
+}
+
+#[test]
+fn the_topic_is_made_and_a_second_call_leaves_all_as_it_is() {
+    let cluster = Cluster::own(Config::default());
+    let before = pids(&cluster);
+    assert_eq!(cluster.partitions("users"), 3);
+    let asked = [
+        "--native",
+        "--topic",
+        "more",
+        "--partitions=5",
+        "--replication-factor",
+        "1",
+    ];
+    cluster
+        .script(&up(), &asked)
+        .ok()
+        .says("runs already")
+        .says("created, partitions: 5");
+    assert_eq!(cluster.partitions("more"), 5);
+    let again = cluster
+        .script(&up(), &asked)
+        .ok()
+        .says("left as it is")
+        .says("cargo run --bin producer");
+    again.says(&format!(
+        "localhost:{}",
+        cluster.direct().rsplit(':').next().expect("a port")
+    ));
+    assert_eq!(pids(&cluster), before);
+    for options in [["--partitions", "none"], ["--topic", "a b"], ["--native", "--docker"]] {
+        cluster.script(&up(), &options).code(2).says("error: ").says(options[0]);
+    }
+}
+
+#[test]
+fn topics_are_made_with_the_arguments_of_the_container() {
+    let cluster = Cluster::shared();
+    for (place, name) in [
+        (["--bootstrap-server", "localhost:9092"], "by-broker"),
+        (["--zookeeper", "zookeeper:2181"], "by-zookeeper"),
+    ] {
+        let create = [
+            "--create",
+            place[0],
+            place[1],
+            "--replication-factor",
+            "1",
+            "--partitions",
+            "1",
+            "--topic",
+            name,
+        ];
+        cluster.tool("kafka-topics", &create).ok().says("Created topic");
+        assert_eq!(cluster.partitions(name), 1);
+        let list = cluster.tool("kafka-topics", &["--list", place[0], place[1]]).ok();
+        assert!(list.stdout().lines().any(|line| line == name), "{list}");
+    }
+}
+
+#[test]
+fn a_killed_broker_comes_back_with_its_records() {
+    let cluster = Cluster::own(Config::default());
+    kcat(&cluster, &["-P", "-t", "users", "-p", "2"], b"kept\n");
+    let before = pids(&cluster);
+    cluster.kill_broker();
+    assert!(!is_open(&cluster.direct()));
+    cluster.start_broker();
+    let after = pids(&cluster);
+    assert_ne!(after[0], before[0], "the broker is the old one");
+    assert_eq!(after[1], before[1], "ZooKeeper was started anew");
+    assert_eq!(kcat(&cluster, &["-C", "-t", "users", "-e", "-q"], b""), "kept\n");
+}
+
+#[test]
+fn a_paused_broker_answers_nothing_until_it_is_resumed() {
+    let cluster = Cluster::own(Config::default());
+    cluster.pause_broker();
+    let brokers = cluster.direct();
+    let asking = thread::spawn(move || Command::new("kcat").args(["-b", &brokers, "-L", "-m", "3"]).output());
+    let answer = asking
+        .join()
+        .expect("it ends")
+        .expect("kcat is there (apt-get install kcat)");
+    assert!(!answer.status.success(), "a paused broker has answered");
+    cluster.resume_broker();
+    assert_eq!(cluster.partitions("users"), 3);
+}
+
+#[test]
+fn down_keeps_the_data_unless_asked_and_can_be_called_twice() {
+    let cluster = Cluster::own(Config::default());
+    kcat(&cluster, &["-P", "-t", "users", "-p", "0"], b"kept\n");
+    cluster
+        .script(&down(), &["--native"])
+        .ok()
+        .says("broker-1 stopped")
+        .says("zookeeper stopped");
+    assert!(!is_open(&cluster.direct()));
+    cluster
+        .script(&down(), &["--native"])
+        .ok()
+        .says("no native cluster runs");
+    cluster.start_broker();
+    assert_eq!(kcat(&cluster, &["-C", "-t", "users", "-e", "-q"], b""), "kept\n");
+    cluster.script(&down(), &["--native", "-v"]).ok().says("removed");
+    assert!(!cluster.folder().exists());
+    cluster
+        .script(&down(), &["--native", "-v"])
+        .ok()
+        .says("no native cluster runs");
+    cluster.script(&down(), &["--what"]).code(2).says("--what");
+}
+
+#[test]
+fn a_port_that_is_taken_is_a_clear_error() {
+    let cluster = Cluster::own(Config::default());
+    cluster.kill_broker();
+    let port: u16 = cluster
+        .direct()
+        .rsplit(':')
+        .next()
+        .and_then(|port| port.parse().ok())
+        .expect("a port");
+    let other = TcpListener::bind((Ipv4Addr::LOCALHOST, port)).expect("the port is free again");
+    let run = cluster.script_with(&up(), &["--native"], &[("ROWFERRY_KAFKA_PORT", &port.to_string())]);
+    run.code(1)
+        .says(&format!("error: port {port}"))
+        .says("is taken by")
+        .says("ROWFERRY_KAFKA_PORT");
+    drop(other);
+    cluster.start_broker();
+}
+
+#[test]
+fn both_scripts_tell_their_options() {
+    let help = |script: &Path| {
+        Process::start(Command::new("sh").arg(script).arg("--help"))
+            .wait(Duration::from_secs(20))
+            .ok()
+    };
+    let run = help(&up());
+    [
+        "--native",
+        "--docker",
+        "--topic NAME",
+        "--partitions N",
+        "--replication-factor N",
+        "ROWFERRY_KAFKA_PORT",
+        "KAFKA_VERSION",
+    ]
+    .into_iter()
+    .fold(run, Run::says);
+    ["--native", "--docker", "-v"]
+        .into_iter()
+        .fold(help(&down()), Run::says);
+}
+
+#[test]
+fn without_java_or_maven_it_says_what_to_install() {
+    let ws = Workspace::new("what is missing is named with the way out");
+    for (hidden, message) in [("java", "no Java"), ("mvn", "no Maven")] {
+        // A folder with all commands of this machine but one.
+        let commands = ws.path(hidden);
+        fs::create_dir(&commands).expect("it can be made");
+        for folder in std::env::split_paths(&std::env::var_os("PATH").expect("PATH is set")) {
+            for command in fs::read_dir(&folder)
+                .into_iter()
+                .flatten()
+                .flatten()
+                .filter(|file| file.file_name() != hidden)
+            {
+                let _ = symlink(command.path(), commands.join(command.file_name())); // the first of a name counts
+            }
+        }
+        let mut command = Command::new("sh");
+        command
+            .arg(up())
+            .arg("--native")
+            .env_remove("JAVA_HOME")
+            .env_remove("KAFKA_VERSION")
+            .env("PATH", &commands);
+        command
+            .env("ROWFERRY_CLUSTER_DIR", ws.path("cluster"))
+            .env("XDG_CACHE_HOME", ws.path("cache"));
+        command
+            .env("ROWFERRY_KAFKA_PORT", free_port().to_string())
+            .env("ROWFERRY_ZOOKEEPER_PORT", free_port().to_string());
+        let run = Process::start(&mut command).wait(Duration::from_secs(20));
+        run.code(1)
+            .says(&format!("error: {message}"))
+            .says("apt install")
+            .says("--docker");
+    }
+}
+
+#[test]
+fn older_and_newer_versions_of_kafka_serve_too() {
+    for version in ["0.9.0.1", "3.3.2", "3.9.1"] {
+        let cluster = Cluster::own(Config {
+            kafka_version: version.to_owned(),
+            ..Config::default()
+        });
+        cluster.create_topic("hello", 2, &[]);
+        kcat(&cluster, &["-P", "-t", "hello", "-p", "1"], version.as_bytes());
+        assert_eq!(
+            kcat(&cluster, &["-C", "-t", "hello", "-e", "-q"], b""),
+            format!("{version}\n")
+        );
+        assert_eq!(
+            (cluster.earliest("hello"), cluster.latest("hello")),
+            (vec![0, 0], vec![0, 1]),
+            "{version}"
+        );
+        cluster.delete_topic("hello");
+    }
+}
+
+/// With this set, a test is the one that is killed.
+const VICTIM: &str = "ROWFERRY_TEST_VICTIM";
+
+#[test]
+fn a_cluster_ends_with_its_tests_even_when_they_are_killed() {
+    if std::env::var_os(VICTIM).is_some() {
+        let cluster = Cluster::own(Config::default());
+        println!("here {} {}", cluster.direct(), cluster.folder().display());
+        thread::sleep(Duration::from_secs(120));
+        return;
+    }
+    let mut command = Command::new(std::env::current_exe().expect("a test has a path"));
+    command.args([
+        "--exact",
+        "--nocapture",
+        "cluster::a_cluster_ends_with_its_tests_even_when_they_are_killed",
+    ]);
+    let mut victim = Process::start(command.env(VICTIM, "yes"));
+    let line = victim.wait_for_line("here ", Duration::from_secs(300));
+    let (brokers, folder) = line
+        .split_once("here ")
+        .and_then(|(_, rest)| rest.split_once(' '))
+        .expect("two words");
+    assert!(is_open(brokers));
+    victim.kill9();
+    let killed = Instant::now();
+    let gone = wait_until(Duration::from_secs(60), || {
+        !is_open(brokers) && !Path::new(folder).parent().expect("a parent").exists()
+    });
+    assert!(
+        gone,
+        "{brokers} or {folder} is still there {:?} after the test was killed",
+        killed.elapsed()
+    );
 }

@@ -3,4 +3,5 @@
 mod cluster;
 #[allow(dead_code, unused_imports)] // as long as the tests of all subjects are not there
 mod support;
+mod tools;
 mod verify;

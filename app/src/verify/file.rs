@@ -50,7 +50,8 @@ impl File {
         let opened = match begin(path, &name, false) {
             // A WAL database needs a file beside it for its locks. Where none can be made and no log waits, none is needed.
             Err(e) if cannot_share(&e) && is_quiet_wal(path) => {
-                begin(path, &name, true).inspect(|_| unlocked = state(path))
+                unlocked = state(path);
+                begin(path, &name, true)
             }
             other => other,
         };

@@ -252,22 +252,27 @@ impl Cluster {
         self.script(&script, args)
     }
 
-    /// Runs one of the project's scripts with this cluster's settings.
+    /// Runs one of the project's scripts on this cluster's folder.
     pub fn script(&self, script: &Path, args: &[&str]) -> Run {
+        self.script_with(script, args, &[])
+    }
+
+    /// The same with settings that it is to find in its environment.
+    pub fn script_with(&self, script: &Path, args: &[&str], settings: &[(&str, &str)]) -> Run {
         let mut command = Command::new("sh");
         command
             .arg(script)
             .args(args)
-            .env("ROWFERRY_CLUSTER_DIR", self.folder())
-            .env_remove("KAFKA_VERSION");
+            .env("ROWFERRY_CLUSTER_DIR", self.folder());
         for setting in [
+            "KAFKA_VERSION",
             "ROWFERRY_KAFKA_PORT",
             "ROWFERRY_ZOOKEEPER_PORT",
             "ROWFERRY_KAFKA_CONFIG",
         ] {
             command.env_remove(setting); // the script knows what runs in the folder
         }
-        Process::start(&mut command).wait(Duration::from_secs(90))
+        Process::start(command.envs(settings.iter().copied())).wait(Duration::from_secs(90))
     }
 
     /// Removes the records of a partition before an offset, as if they had expired.

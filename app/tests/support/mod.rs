@@ -8,8 +8,8 @@ mod python;
 mod random;
 mod workspace;
 
-pub use cluster::{Cluster, Config};
-pub use kcat::kcat;
+pub use cluster::{Cluster, Config, free_port};
+pub use kcat::{kcat, kcat_bytes};
 pub use process::{Process, Run};
 pub use proxy::{Fault, Proxy, Request};
 pub use python::python;
