@@ -63,6 +63,8 @@ pub struct Lane {
     pub noted: Option<i64>,
     /// Whether the log held nothing more when it was asked last.
     pub at_end: bool,
+    /// Whether a full pass of the topic was completed here, until that is told to the topic's other lanes.
+    pub pass_landed: bool,
     pub counts: Counts,
     /// The memory of the last row, for the next one.
     spare: Vec<Value<'static>>,
@@ -74,6 +76,7 @@ impl Lane {
             noted: known.then_some(position.next_offset),
             position,
             at_end: false,
+            pass_landed: false,
             counts: Counts::default(),
             spare: Vec::new(),
         }
@@ -184,10 +187,11 @@ impl Lane {
             }
             Record::PassEnd { pass, .. } => {
                 if let Some(removed) = quay.landing.pass_end(&mut self.position, pass, quay.partitions)? {
-                    let table = &schema_of(&self.position)?.table;
                     log::info!(
-                        "full pass of table \"{table}\" landed: {removed} rows that the source has no more are removed"
+                        "topic \"{}\": a full pass has landed, {removed} rows that are no more are removed",
+                        self.position.topic
                     );
+                    self.pass_landed = true;
                 }
                 return Ok(false);
             }

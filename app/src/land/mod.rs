@@ -225,6 +225,7 @@ impl Lander<'_> {
         if let Some(error) = stopped_by.take_if(|error| error.kind() != Kind::Loss) {
             return Err(error);
         }
+        tell_landed_passes(&mut self.lanes);
         for &at in &touched {
             self.lanes[at].note(&mut landing)?;
         }
@@ -239,5 +240,17 @@ impl Lander<'_> {
             return Err(Error::stopped()); // nobody reads what is printed any more
         }
         stopped_by.map_or(Ok(()), Err)
+    }
+}
+
+/// After a full pass no rows are missing in any lane of its topic.
+fn tell_landed_passes(lanes: &mut [Lane]) {
+    for at in 0..lanes.len() {
+        if std::mem::take(&mut lanes[at].pass_landed) {
+            let topic = lanes[at].position.topic.clone();
+            for lane in lanes.iter_mut().filter(|lane| lane.position.topic == topic) {
+                lane.position.partial = false;
+            }
+        }
     }
 }

@@ -162,7 +162,15 @@ fn load_all(options: &Options, mut holds: Vec<Hold>, parcels: &SyncSender<Result
                 return;
             }
         }
-        if idle && (!options.follow || holds[0].feed.wait(LOOK, stop).is_err()) {
+        if !idle {
+            continue;
+        }
+        if !options.follow {
+            return;
+        }
+        // All tables lie in one file: its changes show in any of the feeds.
+        if let Err(error) = holds[0].feed.wait(LOOK, stop) {
+            let _ = parcels.send(Err(error));
             return;
         }
     }
