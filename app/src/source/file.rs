@@ -159,13 +159,13 @@ impl File {
     }
 
     /// Whether the file is in WAL mode with an empty log: SQLite needs a writable folder for it, though there is nothing to share.
-    fn is_quiet_wal(&self) -> bool {
+    pub fn is_quiet_wal(&self) -> bool {
         let mut header = [0; 20];
         let read = fs::File::open(&self.path).and_then(|mut file| file.read_exact(&mut header));
         read.is_ok() && header[18..] == [2, 2] && !self.has_wal()
     }
 
-    fn reopen_unlocked(&mut self) -> Result<()> {
+    pub fn reopen_unlocked(&mut self) -> Result<()> {
         let escape = |byte: &u8| match byte {
             b'/' | b'.' | b'-' | b'_' | b'0'..=b'9' | b'a'..=b'z' | b'A'..=b'Z' => char::from(*byte).to_string(),
             _ => format!("%{byte:02x}"),

@@ -3,7 +3,7 @@
 use rusqlite::{Connection, OptionalExtension};
 
 use super::file::Tried;
-use super::schema::quote;
+use super::schema::{quote, rowid_name};
 use crate::row::{Column, TableSchema};
 
 /// One column or expression of an index.
@@ -20,6 +20,10 @@ pub fn read(conn: &Connection, schema: &TableSchema) -> Tried<Vec<String>> {
     let indexes = indexes.collect::<rusqlite::Result<Vec<(String, String)>>>()?;
     let defaults = defaults(conn, schema)?;
     let mut guards = Vec::new();
+    // Where the rowid is not the key, it is a unique index like others: REPLACE makes room for a rowid too.
+    if let (false, false, Some(rowid)) = (schema.rowid_alias, schema.keyed_by_rowid(), rowid_name(schema)) {
+        guards.push(format!("{0} = NEW.{0}", quote(&rowid)));
+    }
     for (index, origin) in indexes {
         if origin != "pk" || !schema.key().into_iter().all(|i| is_exact(schema, &schema.columns[i])) {
             guards.push(guard(conn, schema, &defaults, &index)?);
@@ -36,15 +40,23 @@ pub fn row_name(schema: &TableSchema) -> String {
     }
 }
 
-/// Whether two values of a key column that its index holds for equal are always the same bytes of the same class.
+/// Whether two values of a key column that its index holds for equal are always the same bytes of the same class:
+/// 1 and 1.0 are equal where the type lets both stand, 0.0 and -0.0 where reals stand.
 fn is_exact(schema: &TableSchema, column: &Column) -> bool {
+    column.pk_collation == "BINARY" && matches!(affinity(schema, column), Some("TEXT" | "NUMERIC"))
+}
+
+/// What a column's declared type converts values to, by SQLite's rules; none when it leaves them alone.
+fn affinity(schema: &TableSchema, column: &Column) -> Option<&'static str> {
     let declared = column.declared.to_ascii_uppercase();
-    let any = declared.is_empty() || declared.contains("BLOB") || schema.strict && declared == "ANY";
-    // 1 and 1.0 are equal where the type lets both stand, 0.0 and -0.0 where reals stand.
-    let real = ["REAL", "FLOA", "DOUB"].iter().any(|part| declared.contains(part));
-    let whole = declared.contains("INT");
-    column.pk_collation == "BINARY"
-        && (whole || declared.contains("CHAR") || declared.contains("TEXT") || !any && !real)
+    let has = |parts: &[&str]| parts.iter().any(|part| declared.contains(part));
+    match () {
+        () if has(&["INT"]) => Some("NUMERIC"),
+        () if has(&["CHAR", "CLOB", "TEXT"]) => Some("TEXT"),
+        () if has(&["BLOB"]) || declared.is_empty() || schema.strict && declared == "ANY" => None,
+        () if has(&["REAL", "FLOA", "DOUB"]) => Some("REAL"),
+        () => Some("NUMERIC"),
+    }
 }
 
 /// The defaults that REPLACE puts in the place of a NULL in a NOT NULL column, by column.
@@ -89,20 +101,30 @@ fn guard(conn: &Connection, schema: &TableSchema, defaults: &[Option<String>], i
                 quote(&term.collation),
                 new(i)
             ),
-            None => {
-                let expression = expressions.get(place).copied().unwrap_or("NULL");
-                let named = mentioned(schema, expression).into_iter();
-                let named = named.map(|i| format!("{} AS {}", new(i), quote(&schema.columns[i].name)));
-                let named = named.collect::<Vec<_>>().join(", ");
-                format!(
-                    "({expression}) = (SELECT {expression} FROM (SELECT {named}) AS {})",
-                    row_name(schema)
-                )
-            }
+            None => collision(schema, expressions.get(place).copied().unwrap_or("NULL"), new),
         });
     }
     conditions.extend(filter.map(|filter| format!("({filter})")));
     Ok(conditions.join(" AND "))
+}
+
+/// The condition that an index's expression has the same value for a row and for NEW. What it compares may depend on the affinity
+/// of columns, which NEW has none of: so it is worked out with values that were cast to it, and, for those that a cast changes, without.
+fn collision(schema: &TableSchema, expression: &str, new: impl Fn(usize) -> String) -> String {
+    let columns = mentioned(schema, expression);
+    let row = |value: &dyn Fn(usize) -> String| {
+        let named = columns
+            .iter()
+            .map(|&i| format!("{} AS {}", value(i), quote(&schema.columns[i].name)));
+        let named = named.collect::<Vec<_>>().join(", ");
+        let named = if named.is_empty() { "NULL" } else { &named };
+        format!("SELECT {expression} FROM (SELECT {named}) AS {}", row_name(schema))
+    };
+    let cast = |i: usize| match affinity(schema, &schema.columns[i]) {
+        Some(affinity) => format!("CAST({} AS {affinity})", new(i)),
+        None => new(i),
+    };
+    format!("({expression}) IN ({} UNION ALL {})", row(&cast), row(&new))
 }
 
 fn terms(conn: &Connection, schema: &TableSchema, index: &str) -> Tried<Vec<Term>> {
@@ -272,12 +294,19 @@ mod tests {
             guards("CREATE TABLE t(a TEXT, b INT, PRIMARY KEY(a, b)) WITHOUT ROWID"),
             none
         );
-        assert_eq!(guards("CREATE TABLE t(a VARCHAR(9) PRIMARY KEY)"), none);
-        assert_eq!(guards("CREATE TABLE t(a PRIMARY KEY)").len(), 1);
-        assert_eq!(guards("CREATE TABLE t(a ANY PRIMARY KEY) STRICT").len(), 1);
-        assert_eq!(guards("CREATE TABLE t(a REAL PRIMARY KEY)").len(), 1);
+        assert_eq!(guards("CREATE TABLE t(a, b)"), none);
         assert_eq!(
-            guards("CREATE TABLE t(a TEXT COLLATE NOCASE PRIMARY KEY)"),
+            guards("CREATE TABLE t(a VARCHAR(9) PRIMARY KEY)"),
+            ["\"rowid\" = NEW.\"rowid\""]
+        );
+        assert_eq!(guards("CREATE TABLE t(a PRIMARY KEY) WITHOUT ROWID").len(), 1);
+        assert_eq!(
+            guards("CREATE TABLE t(a ANY PRIMARY KEY) STRICT, WITHOUT ROWID").len(),
+            1
+        );
+        assert_eq!(guards("CREATE TABLE t(a REAL PRIMARY KEY) WITHOUT ROWID").len(), 1);
+        assert_eq!(
+            guards("CREATE TABLE t(a TEXT COLLATE NOCASE PRIMARY KEY) WITHOUT ROWID"),
             ["\"a\" COLLATE \"NOCASE\" = NEW.\"a\""]
         );
         assert_eq!(

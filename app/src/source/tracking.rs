@@ -114,7 +114,8 @@ pub fn make_tables(conn: &Connection) -> Tried<()> {
 /// The tables that are shipped from a database, as far as it remembers.
 pub fn tracked_tables(conn: &Connection) -> Result<Vec<String>> {
     let read = || {
-        if !conn.table_exists(Some("main"), "_rowferry_tracked")? {
+        let there = "SELECT 1 FROM sqlite_schema WHERE type = 'table' AND name = '_rowferry_tracked'";
+        if !conn.prepare(there)?.exists([])? {
             return Ok(Vec::new());
         }
         let mut statement = conn.prepare("SELECT name FROM _rowferry_tracked ORDER BY name")?;

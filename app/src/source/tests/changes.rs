@@ -81,6 +81,18 @@ fn a_replace_that_the_table_declares_is_followed() {
 }
 
 #[test]
+fn rows_that_make_room_for_a_rowid_follow() {
+    follows(
+        "CREATE TABLE t(k TEXT PRIMARY KEY, v); INSERT INTO t VALUES ('a', 1), ('b', 2), ('c', 3)",
+        &[
+            ("UPDATE OR REPLACE t SET rowid = 2 WHERE k = 'a'", 2),
+            ("INSERT OR REPLACE INTO t(oid, k) VALUES (3, 'd')", 2),
+            ("UPDATE t SET v = 1", 2),
+        ],
+    );
+}
+
+#[test]
 fn spellings_of_a_key_are_told_apart() {
     follows(
         "CREATE TABLE t(k TEXT COLLATE NOCASE PRIMARY KEY, v); INSERT INTO t VALUES ('k1', 1), ('k2', 2)",

@@ -17,7 +17,7 @@ use std::time::Duration;
 use rusqlite::Connection;
 
 use super::values::{borrow, packed};
-use super::{Capture, Event, Feed, Ledger, Mark, Run, Tracked, schema};
+use super::{Acked, Capture, Event, Feed, Ledger, Mark, Run, Tracked, schema};
 use crate::error::{Error, Result};
 use crate::row::{TableSchema, Value};
 use crate::stop::Stop;
@@ -154,7 +154,7 @@ impl Ferry {
     /// Ships all that is there; how many events that took.
     fn drain(&mut self) -> u64 {
         let before = self.model.events;
-        while self.step(7) {
+        while self.step(64) {
             self.note();
         }
         while !self.unnoted.is_empty() {

@@ -1,1 +1,150 @@
-//!
+//! Thousands of random statements under random reads, notes, crashes and reshapes.
+
+use super::*;
+
+/// A small generator (splitmix64): the same seed, the same statements.
+struct Random(u64);
+
+impl Random {
+    fn next(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut z = self.0;
+        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        z ^ (z >> 31)
+    }
+
+    fn below(&mut self, n: u64) -> u64 {
+        self.next() % n
+    }
+
+    fn of<'a>(&mut self, choices: &[&'a str]) -> &'a str {
+        choices[self.below(choices.len() as u64) as usize]
+    }
+
+    /// A value from a small world, so that keys and unique columns collide.
+    fn value(&mut self) -> String {
+        let n = self.below(12);
+        match self.below(10) {
+            0 => "NULL".into(),
+            1 => format!("{n}.0"),
+            2 => format!("x'{n:02x}'"),
+            3 => format!("'K{n}'"),
+            4 => format!("'k{n} '"),
+            5 => format!("'{n}'"),
+            6 => format!("-{n}.5"),
+            7 => format!("'k{n}'"),
+            _ => n.to_string(),
+        }
+    }
+}
+
+/// Tables with columns k, a, b, c.
+const TABLES: [&str; 8] = [
+    "k INTEGER PRIMARY KEY, a TEXT COLLATE NOCASE UNIQUE, b, c",
+    "k TEXT COLLATE NOCASE PRIMARY KEY, a UNIQUE ON CONFLICT REPLACE, b TEXT, c",
+    "k PRIMARY KEY, a, b NOT NULL DEFAULT 7 UNIQUE, c) WITHOUT ROWID -- ",
+    "k, a TEXT, b INT, c, g AS (a || b) STORED, PRIMARY KEY(b DESC, k COLLATE RTRIM)) WITHOUT ROWID -- ",
+    "k REAL, a TEXT, b, c, PRIMARY KEY(k, a)",
+    "k, a UNIQUE, b, c",
+    "k ANY PRIMARY KEY, a ANY, b TEXT COLLATE NOCASE UNIQUE, c ANY) STRICT -- ",
+    "k NUMERIC PRIMARY KEY, a, b, c, parent REFERENCES t(k) ON DELETE CASCADE ON UPDATE SET NULL",
+];
+
+const INDEXES: [&str; 6] = [
+    "CREATE UNIQUE INDEX i ON t(lower(b), c) WHERE a > 3",
+    "CREATE UNIQUE INDEX i ON t(CASE WHEN a = 5 THEN b END) WHERE c IS NOT NULL",
+    "CREATE UNIQUE INDEX i ON t(b COLLATE NOCASE DESC, a)",
+    "CREATE UNIQUE INDEX i ON t(a + b, t.c) WHERE t.b < 'k5'",
+    "CREATE UNIQUE INDEX i ON t((c))",
+    "CREATE INDEX i ON t(c)",
+];
+
+fn statement(random: &mut Random) -> String {
+    let or = random.of(&["", "OR REPLACE", "OR REPLACE", "OR IGNORE", "OR FAIL", "OR ROLLBACK"]);
+    let column = random.of(&["k", "a", "b", "c", "k", "c"]);
+    let (v, w) = (random.value(), random.value());
+    let few = format!("{column} = {v} OR {} = {w}", random.of(&["k", "a", "b", "c"]));
+    match random.below(20) {
+        0..=8 => {
+            let values = [random.value(), random.value()];
+            format!(
+                "INSERT {or} INTO t(k, a, b, c) VALUES ({v}, {w}, {}, {})",
+                values[0], values[1]
+            )
+        }
+        9 => format!("INSERT {or} INTO t(a, b, c) VALUES ({v}, {w}, 1)"),
+        10..=14 => format!("UPDATE {or} t SET {column} = {v} WHERE {few}"),
+        15 => format!("UPDATE {or} t SET k = a, a = k"),
+        16 => format!("INSERT INTO t(k, a, b, c) VALUES ({v}, {w}, 1, 2) ON CONFLICT DO UPDATE SET {column} = {v}"),
+        17 => format!("UPDATE {or} t SET rowid = (rowid * 7 + 3) % 9 WHERE {few}"),
+        18 if random.below(15) == 0 => "DELETE FROM t".into(),
+        _ => format!("DELETE FROM t WHERE {few}"),
+    }
+}
+
+fn reshape(random: &mut Random) -> &'static str {
+    random.of(&[
+        "VACUUM",
+        "DROP INDEX IF EXISTS i",
+        "ALTER TABLE t ADD COLUMN extra DEFAULT 'e'",
+        "ALTER TABLE t DROP COLUMN extra",
+        "ALTER TABLE t RENAME COLUMN extra TO more",
+        "ALTER TABLE t DROP COLUMN more",
+        "CREATE TABLE IF NOT EXISTS other(x)",
+        "DROP TABLE IF EXISTS other",
+        "ALTER TABLE t RENAME TO u; ALTER TABLE u RENAME TO t",
+        "REINDEX",
+    ])
+}
+
+fn round(seed: u64) {
+    let random = &mut Random(seed);
+    let table = TABLES[random.below(TABLES.len() as u64) as usize];
+    let pragmas = random.of(&[
+        "PRAGMA recursive_triggers = ON;",
+        "PRAGMA foreign_keys = OFF;",
+        "PRAGMA journal_mode = WAL;",
+    ]);
+    let mut ferry = Ferry::new("t", &format!("{pragmas} CREATE TABLE t({table})"));
+    let _ = ferry.user.execute_batch(random.of(&INDEXES));
+    for _ in 0..400 {
+        match random.below(100) {
+            0..=1 => drop(ferry.user.execute_batch(reshape(random))),
+            2 => drop(ferry.user.execute_batch(random.of(&INDEXES))),
+            3..=4 => ferry.restart(),
+            5 if random.below(4) == 0 => ferry.restart_with(true),
+            6..=20 => drop(ferry.step(1 + random.below(9) as usize)),
+            21..=30 => ferry.note(),
+            31..=40 => {
+                let _ = ferry.user.execute_batch("BEGIN");
+                for _ in 0..random.below(10) {
+                    let _ = ferry.user.execute_batch(&statement(random));
+                }
+                let end = random.of(&["COMMIT", "COMMIT", "ROLLBACK"]);
+                if !ferry.user.is_autocommit() && ferry.user.execute_batch(end).is_err() {
+                    let _ = ferry.user.execute_batch("ROLLBACK");
+                }
+            }
+            _ => drop(ferry.user.execute_batch(&statement(random))),
+        }
+    }
+    ferry.assert_equal();
+    ferry.restart();
+    ferry.assert_equal();
+}
+
+#[test]
+fn random_histories_end_equal() {
+    let (first, rounds) = match std::env::var("ROWFERRY_TEST_SEED") {
+        Ok(seed) => (seed.parse().expect("ROWFERRY_TEST_SEED is a number"), 1),
+        Err(_) => (1, 25),
+    };
+    for seed in first..first + rounds {
+        let ended = std::panic::catch_unwind(|| round(seed));
+        assert!(
+            ended.is_ok(),
+            "seed {seed}: run it alone with ROWFERRY_TEST_SEED={seed}"
+        );
+    }
+}

@@ -1,1 +1,166 @@
-//!
+//! The table changes its shape, or SQLite moves its rows.
+
+use super::*;
+
+const TABLE: &str = "CREATE TABLE t(id INTEGER PRIMARY KEY, a TEXT UNIQUE, b, c); CREATE INDEX on_c ON t(c);
+    INSERT INTO t VALUES (1, 'x', 1, 1), (2, 'y', 2, 2), (3, 'z', 3, 3)";
+
+/// Whether all rows are shipped again after these statements; either way the model is equal.
+#[track_caller]
+fn is_sent_again(ferry: &mut Ferry, sql: &str) -> bool {
+    let begun = ferry.model.begun;
+    ferry.sql(sql);
+    ferry.assert_equal();
+    ferry.model.begun != begun
+}
+
+#[test]
+fn a_changed_table_is_sent_again_in_its_new_shape() {
+    let mut ferry = Ferry::new("t", TABLE);
+    ferry.assert_equal();
+    for sql in [
+        "ALTER TABLE t ADD COLUMN d TEXT DEFAULT 'new'",
+        "ALTER TABLE t RENAME COLUMN b TO bb",
+        "ALTER TABLE t RENAME COLUMN a TO aa; INSERT OR REPLACE INTO t(id, aa) VALUES (9, 'x')",
+        "ALTER TABLE t RENAME COLUMN id TO key; UPDATE t SET key = 10 WHERE key = 9",
+        "ALTER TABLE t DROP COLUMN bb; INSERT INTO t(key) VALUES (77)",
+        "ALTER TABLE t RENAME TO t2; ALTER TABLE t2 RENAME TO T; UPDATE t SET c = 0",
+        "DROP TABLE t; CREATE TABLE t(k TEXT PRIMARY KEY, v) WITHOUT ROWID; INSERT INTO t VALUES ('a', 1)",
+        "BEGIN; CREATE TABLE n(k TEXT, l INT, v, PRIMARY KEY(l, k)); INSERT INTO n SELECT k, 1, v FROM t;
+         DROP TABLE t; ALTER TABLE n RENAME TO t; COMMIT",
+        "ALTER TABLE t RENAME TO old; CREATE TABLE t(v); INSERT INTO t VALUES (1), (2); INSERT INTO old VALUES ('b', 2, 3)",
+    ] {
+        assert!(is_sent_again(&mut ferry, sql), "{sql}");
+    }
+}
+
+#[test]
+fn a_table_dropped_and_made_anew_in_the_same_shape_is_sent_again() {
+    let mut ferry = Ferry::new("t", TABLE);
+    ferry.assert_equal();
+    assert!(is_sent_again(
+        &mut ferry,
+        &format!("DROP TABLE t; {TABLE}; DELETE FROM t WHERE id = 2")
+    ));
+}
+
+#[test]
+fn a_table_that_is_gone_is_waited_for() {
+    let mut ferry = Ferry::new("t", TABLE);
+    ferry.assert_equal();
+    ferry.sql("DROP TABLE t");
+    assert!(!ferry.step(10));
+    assert!(!ferry.step(10));
+    assert!(is_sent_again(
+        &mut ferry,
+        "CREATE TABLE t(a, b PRIMARY KEY); INSERT INTO t VALUES (1, 2)"
+    ));
+}
+
+#[test]
+fn a_table_that_is_gone_is_an_error_when_nobody_follows() {
+    let ferry = Ferry::new("t", TABLE);
+    let mut feed = Feed::open(
+        &ferry.path,
+        Capture::Triggers,
+        &ferry.run,
+        &ferry.tracked,
+        false,
+        Stop::default(),
+    )
+    .unwrap();
+    ferry.sql("DROP TABLE t");
+    let error = feed.read(10, 1000, &mut |_| Ok(())).unwrap_err().to_string();
+    assert!(error.contains("\"t\" was dropped or renamed"), "{error}");
+}
+
+#[test]
+fn what_does_not_touch_the_table_sends_nothing_again() {
+    let mut ferry = Ferry::new("t", TABLE);
+    ferry.assert_equal();
+    for sql in [
+        "CREATE TABLE other(x UNIQUE); CREATE INDEX on_b ON t(b); VACUUM",
+        "DROP INDEX on_c; UPDATE t SET b = 9",
+        "CREATE TRIGGER mine AFTER INSERT ON t BEGIN UPDATE t SET b = 7 WHERE id = 1; END; INSERT INTO t VALUES (8, 'q', 1, 1)",
+        "CREATE VIEW v AS SELECT * FROM t; ANALYZE",
+    ] {
+        assert!(!is_sent_again(&mut ferry, sql), "{sql}");
+        ferry.restart();
+        assert!(!ferry.tracked.pass_pending, "{sql}");
+    }
+}
+
+#[test]
+fn a_new_unique_index_is_guarded_and_a_dropped_one_is_not() {
+    let mut ferry = Ferry::new("t", TABLE);
+    ferry.assert_equal();
+    let sql = "CREATE UNIQUE INDEX on_b ON t(b) WHERE b > 1; INSERT OR REPLACE INTO t VALUES (20, 'n', 2, 2)";
+    assert!(
+        is_sent_again(&mut ferry, sql),
+        "rows may have gone before the triggers knew the index"
+    );
+    assert!(!is_sent_again(
+        &mut ferry,
+        "INSERT OR REPLACE INTO t VALUES (21, 'm', 3, 2)"
+    ));
+    assert!(!is_sent_again(&mut ferry, "DROP INDEX on_b"));
+    assert!(is_sent_again(&mut ferry, "ALTER TABLE t DROP COLUMN b"));
+    assert!(!is_sent_again(
+        &mut ferry,
+        "INSERT OR REPLACE INTO t(id, a) VALUES (31, 'm')"
+    ));
+}
+
+#[test]
+fn our_own_tables_for_another_table_are_no_change() {
+    let mut ferry = Ferry::new(
+        "t",
+        &format!("{TABLE}; CREATE TABLE other(k PRIMARY KEY); INSERT INTO other VALUES (1)"),
+    );
+    ferry.step(1);
+    let begun = ferry.model.begun;
+    ferry.ledger.track("other", "topic2", false).unwrap();
+    ferry.ledger.track("other", "topic2", true).unwrap();
+    ferry.assert_equal();
+    assert_eq!(ferry.model.begun, begun);
+}
+
+#[test]
+fn a_vacuum_that_moves_rowids_is_noticed() {
+    for (columns, sent_again) in [
+        ("k, v", true),
+        ("k TEXT PRIMARY KEY, v", false),
+        ("k INTEGER PRIMARY KEY, v", false),
+    ] {
+        let sql = format!("CREATE TABLE t({columns}); INSERT INTO t VALUES (1, 1), (2, 2), (3, 3), (4, 4), (5, 5)");
+        let mut ferry = Ferry::new("t", &sql);
+        ferry.assert_equal();
+        ferry.sql("DELETE FROM t WHERE v = 2");
+        assert_eq!(is_sent_again(&mut ferry, "VACUUM"), sent_again, "{columns}");
+        // Also while no producer runs.
+        ferry.sql("DELETE FROM t WHERE v = 3; VACUUM");
+        ferry.restart();
+        assert_eq!(ferry.tracked.full, sent_again, "{columns}");
+        ferry.assert_equal();
+    }
+}
+
+#[test]
+fn a_vacuum_in_the_middle_of_a_pass_starts_it_again_where_rowids_move() {
+    for (columns, sent_again) in [("k TEXT PRIMARY KEY, v", true), ("k INTEGER PRIMARY KEY, v", false)] {
+        for restart in [false, true] {
+            let sql = format!("CREATE TABLE t({columns}); INSERT INTO t VALUES (1, 1), (2, 2), (3, 3), (4, 4), (5, 5)");
+            let mut ferry = Ferry::new("t", &sql);
+            ferry.sql("DELETE FROM t WHERE v = 1");
+            assert!(ferry.step(2));
+            ferry.note();
+            let begun = ferry.model.begun;
+            ferry.sql("VACUUM");
+            if restart {
+                ferry.restart();
+            }
+            ferry.assert_equal();
+            assert_eq!(ferry.model.begun != begun, sent_again, "{columns}");
+        }
+    }
+}
