@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use crate::error::Result;
 use crate::stop::Stop;
 
-use super::outage::Trouble;
+use super::trouble::Trouble;
 
 /// The longest time between two looks at the stop flag.
 const LOOK: Duration = Duration::from_millis(50);
@@ -22,7 +22,6 @@ thread_local! {
 
 /// Runs `work` on a thread of its own and waits for it, for at most `limit` and no longer than the user wants.
 pub fn aside<R: Send + 'static>(
-    what: &str,
     limit: Duration,
     stop: &Stop,
     work: impl FnOnce() -> Result<R, Trouble> + Send + 'static,
@@ -31,16 +30,11 @@ pub fn aside<R: Send + 'static>(
     spawn("kafka-aside", move || {
         let _ = done.send(contained(work));
     });
-    wait(what, &answer, limit, stop)
+    wait(&answer, limit, stop)
 }
 
 /// Waits for what another thread does: `Trouble` when it takes longer than `limit`, an error when the user wants to stop.
-pub fn wait<R>(
-    what: &str,
-    answer: &Receiver<Result<R, Trouble>>,
-    limit: Duration,
-    stop: &Stop,
-) -> Result<Result<R, Trouble>> {
+pub fn wait<R>(answer: &Receiver<Result<R, Trouble>>, limit: Duration, stop: &Stop) -> Result<Result<R, Trouble>> {
     let end = Instant::now() + limit;
     loop {
         stop.check()?;
@@ -48,13 +42,10 @@ pub fn wait<R>(
         match answer.recv_timeout(left.min(LOOK)) {
             Ok(answer) => return Ok(answer),
             Err(RecvTimeoutError::Disconnected) => {
-                return Ok(Err(Trouble::passing(format!("{what}: the call broke off"))));
+                return Ok(Err(Trouble::passing("the call broke off")));
             }
             Err(RecvTimeoutError::Timeout) if left.is_zero() => {
-                return Ok(Err(Trouble::passing(format!(
-                    "{what}: no answer within {} s",
-                    limit.as_secs()
-                ))));
+                return Ok(Err(Trouble::passing(format!("no answer within {} s", limit.as_secs()))));
             }
             Err(RecvTimeoutError::Timeout) => {}
         }
@@ -111,7 +102,7 @@ mod tests {
 
     #[test]
     fn a_panic_becomes_trouble() {
-        let answer = aside::<()>("asking a:1", LIMIT, &Stop::default(), || panic!("capacity overflow")).unwrap();
+        let answer = aside::<()>(LIMIT, &Stop::default(), || panic!("capacity overflow")).unwrap();
         let text = answer.unwrap_err().into_error().to_string();
         assert!(
             text.contains("not one that a broker gives (capacity overflow)"),
@@ -122,7 +113,7 @@ mod tests {
     #[test]
     fn a_call_that_hangs_is_left_behind() {
         let began = Instant::now();
-        let answer = aside("asking a:1", LIMIT, &Stop::default(), || {
+        let answer = aside(LIMIT, &Stop::default(), || {
             thread::sleep(Duration::from_secs(5));
             Ok(())
         });
@@ -132,7 +123,7 @@ mod tests {
                 .unwrap_err()
                 .into_error()
                 .to_string()
-                .contains("asking a:1: no answer")
+                .contains("no answer within")
         );
         assert!(began.elapsed() < Duration::from_secs(2));
     }
@@ -141,7 +132,7 @@ mod tests {
     fn a_stop_ends_the_wait() {
         let stop = Stop::default();
         stop.request();
-        let answer = aside("asking a:1", Duration::from_secs(5), &stop, || {
+        let answer = aside(Duration::from_secs(5), &stop, || {
             thread::sleep(Duration::from_secs(5));
             Ok(())
         });

@@ -12,8 +12,9 @@ use crate::error::{Error, Result};
 
 use super::chunk::Part;
 use super::codes::{self, Verdict};
-use super::outage::{Outage, Trouble};
+use super::outage::Outage;
 use super::search::{Search, Seen};
+use super::trouble::Trouble;
 use super::window::{self, BUDGET, Window};
 use super::worker::{self, Worker};
 use super::{Chunk, Cluster, place};
@@ -151,9 +152,9 @@ impl Fetcher {
                 .map(|place| (worker::leader(client, &place.0, place.1), place));
             Ok(leaders.collect::<Vec<_>>())
         };
-        let found = match Worker::new(self.cluster.recipe.clone()).call("looking for partition leaders", find)? {
+        let found = match Worker::new(self.cluster.recipe.clone()).call(find)? {
             Ok(found) => found,
-            Err(trouble) => return Ok(Some(trouble)),
+            Err(trouble) => return Ok(Some(trouble.at("looking for partition leaders"))),
         };
         let mut trouble = None;
         for (leader, place) in found {
@@ -374,7 +375,7 @@ impl Fetcher {
                 .entry(host.to_string())
                 .or_insert_with(|| Worker::new(recipe.clone()));
             let what = name(&ask.position.place());
-            let response = match worker.call(&what, move |client| request(client, &again, Duration::ZERO))? {
+            let response = match worker.call(move |client| request(client, &again, Duration::ZERO))? {
                 Ok(response) => response,
                 Err(trouble) => return Ok(Err(trouble.at(&what))),
             };

@@ -19,8 +19,8 @@ use crate::error::Result;
 use super::aside;
 use super::codes::{self, Verdict};
 use super::hosts::CONNECT;
-use super::outage::Trouble;
 use super::plain::Plain;
+use super::trouble::Trouble;
 use super::worker::Recipe;
 
 /// How long one try may take; a group's first needs a moment, while the broker makes its topic.
@@ -109,7 +109,7 @@ impl Group {
         let (recipe, group, coordinator) = (self.recipe.clone(), self.group.clone(), self.coordinator.clone());
         let what = format!("cannot {verb} the offsets of group {group}");
         let limit = TRY + ANSWER;
-        let answer = aside::aside(&what, limit, &self.recipe.stop, move || {
+        let answer = aside::aside(limit, &self.recipe.stop, move || {
             let mut coordinator = coordinator.lock().unwrap_or_else(PoisonError::into_inner);
             let end = Instant::now() + TRY;
             loop {

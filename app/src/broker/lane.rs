@@ -9,8 +9,9 @@ use kafka::client::{KafkaClient, ProduceConfirm, ProduceMessage, RequiredAcks};
 use crate::error::{Error, Result};
 
 use super::codes::{self, Verdict};
-use super::outage::{Outage, Trouble};
+use super::outage::Outage;
 use super::sender::{Sent, StandIn};
+use super::trouble::Trouble;
 use super::worker::{self, Worker};
 use super::{Bundle, Cluster, place};
 
@@ -85,10 +86,7 @@ impl Lane {
             };
             let what = format!("sending to {}", place(&first.bundle.topic, first.bundle.partition));
             let ack_limit = self.ack_limit;
-            let answers = match self
-                .worker
-                .call(&what, move |client| produce(client, slices, ack_limit))?
-            {
+            let answers = match self.worker.call(move |client| produce(client, slices, ack_limit))? {
                 Ok(answers) => answers,
                 Err(trouble) => {
                     self.outage.bear(trouble.at(&what))?;

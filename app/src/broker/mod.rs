@@ -15,6 +15,7 @@ mod plain;
 mod search;
 mod sender;
 mod topics;
+mod trouble;
 mod window;
 mod worker;
 
@@ -34,8 +35,9 @@ pub use partitioner::partition_for;
 pub use sender::{Sender, Sent, StandIn};
 
 use hosts::Hosts;
-use outage::{Herald, Outage, Trouble};
+use outage::{Herald, Outage};
 use topics::Standing;
+use trouble::Trouble;
 use worker::{Recipe, Worker};
 
 /// How records are compressed on their way and in the log.
@@ -91,12 +93,13 @@ impl Cluster {
     pub fn connect(options: Options, stop: Stop) -> Result<Self> {
         let hosts = Hosts::new(address::parse(&options.brokers)?);
         let (all, id) = (hosts.clone(), options.client_id.clone());
-        let what = format!("looking for a Kafka broker at {hosts}");
-        match aside::aside(&what, Duration::from_secs(6), &stop, move || {
-            Ok(topics::check(&all, &id))
-        })? {
+        match aside::aside(Duration::from_secs(6), &stop, move || Ok(topics::check(&all, &id)))? {
             Ok(checked) => checked?,
-            Err(trouble) => return Err(trouble.into_error()),
+            Err(trouble) => {
+                return Err(trouble
+                    .at(&format!("looking for a Kafka broker at {hosts}"))
+                    .into_error());
+            }
         }
         Ok(Self {
             recipe: Arc::new(Recipe {
@@ -120,7 +123,7 @@ impl Cluster {
             let (recipe, name) = (self.recipe.clone(), topic.to_string());
             let what = format!("topic {topic}");
             let ask = move || topics::standing(&recipe.hosts, &recipe.client_id, &name, create);
-            match aside::aside(&what, self.recipe.limit, &self.recipe.stop, ask)? {
+            match aside::aside(self.recipe.limit, &self.recipe.stop, ask)? {
                 Ok(Standing::Ready(n)) => {
                     outage.over();
                     return Ok(Some(n));
@@ -143,7 +146,7 @@ impl Cluster {
                         false => outage.bear(trouble)?,
                     }
                 }
-                Err(trouble) => outage.bear(trouble)?,
+                Err(trouble) => outage.bear(trouble.at(&what))?,
             }
         }
     }
@@ -191,7 +194,7 @@ impl Cluster {
                     None => Ok(offsets),
                 }
             };
-            match worker.call(&what, ask)? {
+            match worker.call(ask)? {
                 Ok(offsets) => {
                     outage.over();
                     return Ok(offsets);

@@ -5,74 +5,10 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use crate::backoff::Backoff;
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::stop::Stop;
 
-use super::codes::{self, Verdict};
-
-/// Why a call did not bring what it should have.
-#[derive(Debug)]
-pub struct Trouble {
-    what: String,
-    /// What the user can do, when trying again changes nothing.
-    fatal: Option<String>,
-    /// The answer came, but what is in it can't be read.
-    pub unreadable: bool,
-}
-
-impl Trouble {
-    /// Trouble that may pass.
-    pub fn passing(what: impl Into<String>) -> Self {
-        Self {
-            what: what.into(),
-            fatal: None,
-            unreadable: false,
-        }
-    }
-
-    /// Trouble that trying again does not mend.
-    pub fn fatal(what: impl Into<String>, way_out: impl Into<String>) -> Self {
-        Self {
-            fatal: Some(way_out.into()),
-            ..Self::passing(what)
-        }
-    }
-
-    /// The error code that a broker gave for `place`.
-    pub fn code(place: &str, code: i16) -> Self {
-        let what = format!("{place}: the broker answers {}", codes::name(code));
-        match codes::verdict(code) {
-            Verdict::Fatal => Self::fatal(what, codes::ALLOW),
-            _ => Self::passing(what),
-        }
-    }
-
-    /// Puts the place where it happened before the sentence.
-    pub fn at(mut self, place: &str) -> Self {
-        self.what = format!("{place}: {}", self.what);
-        self
-    }
-
-    /// Whether trying again changes nothing.
-    pub fn is_fatal(&self) -> bool {
-        self.fatal.is_some()
-    }
-
-    /// The same, because of what is in an answer that came.
-    pub fn unreadable(self) -> Self {
-        Self {
-            unreadable: true,
-            ..self
-        }
-    }
-
-    /// The error that it is when it is not to be borne.
-    pub fn into_error(self) -> Error {
-        Error::failed(self.what).way_out(self.fatal.as_deref().unwrap_or(WAY_OUT))
-    }
-}
-
-const WAY_OUT: &str = "see that the brokers run (sh server_up.sh starts the project's own), then run the same command again: it goes on where it stood";
+use super::trouble::Trouble;
 
 /// The outages of several clients that the user should hear of as one.
 #[derive(Debug, Clone, Default)]
@@ -85,6 +21,7 @@ pub struct Outage {
     stop: Stop,
     herald: Herald,
     since: Option<Backoff>,
+    told: bool,
 }
 
 impl Outage {
@@ -94,6 +31,7 @@ impl Outage {
             stop,
             herald,
             since: None,
+            told: false,
         }
     }
 
@@ -103,21 +41,31 @@ impl Outage {
         if trouble.is_fatal() {
             return Err(trouble.into_error());
         }
-        let patience = self.patience;
-        match &self.since {
-            None => {
-                self.since = Some(Backoff::new(patience));
-                if self.herald.0.fetch_add(1, Ordering::Relaxed) == 0 {
-                    log::warn!("{}; trying again for up to {} s", trouble.what, patience.as_secs());
-                }
+        let Some(since) = &self.since else {
+            self.since = Some(Backoff::new(self.patience));
+            // A connection that broke while it was idle is no news when a new one stands at once.
+            match trouble.broken {
+                true => log::debug!("{trouble}"),
+                false => self.tell(&trouble),
             }
-            Some(since) if since.waited() >= patience => {
-                let waited = since.waited().as_secs();
-                return Err(Trouble::passing(format!("{}; so it has been for {waited} s", trouble.what)).into_error());
-            }
-            Some(_) => log::debug!("{}", trouble.what),
+            return Ok(());
+        };
+        if since.waited() >= self.patience {
+            let waited = since.waited().as_secs();
+            return Err(Trouble::passing(format!("{trouble}; so it has been for {waited} s")).into_error());
+        }
+        match self.told {
+            true => log::debug!("{trouble}"),
+            false => self.tell(&trouble),
         }
         Ok(())
+    }
+
+    fn tell(&mut self, trouble: &Trouble) {
+        self.told = true;
+        if self.herald.0.fetch_add(1, Ordering::Relaxed) == 0 {
+            log::warn!("{trouble}; trying again for up to {} s", self.patience.as_secs());
+        }
     }
 
     /// Waits for the next try, longer each time.
@@ -136,19 +84,21 @@ impl Outage {
 
     /// The brokers answer again.
     pub fn over(&mut self) {
-        if let Some(since) = self.since.take()
-            && self.herald.0.fetch_sub(1, Ordering::Relaxed) == 1
-        {
+        let Some(since) = self.since.take() else { return };
+        if self.hush() {
             log::info!("Kafka answers again after {:.1} s", since.waited().as_secs_f64());
         }
+    }
+
+    /// Takes back what was told; true when it was the last trouble that the user heard of.
+    fn hush(&mut self) -> bool {
+        std::mem::take(&mut self.told) && self.herald.0.fetch_sub(1, Ordering::Relaxed) == 1
     }
 }
 
 impl Drop for Outage {
     fn drop(&mut self) {
-        if self.since.is_some() {
-            self.herald.0.fetch_sub(1, Ordering::Relaxed);
-        }
+        self.hush();
     }
 }
 

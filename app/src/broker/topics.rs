@@ -10,8 +10,8 @@ use kafka_protocol::protocol::StrBytes;
 use crate::error::{Error, Result};
 
 use super::hosts::{CONNECT, Hosts};
-use super::outage::Trouble;
 use super::plain::{Plain, Unanswered};
+use super::trouble::Trouble;
 
 /// How long a broker may take for one of these small answers.
 const ANSWER: Duration = Duration::from_secs(2);

@@ -2,6 +2,7 @@
 //! without a limit. A client that met an error, a panic or a limit is never used again: its connections may still hold
 //! the answer to the question before, and the crate would take it for the next one's.
 
+use std::io::ErrorKind;
 use std::sync::Arc;
 use std::sync::mpsc::{Sender, channel, sync_channel};
 use std::time::Duration;
@@ -15,7 +16,7 @@ use crate::stop::Stop;
 use super::Compression;
 use super::aside;
 use super::hosts::Hosts;
-use super::outage::Trouble;
+use super::trouble::Trouble;
 
 /// What every client of a cluster is made of.
 #[derive(Debug)]
@@ -103,14 +104,13 @@ impl Worker {
     /// Runs a job and waits for it, within the limit and no longer than the user wants.
     pub fn call<R: Send + 'static>(
         &mut self,
-        what: &str,
         job: impl FnOnce(&mut KafkaClient) -> Result<R, Trouble> + Send + 'static,
     ) -> Result<Result<R, Trouble>> {
         let (done, answer) = sync_channel(1);
         self.start(job, move |result| {
             let _ = done.send(result);
         });
-        let answer = aside::wait(what, &answer, self.recipe.limit, &self.recipe.stop);
+        let answer = aside::wait(&answer, self.recipe.limit, &self.recipe.stop);
         if !matches!(answer, Ok(Ok(_))) {
             self.abandon();
         }
@@ -151,6 +151,10 @@ pub fn trouble(error: &KafkaError) -> Trouble {
             unreadable(&format!("the answer is not one that a broker gives ({error})"))
         }
         KafkaError::ArcSelf(inner) => trouble(inner),
+        KafkaError::Io(e) if e.kind() == ErrorKind::UnexpectedEof => {
+            Trouble::passing("the connection was closed").broken()
+        }
+        KafkaError::Io(e) => Trouble::passing(format!("the connection broke ({e})")).broken(),
         other => Trouble::passing(format!("Kafka cannot be asked ({other})")),
     }
 }

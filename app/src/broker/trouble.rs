@@ -1,0 +1,85 @@
+//! Why a call to a broker did not bring what it should have.
+
+use std::fmt;
+
+use crate::error::Error;
+
+use super::codes::{self, Verdict};
+
+/// A sentence for a person, and whether it may pass.
+#[derive(Debug)]
+pub struct Trouble {
+    what: String,
+    /// What the user can do, when trying again changes nothing.
+    fatal: Option<String>,
+    /// The answer came, but what is in it can't be read.
+    pub unreadable: bool,
+    /// The connection broke.
+    pub broken: bool,
+}
+
+impl Trouble {
+    /// Trouble that may pass.
+    pub fn passing(what: impl Into<String>) -> Self {
+        Self {
+            what: what.into(),
+            fatal: None,
+            unreadable: false,
+            broken: false,
+        }
+    }
+
+    /// Trouble that trying again does not mend.
+    pub fn fatal(what: impl Into<String>, way_out: impl Into<String>) -> Self {
+        Self {
+            fatal: Some(way_out.into()),
+            ..Self::passing(what)
+        }
+    }
+
+    /// The error code that a broker gave for `place`.
+    pub fn code(place: &str, code: i16) -> Self {
+        let what = format!("{place}: the broker answers {}", codes::name(code));
+        match codes::verdict(code) {
+            Verdict::Fatal => Self::fatal(what, codes::ALLOW),
+            _ => Self::passing(what),
+        }
+    }
+
+    /// Puts the place where it happened before the sentence.
+    pub fn at(mut self, place: &str) -> Self {
+        self.what = format!("{place}: {}", self.what);
+        self
+    }
+
+    /// Whether trying again changes nothing.
+    pub fn is_fatal(&self) -> bool {
+        self.fatal.is_some()
+    }
+
+    /// The same, because of what is in an answer that came.
+    pub fn unreadable(self) -> Self {
+        Self {
+            unreadable: true,
+            ..self
+        }
+    }
+
+    /// The same, because the connection broke.
+    pub fn broken(self) -> Self {
+        Self { broken: true, ..self }
+    }
+
+    /// The error that it is when it is not to be borne.
+    pub fn into_error(self) -> Error {
+        Error::failed(self.what).way_out(self.fatal.as_deref().unwrap_or(WAY_OUT))
+    }
+}
+
+impl fmt::Display for Trouble {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.what)
+    }
+}
+
+const WAY_OUT: &str = "see that the brokers run (sh server_up.sh starts the project's own), then run the same command again: it goes on where it stood";
