@@ -18,7 +18,7 @@ use std::fs;
 use std::path::Path;
 
 use crate::error::{Error, Result};
-use crate::source::schema;
+use crate::source::{schema, tracked_tables};
 
 use file::File;
 pub use report::Report;
@@ -44,7 +44,7 @@ pub fn verify(source: &Path, sink: &Path, tables: &[String], mut each: impl FnMu
 
 /// The tables that the source ships, as far as it remembers; otherwise all.
 fn shipped(source: &File) -> Result<Vec<String>> {
-    let mut tables = source.tracked_tables()?;
+    let mut tables = tracked_tables(source)?;
     if tables.is_empty() {
         tables = schema::user_tables(source)?;
     }

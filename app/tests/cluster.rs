@@ -54,40 +54,6 @@ fn records_are_removed_before_an_offset() {
 }
 
 #[test]
-fn the_topic_is_made_and_a_second_call_leaves_all_as_it_is() {
-    let cluster = Cluster::own(Config::default());
-    let before = pids(&cluster);
-    assert_eq!(cluster.partitions("users"), 3);
-    let asked = [
-        "--native",
-        "--topic",
-        "more",
-        "--partitions=5",
-        "--replication-factor",
-        "1",
-    ];
-    cluster
-        .script(&up(), &asked)
-        .ok()
-        .says("runs already")
-        .says("created, partitions: 5");
-    assert_eq!(cluster.partitions("more"), 5);
-    let again = cluster
-        .script(&up(), &asked)
-        .ok()
-        .says("left as it is")
-        .says("cargo run --bin producer");
-    again.says(&format!(
-        "localhost:{}",
-        cluster.direct().rsplit(':').next().expect("a port")
-    ));
-    assert_eq!(pids(&cluster), before);
-    for options in [["--partitions", "none"], ["--topic", "a b"], ["--native", "--docker"]] {
-        cluster.script(&up(), &options).code(2).says("error: ").says(options[0]);
-    }
-}
-
-#[test]
 fn topics_are_made_with_the_arguments_of_the_container() {
     let cluster = Cluster::shared();
     for (place, name) in [
@@ -113,32 +79,64 @@ fn topics_are_made_with_the_arguments_of_the_container() {
 }
 
 #[test]
-fn a_killed_broker_comes_back_with_its_records() {
+fn what_runs_is_left_as_it_is_and_what_is_missing_is_started() {
     let cluster = Cluster::own(Config::default());
+    let port: u16 = cluster
+        .direct()
+        .rsplit(':')
+        .next()
+        .and_then(|port| port.parse().ok())
+        .expect("a port");
+    let log = || kcat(&cluster, &["-C", "-t", "users", "-e", "-q"], b"");
     kcat(&cluster, &["-P", "-t", "users", "-p", "2"], b"kept\n");
     let before = pids(&cluster);
+
+    // Called again, with another topic.
+    let asked = [
+        "--native",
+        "--topic",
+        "more",
+        "--partitions=5",
+        "--replication-factor",
+        "1",
+    ];
+    let again = cluster
+        .script(&up(), &asked)
+        .ok()
+        .says("runs already")
+        .says("created, partitions: 5");
+    again
+        .says("cargo run --bin producer")
+        .says(&format!("localhost:{port}"));
+    assert_eq!((cluster.partitions("users"), cluster.partitions("more")), (3, 5));
+    assert_eq!(pids(&cluster), before);
+    for options in [["--partitions", "none"], ["--topic", "a b"], ["--native", "--docker"]] {
+        cluster.script(&up(), &options).code(2).says("error: ").says(options[0]);
+    }
+
+    // Paused, it answers nothing until it is resumed.
+    cluster.pause_broker();
+    let mut asking = Command::new("timeout");
+    asking.args(["3", "kcat", "-b", &cluster.direct(), "-L"]);
+    Process::start(&mut asking).wait(Duration::from_secs(20)).code(124);
+    cluster.resume_broker();
+    assert_eq!(log(), "kept\n");
+
+    // Killed, and its port taken by another.
     cluster.kill_broker();
     assert!(!is_open(&cluster.direct()));
+    let other = TcpListener::bind((Ipv4Addr::LOCALHOST, port)).expect("the port is free again");
+    let run = cluster.script_with(&up(), &["--native"], &[("ROWFERRY_KAFKA_PORT", &port.to_string())]);
+    run.code(1)
+        .says(&format!("error: port {port}"))
+        .says("is taken by")
+        .says("ROWFERRY_KAFKA_PORT");
+    drop(other);
     cluster.start_broker();
     let after = pids(&cluster);
     assert_ne!(after[0], before[0], "the broker is the old one");
     assert_eq!(after[1], before[1], "ZooKeeper was started anew");
-    assert_eq!(kcat(&cluster, &["-C", "-t", "users", "-e", "-q"], b""), "kept\n");
-}
-
-#[test]
-fn a_paused_broker_answers_nothing_until_it_is_resumed() {
-    let cluster = Cluster::own(Config::default());
-    cluster.pause_broker();
-    let brokers = cluster.direct();
-    let asking = thread::spawn(move || Command::new("kcat").args(["-b", &brokers, "-L", "-m", "3"]).output());
-    let answer = asking
-        .join()
-        .expect("it ends")
-        .expect("kcat is there (apt-get install kcat)");
-    assert!(!answer.status.success(), "a paused broker has answered");
-    cluster.resume_broker();
-    assert_eq!(cluster.partitions("users"), 3);
+    assert_eq!(log(), "kept\n");
 }
 
 #[test]
@@ -154,7 +152,7 @@ fn down_keeps_the_data_unless_asked_and_can_be_called_twice() {
     cluster
         .script(&down(), &["--native"])
         .ok()
-        .says("no native cluster runs");
+        .says("nothing of ours runs here");
     cluster.start_broker();
     assert_eq!(kcat(&cluster, &["-C", "-t", "users", "-e", "-q"], b""), "kept\n");
     cluster.script(&down(), &["--native", "-v"]).ok().says("removed");
@@ -162,28 +160,8 @@ fn down_keeps_the_data_unless_asked_and_can_be_called_twice() {
     cluster
         .script(&down(), &["--native", "-v"])
         .ok()
-        .says("no native cluster runs");
+        .says("nothing of ours runs here");
     cluster.script(&down(), &["--what"]).code(2).says("--what");
-}
-
-#[test]
-fn a_port_that_is_taken_is_a_clear_error() {
-    let cluster = Cluster::own(Config::default());
-    cluster.kill_broker();
-    let port: u16 = cluster
-        .direct()
-        .rsplit(':')
-        .next()
-        .and_then(|port| port.parse().ok())
-        .expect("a port");
-    let other = TcpListener::bind((Ipv4Addr::LOCALHOST, port)).expect("the port is free again");
-    let run = cluster.script_with(&up(), &["--native"], &[("ROWFERRY_KAFKA_PORT", &port.to_string())]);
-    run.code(1)
-        .says(&format!("error: port {port}"))
-        .says("is taken by")
-        .says("ROWFERRY_KAFKA_PORT");
-    drop(other);
-    cluster.start_broker();
 }
 
 #[test]

@@ -64,20 +64,6 @@ impl File {
         })
     }
 
-    /// The tables that the producer remembers to ship from here.
-    pub fn tracked_tables(&self) -> Result<Vec<String>> {
-        let read = || {
-            if !self.connection.table_exists(Some("main"), "_rowferry_tracked")? {
-                return Ok(Vec::new());
-            }
-            let mut statement = self
-                .connection
-                .prepare("SELECT name FROM _rowferry_tracked ORDER BY name")?;
-            statement.query_map([], |row| row.get(0))?.collect()
-        };
-        read().map_err(|e| self.error(&e))
-    }
-
     /// Whether it keeps text as UTF-8, and so orders it by the bytes that a reader gets.
     pub fn is_utf8(&self) -> Result<bool> {
         let encoding = self
