@@ -6,7 +6,7 @@ use crate::error::{Error, Result};
 use crate::row::{Column, TableSchema};
 
 /// Member names that the records on the wire keep for themselves.
-const RESERVED: [&str; 5] = ["_ferry", "__deleted", "_schema", "_pass", "_run"];
+const RESERVED: [&str; 6] = ["_ferry", "__deleted", "_schema", "_pass", "_run", "_kept"];
 
 /// The collations that every SQLite has.
 const COLLATIONS: [&str; 3] = ["BINARY", "NOCASE", "RTRIM"];
