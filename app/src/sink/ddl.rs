@@ -168,7 +168,7 @@ pub(super) fn upsert(shape: &TableSchema) -> String {
         false => format!("UPDATE SET {}", sets.join(", ")),
     };
     format!(
-        "INSERT INTO {} ({}) VALUES ({}) ON CONFLICT ({conflict}) DO {action}",
+        "INSERT INTO {} AS {ROW} ({}) VALUES ({}) ON CONFLICT ({conflict}) DO {action}",
         quote(&shape.table),
         targets.join(", "),
         values.join(", ")
@@ -186,6 +186,9 @@ pub(super) fn delete(shape: &TableSchema) -> String {
     let parts: Vec<_> = key_expressions(shape).iter().enumerate().map(part).collect();
     format!("DELETE FROM {} WHERE {}", quote(&shape.table), parts.join(" AND "))
 }
+
+/// What an upsert calls the table, which may itself be named "excluded".
+const ROW: &str = "_rowferry_row";
 
 /// The SQL function that tells whether two values are equal by storage class and bits.
 pub(super) const EXACTLY: &str = "_rowferry_exactly";
