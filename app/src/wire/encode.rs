@@ -160,8 +160,12 @@ fn write_members(openers: &[Vec<u8>], values: &[Value<'_>], out: &mut Vec<u8>) {
 /// The one spelling that stands for all that compare equal; nothing when the value is it already.
 fn fold<'a>(value: &'a Value<'_>, collation: &str) -> Option<Value<'a>> {
     match (value, collation) {
-        (Value::Text(text), "NOCASE") if text.iter().any(u8::is_ascii_uppercase) => {
-            Some(Value::Text(Cow::Owned(text.to_ascii_lowercase())))
+        (Value::Text(text), "NOCASE") if text.iter().any(|b| *b == 0 || b.is_ascii_uppercase()) => {
+            let mut folded = text.to_ascii_lowercase();
+            // Behind a zero byte NOCASE compares nothing but the length.
+            let end = folded.iter().position(|&b| b == 0).unwrap_or(folded.len());
+            folded[end..].fill(0);
+            Some(Value::Text(Cow::Owned(folded)))
         }
         (Value::Text(text), "RTRIM") if text.ends_with(b" ") => {
             let end = text.iter().rposition(|&b| b != b' ').map_or(0, |i| i + 1);

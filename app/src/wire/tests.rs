@@ -112,6 +112,9 @@ fn keys_that_compare_equal_share_a_partition_key() {
     assert_eq!(plain, br#"{"n":1,"id":"k1"}"#);
     assert_eq!(folded([Value::Real(1.0), text("K1")]), plain);
     assert_ne!(folded([Value::Real(1.5), text("k1")]), plain);
+    let cut = folded([Value::Integer(1), text("K\0ab")]);
+    assert_eq!(folded([Value::Integer(1), text("k\0Xy")]), cut);
+    assert_ne!(folded([Value::Integer(1), text("k\0abc")]), cut);
     assert_eq!(
         folded([Value::Real(9223372036854775808.0), text("k")]),
         br#"{"n":9.223372036854776e+18,"id":"k"}"#
