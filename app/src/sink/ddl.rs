@@ -192,3 +192,6 @@ const ROW: &str = "_rowferry_row";
 
 /// The SQL function that tells whether two values are equal by storage class and bits.
 pub(super) const EXACTLY: &str = "_rowferry_exactly";
+
+/// The SQL function that is true for each row of a long statement, until the user wants to stop: then it fails.
+pub(super) const GO_ON: &str = "_rowferry_go_on";

@@ -87,6 +87,11 @@ impl<'a> Landing<'a> {
         Ok(())
     }
 
+    /// What ends a long statement when the user wants to stop is no failure.
+    pub(super) fn unless_stopped(&self, error: Error) -> Error {
+        if self.stop.requested() { Error::stopped() } else { error }
+    }
+
     /// The place of the table that a topic lands in, once there is one.
     pub(super) fn table(&mut self, topic: &Arc<str>) -> Result<Option<usize>> {
         let same = |t: &Table| Arc::ptr_eq(&t.topic, topic) || t.topic == *topic;
@@ -131,7 +136,7 @@ impl<'a> Landing<'a> {
         match self.memory.tables[place].misfit(rowid, row) {
             None => {}
             Some(Misfit::Unfit(reason)) => return Ok(Landed::Unfit(reason)),
-            Some(Misfit::Converts(columns)) => self.loosen(place, &columns)?,
+            Some(Misfit::Converts(columns)) => self.loosen(place, &columns).map_err(|e| self.unless_stopped(e))?,
         }
         let stored = self.write(place, rowid, row, pass);
         stored.map_err(|e| {
@@ -209,7 +214,8 @@ impl<'a> Landing<'a> {
     pub(super) fn rebuild(&mut self, place: usize, mut shape: TableSchema) -> Result<()> {
         self.statements[place] = Statements::default();
         let table = &mut self.memory.tables[place];
-        reshape::reshape(self.conn, Some(&table.shape), &mut shape)?;
+        let there = reshape::exists(self.conn, &table.shape.table)?;
+        reshape::reshape(self.conn, there.then_some(&table.shape), &mut shape)?;
         table.reshape(shape);
         books::note_table(self.conn, table)
             .map_err(|e| cannot(e, format!("note the shape of table {}", table.shape.table)))

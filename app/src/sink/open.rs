@@ -34,12 +34,13 @@ pub(super) fn open(path: &Path, stop: &Stop) -> Result<Connection> {
             .way_out("make the file writable, or name another one with --sink"));
     }
     wait_for_locks(&mut conn, path, stop).map_err(|e| at(cannot(e, "open the sink")))?;
-    settle(&conn, fresh).map_err(|e| match e.sqlite_error_code() {
+    settle(&conn, fresh, stop).map_err(|e| match e.sqlite_error_code() {
         Some(ErrorCode::NotADatabase) => {
             at(Error::failed("this is no SQLite database")).way_out("name another file with --sink")
         }
         _ => at(stopped_or(e, stop, "open the sink")),
     })?;
+    check_encoding(&conn).map_err(at)?;
     books::prepare(&conn).map_err(|e| if stop.requested() { Error::stopped() } else { at(e) })?;
     Ok(conn)
 }
@@ -53,6 +54,20 @@ fn make_folder(path: &Path) -> Result<()> {
         Some(folder) => fs::create_dir_all(folder)
             .map_err(|e| failed(format!("cannot make the folder {} for the sink: {e}", folder.display()))),
         None => Ok(()),
+    }
+}
+
+/// Text that is no UTF-8 would not outlive another encoding.
+fn check_encoding(conn: &Connection) -> Result<()> {
+    let encoding: String = conn
+        .query_row("PRAGMA encoding", [], |r| r.get(0))
+        .map_err(|e| cannot(e, "read the sink"))?;
+    match encoding.as_str() {
+        "UTF-8" => Ok(()),
+        _ => Err(Error::failed(format!(
+            "the sink keeps its text as {encoding}, which would change some of it"
+        ))
+        .way_out("name another file with --sink, which is made in UTF-8")),
     }
 }
 
@@ -75,7 +90,7 @@ fn wait_for_locks(conn: &mut Connection, path: &Path, stop: &Stop) -> rusqlite::
 }
 
 /// The settings of the connection; the journal mode of a file that was there is left as it is.
-fn settle(conn: &Connection, fresh: bool) -> rusqlite::Result<()> {
+fn settle(conn: &Connection, fresh: bool, stop: &Stop) -> rusqlite::Result<()> {
     if fresh {
         conn.query_row("PRAGMA journal_mode = WAL", [], |_| Ok(()))?;
     }
@@ -83,8 +98,10 @@ fn settle(conn: &Connection, fresh: bool) -> rusqlite::Result<()> {
     if journal == "wal" {
         conn.execute_batch("PRAGMA synchronous = NORMAL")?;
     }
+    // A longer log spares keys in no order from being written again and again.
+    conn.execute_batch("PRAGMA cache_size = -16384; PRAGMA wal_autocheckpoint = 8000")?;
     // Rows land in any order, so that references may point nowhere for a while; a table is renamed without a look at the user's views.
-    conn.execute_batch("PRAGMA foreign_keys = OFF; PRAGMA legacy_alter_table = ON; PRAGMA cache_size = -16384")?;
+    conn.execute_batch("PRAGMA foreign_keys = OFF; PRAGMA legacy_alter_table = ON")?;
     // A quoted name that is no column must not be taken for a text.
     conn.set_db_config(DbConfig::SQLITE_DBCONFIG_DQS_DML, false)?;
     conn.set_prepared_statement_cache_capacity(STATEMENTS);
@@ -92,5 +109,10 @@ fn settle(conn: &Connection, fresh: bool) -> rusqlite::Result<()> {
     conn.create_scalar_function(ddl::EXACTLY, 2, flags, |values| {
         Ok(value(values.get_raw(0)) == value(values.get_raw(1)))
     })?;
-    Ok(())
+    let stop = stop.clone();
+    conn.create_scalar_function(ddl::GO_ON, 0, FunctionFlags::SQLITE_UTF8, move |_| {
+        stop.check()
+            .map(|()| true)
+            .map_err(|e| rusqlite::Error::UserFunctionError(Box::new(e)))
+    })
 }

@@ -8,6 +8,7 @@ use crate::error::{Error, Result};
 use crate::row::TableSchema;
 
 use super::affinity;
+use super::ddl::GO_ON;
 use super::landing::{Landing, bind};
 use super::table::Table;
 use super::{Position, books, cannot, ddl, reshape};
@@ -16,8 +17,14 @@ use super::{Position, books, cannot, ddl, reshape};
 const MOST_COLUMNS: usize = 2000;
 
 impl Landing<'_> {
-    /// A schema record: makes or reshapes the table. `begin` is the full pass that begins with it.
+    /// A schema record: makes or reshapes the table. `begin` is the full pass that begins with it. When the landing is
+    /// not committed, the position has to be read again.
     pub fn schema(&mut self, position: &mut Position, schema: &Arc<TableSchema>, begin: Option<u64>) -> Result<()> {
+        check(schema)?;
+        self.follow(position, schema, begin).map_err(|e| self.unless_stopped(e))
+    }
+
+    fn follow(&mut self, position: &mut Position, schema: &Arc<TableSchema>, begin: Option<u64>) -> Result<()> {
         let Position { topic, partition, .. } = &*position;
         if let Some(pass) = begin.filter(|pass| *pass < position.pass) {
             return Err(Error::failed(format!(
@@ -26,7 +33,6 @@ impl Landing<'_> {
             ))
             .way_out("land into a new file with --sink, after `producer --backfill` with the clock set right"));
         }
-        check(schema)?;
         let schema = self.memory.schemas.shared(TableSchema::clone(schema));
         let place = match self.table(topic)? {
             Some(place) => place,
@@ -36,7 +42,9 @@ impl Landing<'_> {
         let newer = begin.is_some_and(|pass| pass > table.pass);
         // A partition that is behind does not bring an old shape back.
         let leads = newer || table.schema.is_none() || (begin.is_none() && position.pass >= table.pass);
-        if leads && table.schema.as_ref() != Some(&schema) {
+        // A table that someone dropped is made anew when all of its rows follow.
+        let lost = newer && !reshape::exists(self.conn, &table.shape.table)?;
+        if lost || (leads && table.schema.as_ref() != Some(&schema)) {
             self.change(place, &schema)?;
         }
         if let Some(pass) = begin.filter(|_| newer) {
@@ -50,6 +58,10 @@ impl Landing<'_> {
 
     /// The end mark of a pass in one partition. When it has come in all of `partitions`, the rows that the pass did not touch are removed: how many.
     pub fn pass_end(&mut self, position: &mut Position, pass: u64, partitions: &[i32]) -> Result<Option<u64>> {
+        self.end(position, pass, partitions).map_err(|e| self.unless_stopped(e))
+    }
+
+    fn end(&mut self, position: &mut Position, pass: u64, partitions: &[i32]) -> Result<Option<u64>> {
         let Position { topic, partition, .. } = &*position;
         if position.pass != pass {
             // The pass began here before the first contact: it is not whole.
@@ -132,7 +144,7 @@ impl Landing<'_> {
             .join(", ");
         let create = format!("CREATE TABLE {unseen} ({names}, PRIMARY KEY ({names})) WITHOUT ROWID");
         let fill = format!(
-            "INSERT INTO {unseen} SELECT {} FROM {}",
+            "INSERT INTO {unseen} SELECT {} FROM {} WHERE {GO_ON}()",
             expressions.join(", "),
             ddl::quote(&table.shape.table)
         );
@@ -149,7 +161,7 @@ impl Landing<'_> {
             (statements.see, statements.unsee) = (None, None);
             table.unseen_moved = true;
             self.conn
-                .execute_batch(&format!("DROP TABLE {}", ddl::quote(&table.unseen_name())))?;
+                .execute_batch(&format!("DROP TABLE IF EXISTS {}", ddl::quote(&table.unseen_name())))?;
         }
         Ok(())
     }
@@ -158,9 +170,10 @@ impl Landing<'_> {
     fn sweep(&mut self, place: usize) -> rusqlite::Result<u64> {
         let table = &self.memory.tables[place];
         let mut delete = self.conn.prepare_cached(&ddl::delete(&table.shape))?;
-        let mut unseen = self
-            .conn
-            .prepare(&format!("SELECT * FROM {}", ddl::quote(&table.unseen_name())))?;
+        let mut unseen = self.conn.prepare(&format!(
+            "SELECT * FROM {} WHERE {GO_ON}()",
+            ddl::quote(&table.unseen_name())
+        ))?;
         let width = table.key.len().max(1);
         let mut keys = unseen.query([])?;
         let mut removed = 0;

@@ -7,6 +7,7 @@ use crate::error::{Error, Result};
 use crate::row::{Column, TableSchema};
 
 use super::affinity::{self, Affinity};
+use super::ddl::GO_ON;
 use super::{cannot, ddl};
 
 /// Where a table stands until it takes its place.
@@ -80,7 +81,11 @@ fn converting(conn: &Connection, from: &TableSchema, to: &TableSchema) -> Result
         return Ok(Vec::new());
     }
     let names: Vec<_> = suspects.iter().map(|&i| ddl::quote(&to.columns[i].name)).collect();
-    let sql = format!("SELECT {} FROM {}", names.join(", "), ddl::quote(&from.table));
+    let sql = format!(
+        "SELECT {} FROM {} WHERE {GO_ON}()",
+        names.join(", "),
+        ddl::quote(&from.table)
+    );
     let mut statement = conn.prepare(&sql).map_err(failed)?;
     let mut rows = statement.query([]).map_err(failed)?;
     let mut converts = vec![false; suspects.len()];
@@ -110,12 +115,12 @@ fn copy(from: &TableSchema, to: &TableSchema) -> String {
         sources.insert(0, ddl::key_expressions(from)[0].clone());
         if !from.keyed_by_rowid() {
             // The rowid came as a member that could hold anything.
-            only = " WHERE typeof(\"rowid\") = 'integer'";
+            only = " AND typeof(\"rowid\") = 'integer'";
         }
     }
     // Two keys can become one under another collation: one of their rows is out of date.
     format!(
-        "INSERT OR IGNORE INTO {NEW} ({}) SELECT {} FROM {}{only}",
+        "INSERT OR IGNORE INTO {NEW} ({}) SELECT {} FROM {} WHERE {GO_ON}(){only}",
         targets.join(", "),
         sources.join(", "),
         ddl::quote(&from.table)

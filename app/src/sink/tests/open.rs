@@ -140,3 +140,58 @@ fn a_wish_to_stop_ends_the_wait_for_a_lock() {
     assert!(started.elapsed() < Duration::from_secs(1));
     asker.join().unwrap();
 }
+
+#[test]
+fn a_wish_to_stop_ends_a_long_statement_too() {
+    let folder = Folder::new();
+    let stop = Stop::default();
+    let mut sink = Sink::open(&folder.sink_path(), stop.clone()).unwrap();
+    let shape = Arc::new(schema("t", &[("id", "INTEGER", 1), ("v", "INTEGER", 0)]));
+    let mut at = position(0);
+    let mut landing = sink.begin().unwrap();
+    landing.schema(&mut at, &shape, Some(1)).unwrap();
+    landing.upsert(&at, None, &[int(1), int(1)]).unwrap();
+    landing.schema(&mut at, &shape, Some(2)).unwrap();
+    stop.request();
+    for error in [
+        landing.upsert(&at, None, &[int(2), text("12")]).unwrap_err(),
+        landing.pass_end(&mut at, 2, &[0]).unwrap_err(),
+        landing.schema(&mut at, &shape, Some(3)).unwrap_err(),
+    ] {
+        assert_eq!(error.kind(), crate::error::Kind::Stopped, "{error}");
+    }
+}
+
+#[test]
+fn several_consumers_can_make_the_same_file_at_once() {
+    for _ in 0..20 {
+        let folder = Folder::new();
+        thread::scope(|scope| {
+            let openers: Vec<_> = (0..6)
+                .map(|_| scope.spawn(|| folder.sink().dead_letters().unwrap()))
+                .collect();
+            assert!(openers.into_iter().all(|opener| opener.join().unwrap() == 0));
+        });
+    }
+}
+
+#[test]
+fn a_sink_in_another_encoding_is_refused() {
+    let folder = Folder::new();
+    folder
+        .user()
+        .execute_batch("PRAGMA encoding = 'UTF-16le'; CREATE TABLE theirs (a)")
+        .unwrap();
+    let error = open_error(&folder.sink_path());
+    assert!(
+        error.contains("keeps its text as UTF-16le") && error.contains("--sink"),
+        "{error}"
+    );
+}
+
+#[test]
+fn a_sink_can_go_to_another_thread() {
+    fn goes<T: Send>() {}
+    goes::<Sink>();
+    goes::<Position>();
+}

@@ -301,3 +301,13 @@ fn a_loosened_column_does_not_disturb_the_running_pass() {
     assert_eq!(ferry.land(&Ferry::all(End, 11)), Some(5));
     assert_eq!(query(&ferry.folder.user(), "SELECT * FROM t"), [[int(1), text("12")]]);
 }
+
+#[test]
+fn a_table_that_someone_dropped_is_made_anew_by_the_next_pass() {
+    let mut ferry = Ferry::loaded();
+    ferry.folder.user().execute_batch("DROP TABLE t").unwrap();
+    ferry.land(&Ferry::all(Begin, 11));
+    ferry.land(&[(1, Put(1, 1))]);
+    assert_eq!(ferry.land(&Ferry::all(End, 11)), Some(0));
+    assert_eq!(ferry.rows(), [(1, 1)]);
+}
