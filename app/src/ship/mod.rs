@@ -248,9 +248,8 @@ impl Shipper<'_> {
     }
 
     fn note(&mut self) -> Result<()> {
-        for (mark, acked) in self.unnoted.drain(..) {
-            self.ledger.note(&mark, &acked)?;
-        }
+        self.ledger.note(&self.unnoted)?;
+        self.unnoted.clear();
         self.noted_at = Instant::now();
         Ok(())
     }

@@ -80,22 +80,25 @@ impl Ledger {
         })
     }
 
-    /// Notes that a batch is acknowledged up to `mark`. An error when another producer has begun a run: then nothing is noted.
-    pub fn note(&mut self, mark: &Mark, acked: &[Acked]) -> Result<()> {
-        if self.capture == Capture::None {
+    /// Notes that batches are acknowledged, each up to its mark and with its last records, in one transaction. An error when another
+    /// producer has begun a run: then nothing is noted.
+    pub fn note(&mut self, batches: &[(Mark, Vec<Acked>)]) -> Result<()> {
+        if self.capture == Capture::None || batches.is_empty() {
             return Ok(());
         }
         let epoch = self.epoch()?;
         self.file.write(|tx| {
             check_epoch(tx, epoch)?;
-            tracking::advance(tx, mark)?;
             let mut statement = tx.prepare_cached(
                 "INSERT INTO _rowferry_acked(topic, partition, epoch, seq, offset) VALUES (?1, ?2, ?3, ?4, ?5)
                  ON CONFLICT DO UPDATE SET epoch = excluded.epoch, seq = excluded.seq, offset = excluded.offset",
             )?;
-            for last in acked {
-                let (epoch, seq) = (last.epoch as i64, last.seq as i64);
-                statement.execute(params![&*mark.topic, last.partition, epoch, seq, last.offset])?;
+            for (mark, acked) in batches {
+                tracking::advance(tx, mark)?;
+                for last in acked {
+                    let (epoch, seq) = (last.epoch as i64, last.seq as i64);
+                    statement.execute(params![&*mark.topic, last.partition, epoch, seq, last.offset])?;
+                }
             }
             Ok(())
         })

@@ -71,11 +71,14 @@ fn what_was_acknowledged_is_remembered_for_each_topic() {
         seq,
         offset: 7,
     };
-    ferry.ledger.note(&mark, &[acked(1, 10), acked(0, 11)]).unwrap();
+    ferry
+        .ledger
+        .note(&[(mark.clone(), vec![acked(1, 10), acked(0, 11)])])
+        .unwrap();
     ferry.sql("UPDATE t SET v = 0");
     ferry.step(100);
     let mark = ferry.unnoted.pop_front().unwrap();
-    ferry.ledger.note(&mark, &[acked(1, 12)]).unwrap();
+    ferry.ledger.note(&[(mark.clone(), vec![acked(1, 12)])]).unwrap();
     ferry.restart();
     assert_eq!(ferry.tracked.acked, [acked(0, 11), acked(1, 12)]);
     assert_eq!(ferry.ledger.track("t", "another", false).unwrap().acked, []);
@@ -90,7 +93,7 @@ fn a_producer_that_was_taken_over_notes_nothing() {
     let mark = ferry.unnoted.pop_front().unwrap();
     let (_, _, second, _) = start(&ferry.path, "t", "topic", false).unwrap();
     assert_eq!(second.rows_waiting, 4);
-    let error = ferry.ledger.note(&mark, &[]).unwrap_err();
+    let error = ferry.ledger.note(&[(mark.clone(), vec![])]).unwrap_err();
     assert!(
         error.to_string().contains("another producer has taken over") && error.exit_code() == 1,
         "{error}"

@@ -147,7 +147,7 @@ impl Ferry {
     /// Notes the oldest batch that is under way.
     fn note(&mut self) {
         if let Some(mark) = self.unnoted.pop_front() {
-            self.ledger.note(&mark, &[]).unwrap();
+            self.ledger.note(&[(mark.clone(), vec![])]).unwrap();
         }
     }
 

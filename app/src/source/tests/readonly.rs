@@ -7,7 +7,7 @@ fn ship_all(path: &Path) -> (Model, Run) {
     assert!(tracked.full && tracked.pass_pending && tracked.acked.is_empty());
     let mut model = Model::default();
     while let Some(mark) = feed.read(2, 1000, &mut |event| model.take(event)).unwrap() {
-        ledger.note(&mark, &[]).unwrap();
+        ledger.note(&[(mark.clone(), vec![])]).unwrap();
     }
     ledger
         .dead_letter("t", &[Value::Integer(1)], "{\"id\":1}", "too large")
