@@ -22,6 +22,7 @@ find_jars() {
 }
 
 # Fills a folder of its own, then renames it: a half-filled cache is never seen, and of two that race one wins.
+# -U: Maven would otherwise remember for a day that something could not be had.
 resolve_jars() {
     have mvn || die "no Maven (mvn) here: it fetches Kafka's jars" \
         "install it (Debian, Ubuntu: apt install maven; macOS: brew install maven)" \
@@ -32,10 +33,10 @@ resolve_jars() {
     trap 'exit 130' INT TERM
     say "fetching Kafka $KAFKA_VERSION with Maven into $LIBS"
     write_pom >"$work/pom.xml"
-    if ! mvn -B -q -f "$work/pom.xml" dependency:copy-dependencies -DincludeScope=runtime \
+    if ! mvn -B -q -U -f "$work/pom.xml" dependency:copy-dependencies -DincludeScope=runtime \
         -DoutputDirectory="$work/libs" </dev/null >"$work/log" 2>&1; then
         warn "Maven says:"
-        grep -m 3 ERROR "$work/log" | cut -c 1-400 | sed 's/^/  | /' >&2 || tail_of "$work/log"
+        grep -m 1 ERROR "$work/log" | sed "s/$(printf '\033')\[[0-9;]*m//g" | cut -c 1-400 | sed 's/^/  | /' >&2 || tail_of "$work/log"
         die "Maven could not resolve Kafka $KAFKA_VERSION" \
             "check the network (or the mirror and proxy in ~/.m2/settings.xml) and KAFKA_VERSION (2.8.1, 3.3.2, 3.9.1 ...)"
     fi
