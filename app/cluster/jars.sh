@@ -36,7 +36,8 @@ resolve_jars() {
     if ! mvn -B -q -U -f "$work/pom.xml" dependency:copy-dependencies -DincludeScope=runtime \
         -DoutputDirectory="$work/libs" </dev/null >"$work/log" 2>&1; then
         warn "Maven says:"
-        grep -m 1 ERROR "$work/log" | sed "s/$(printf '\033')\[[0-9;]*m//g" | cut -c 1-400 | sed 's/^/  | /' >&2 || tail_of "$work/log"
+        line=$(grep -m 1 ERROR "$work/log" | sed "s/$(printf '\033')\[[0-9;]*m//g" | cut -c 1-400)
+        if [ -n "$line" ]; then warn "  | $line"; else tail_of "$work/log"; fi
         die "Maven could not resolve Kafka $KAFKA_VERSION" \
             "check the network (or the mirror and proxy in ~/.m2/settings.xml) and KAFKA_VERSION (2.8.1, 3.3.2, 3.9.1 ...)"
     fi
