@@ -38,7 +38,7 @@ messages() {
         awk -F: '{ sum += $3; n++ } END { if (!n) exit 1; print sum }'
 }
 
-ship() { quietly cargo run --quiet --bin producer -- --source "$work/source.db"; }
+ship() { quietly cargo run --quiet --bin producer -- --source "$work/source.db" "$@"; }
 land() { quietly cargo run --quiet --bin consumer -- --sink "$work/sink.db" --until-caught-up; }
 compare() { # ROWS
     cargo run --quiet --bin verify -- --source "$work/source.db" --sink "$work/sink.db" >"$work/verify.log" 2>&1 || fail 'verify says that the databases differ'
@@ -75,7 +75,7 @@ quietly sh server_up.sh --docker
 [ "$started" = "$(docker inspect -f '{{.State.StartedAt}}' kafka_server)" ] || fail 'the broker was started anew'
 
 step '1,000 rows go from one database to the other'
-ship
+ship --fake 1000
 land
 compare 1000
 
