@@ -160,3 +160,108 @@ pub fn add_function(connection: &Connection) -> Result<()> {
     let flags = FunctionFlags::SQLITE_UTF8 | FunctionFlags::SQLITE_DETERMINISTIC;
     connection.create_scalar_function(EXACT, 1, flags, |args| Ok(exact_bytes(args.get_raw(0))))
 }
+
+#[cfg(test)]
+mod tests {
+    use rusqlite::types::{ToSqlOutput, Value};
+
+    use super::*;
+
+    const EDGE: i64 = 1 << 53;
+
+    fn values() -> Vec<ValueRef<'static>> {
+        let integers = [
+            i64::MIN,
+            i64::MIN + 1,
+            -EDGE - 1,
+            -1,
+            0,
+            1,
+            EDGE - 1,
+            EDGE,
+            EDGE + 1,
+            EDGE + 2,
+            i64::MAX - 1,
+            i64::MAX,
+        ];
+        let edge = EDGE as f64;
+        let end = -(i64::MIN as f64);
+        let reals = [
+            f64::NEG_INFINITY,
+            -end.next_up(),
+            -end,
+            -edge,
+            -0.5,
+            -0.0,
+            0.0,
+            5e-324,
+            0.5,
+            1.0,
+            edge,
+            edge + 2.0,
+        ];
+        let large = [end.next_down(), end, 1e300, f64::INFINITY];
+        let bytes: [&[u8]; 16] = [
+            b"",
+            b" ",
+            b"\0",
+            b"\0 ",
+            b"a",
+            b"A",
+            b"a ",
+            b"a  ",
+            b"a\0b",
+            b"A\0c",
+            b"a\0",
+            b"[",
+            b"_z",
+            b"z",
+            b"\xc3\xa9",
+            b"\xff",
+        ];
+        let numbers = integers
+            .map(ValueRef::Integer)
+            .into_iter()
+            .chain(reals.into_iter().chain(large).map(ValueRef::Real));
+        numbers
+            .chain(bytes.map(ValueRef::Text))
+            .chain(bytes.map(ValueRef::Blob))
+            .collect()
+    }
+
+    #[test]
+    fn the_native_order_is_that_of_sqlite() {
+        let connection = Connection::open_in_memory().unwrap();
+        for collation in [Collation::Binary, Collation::NoCase, Collation::RTrim] {
+            let name = collation.name();
+            let compare = format!("SELECT (?1 > ?2 COLLATE {name}) - (?1 < ?2 COLLATE {name})");
+            let mut statement = connection.prepare(&compare).unwrap();
+            for a in values() {
+                for b in values() {
+                    let pair = [a, b].map(ToSqlOutput::Borrowed);
+                    let theirs: i64 = statement.query_row(pair, |row| row.get(0)).unwrap();
+                    assert_eq!(native(a, b, collation) as i64, theirs, "{a:?} and {b:?} by {name}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn the_exact_order_is_that_of_its_function_and_tells_all_apart() {
+        let connection = Connection::open_in_memory().unwrap();
+        add_function(&connection).unwrap();
+        let mut statement = connection.prepare(&format!("SELECT {EXACT}(?1)")).unwrap();
+        for (i, a) in values().into_iter().enumerate() {
+            let Value::Blob(by_sql) = statement
+                .query_row([ToSqlOutput::Borrowed(a)], |row| row.get(0))
+                .unwrap()
+            else {
+                panic!("no blob for {a:?}");
+            };
+            for (j, b) in values().into_iter().enumerate() {
+                assert_eq!(exact(a, b), by_sql.cmp(&exact_bytes(b)), "{a:?} and {b:?}");
+                assert_eq!((exact(a, b).is_eq(), same(a, b)), (i == j, i == j), "{a:?} and {b:?}");
+            }
+        }
+    }
+}
