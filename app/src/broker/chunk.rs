@@ -19,6 +19,8 @@ pub struct Chunk {
     topic: Arc<str>,
     partition: i32,
     asked: i64,
+    /// Up to where there are no records, when none came.
+    passed: i64,
     high_water: i64,
     response: Arc<Response>,
     /// Where in the response the partition stands: topic, partition.
@@ -51,6 +53,7 @@ impl Chunk {
                 topic: topic.clone(),
                 partition,
                 asked,
+                passed: asked,
                 high_water: data.highwatermark_offset(),
                 response: response.clone(),
                 at: (t, p),
@@ -100,16 +103,18 @@ impl Chunk {
 
     /// The offset to ask for next.
     pub fn next_offset(&self) -> i64 {
-        self.messages().last().map_or(self.asked, |last| last.offset + 1)
+        self.messages().last().map_or(self.passed, |last| last.offset + 1)
     }
 
     /// The offsets between the one that was asked for and the last that the log does not hold: taken out by compaction, or never
     /// records (a transaction's marks). That they are not only hidden has been checked.
     pub fn holes(&self) -> impl Iterator<Item = Range<i64>> {
         let mut expected = self.asked;
-        self.messages().iter().filter_map(move |message| {
-            let hole = expected..message.offset;
-            expected = message.offset + 1;
+        let offsets = self.messages().iter().map(|message| message.offset);
+        let end = self.is_empty().then_some(self.passed);
+        offsets.chain(end).filter_map(move |offset| {
+            let hole = expected..offset;
+            expected = offset + 1;
             (!hole.is_empty()).then_some(hole)
         })
     }
@@ -120,6 +125,16 @@ impl Chunk {
             .iter()
             .map(|message| message.key.len() + message.value.len())
             .sum()
+    }
+
+    /// Whether the partition is read on where it was read before.
+    pub(super) fn stands_still(&self) -> bool {
+        self.next_offset() == self.asked
+    }
+
+    /// The same chunk without records, now known to hold none up to `passed`.
+    pub(super) fn passing(self, passed: i64) -> Self {
+        Self { passed, ..self }
     }
 
     /// Whether the first record is not the one that was asked for.

@@ -44,7 +44,7 @@ pub fn verdict(code: i16) -> Verdict {
 pub fn name(code: i16) -> String {
     match ResponseError::try_from_code(code) {
         Some(ResponseError::UnknownServerError) => {
-            "an error code that this client does not know (the broker's log says more)".to_string()
+            "an error code that this client does not know (a topic compressed with zstd is one reason)".to_string()
         }
         Some(error) => format!("{error} (code {code})"),
         None => "no error".to_string(),

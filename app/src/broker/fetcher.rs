@@ -2,25 +2,23 @@
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
-use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::time::{Duration, Instant};
 
-use kafka::client::fetch::Response;
-use kafka::client::{FetchPartition, KafkaClient};
+use kafka::client::KafkaClient;
 
 use crate::error::{Error, Result};
 
+use super::aside;
 use super::chunk::Part;
 use super::codes::{self, Verdict};
+use super::inflight::{Answer, Ask, InFlight, Request};
 use super::outage::Outage;
+use super::peek;
 use super::search::{Search, Seen};
 use super::trouble::Trouble;
-use super::window::{self, BUDGET, Window};
-use super::worker::{self, Worker};
+use super::window::{self, BUDGET, PEEK, Window};
+use super::worker::{self, Recipe, Worker};
 use super::{Chunk, Cluster, place};
-
-/// The longest time between two looks at the stop flag.
-const LOOK: Duration = Duration::from_millis(50);
 
 /// Where to read on in a partition.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -47,61 +45,42 @@ pub struct Fetched {
     pub out_of_range: Vec<OutOfRange>,
 }
 
+impl Fetched {
+    /// Adds a chunk; an earlier one of the same partition brought nothing.
+    fn put(&mut self, chunk: Chunk) {
+        let same = |other: &Chunk| other.partition() == chunk.partition() && other.topic() == chunk.topic();
+        self.chunks.retain(|other| !(other.stands_still() && same(other)));
+        self.chunks.push(chunk);
+    }
+}
+
 type Place = (Arc<str>, i32);
-
-/// A position and the window to ask for it with.
-#[derive(Debug, Clone)]
-struct Ask {
-    position: Position,
-    window: i32,
-}
-
-type Answer = Result<Arc<Response>, Trouble>;
-
-/// An answer, and the number of the request that it belongs to.
-type Letter = (u64, Answer);
-
-/// A request that is under way.
-struct Pending {
-    host: String,
-    asks: Vec<Ask>,
-    until: Instant,
-}
 
 /// Fetches from a cluster.
 pub struct Fetcher {
     cluster: Cluster,
     outage: Outage,
-    workers: HashMap<String, Worker>,
+    in_flight: InFlight,
     leaders: HashMap<Place, String>,
     windows: HashMap<Place, Window>,
     /// Partitions that could not be read when they were asked last.
     troubled: HashSet<Place>,
     /// Partitions that are asked alone, because an answer that held them could not be read.
     alone: HashSet<Place>,
-    pending: HashMap<u64, Pending>,
-    tickets: u64,
-    post: Sender<Letter>,
-    inbox: Receiver<Letter>,
     /// Which position is asked first, so that none is left out for ever.
     turn: usize,
 }
 
 impl Fetcher {
     pub(super) fn new(cluster: Cluster) -> Self {
-        let (post, inbox) = channel();
         Self {
             outage: cluster.outage(),
+            in_flight: InFlight::new(cluster.recipe.clone()),
             cluster,
-            workers: HashMap::new(),
             leaders: HashMap::new(),
             windows: HashMap::new(),
             troubled: HashSet::new(),
             alone: HashSet::new(),
-            pending: HashMap::new(),
-            tickets: 0,
-            post,
-            inbox,
             turn: 0,
         }
     }
@@ -113,6 +92,8 @@ impl Fetcher {
         let mut fetched = Fetched::default();
         loop {
             self.cluster.recipe.stop.check()?;
+            self.troubled
+                .retain(|place| positions.iter().any(|p| p.place() == *place));
             let trouble = match self.know_leaders(positions)? {
                 Some(trouble) => Some(trouble),
                 None => {
@@ -123,7 +104,8 @@ impl Fetcher {
             if self.troubled.is_empty() && trouble.is_none() {
                 self.outage.over();
             }
-            let something = !fetched.out_of_range.is_empty() || fetched.chunks.iter().any(|chunk| !chunk.is_empty());
+            let something =
+                !fetched.out_of_range.is_empty() || fetched.chunks.iter().any(|chunk| !chunk.stands_still());
             if let Some(trouble) = trouble {
                 self.leaders.clear();
                 self.outage.note(trouble)?;
@@ -134,7 +116,6 @@ impl Fetcher {
             if something || Instant::now() >= end {
                 return Ok(fetched);
             }
-            fetched.chunks.clear();
         }
     }
 
@@ -143,8 +124,7 @@ impl Fetcher {
         if positions.iter().all(|p| self.leaders.contains_key(&p.place())) {
             return Ok(None);
         }
-        self.workers.clear();
-        self.pending.clear();
+        self.in_flight.abandon_all();
         let places: Vec<Place> = positions.iter().map(Position::place).collect();
         let find = move |client: &mut KafkaClient| {
             let leaders = places
@@ -199,14 +179,14 @@ impl Fetcher {
         self.turn = self.turn.wrapping_add(1) % positions.len().max(1);
         let budget = BUDGET.max(share.saturating_mul(positions.len() as i32));
         for (host, mut asks) in asks {
-            if self.pending.values().any(|pending| pending.host == host) {
+            if self.in_flight.holds(&host) {
                 continue;
             }
             let all = asks.len();
             asks.truncate(self.affordable(&asks, budget));
             // Partitions that are left out must not wait for those that are asked.
             let wait = if asks.len() < all { Duration::ZERO } else { wait };
-            self.start(host, asks, wait);
+            self.in_flight.start(host, asks, wait);
         }
     }
 
@@ -220,54 +200,11 @@ impl Fetcher {
         fits.count().max(1)
     }
 
-    fn start(&mut self, host: String, asks: Vec<Ask>, wait: Duration) {
-        self.tickets += 1;
-        let (ticket, post) = (self.tickets, self.post.clone());
-        let recipe = self.cluster.recipe.clone();
-        let until = Instant::now() + wait + recipe.limit;
-        let worker = self.workers.entry(host.clone()).or_insert_with(|| Worker::new(recipe));
-        let sent = asks.clone();
-        worker.start(
-            move |client| request(client, &sent, wait),
-            move |answer| {
-                let _ = post.send((ticket, answer));
-            },
-        );
-        self.pending.insert(ticket, Pending { host, asks, until });
-    }
-
     /// Waits for the first answer, and takes all that are there by then. Returns trouble that may pass.
     fn collect(&mut self, positions: &[Position], fetched: &mut Fetched) -> Result<Option<Trouble>> {
         let mut trouble = None;
-        let mut answered = false;
-        while !self.pending.is_empty() && !answered {
-            self.cluster.recipe.stop.check()?;
-            let mut arrived = match self.inbox.recv_timeout(LOOK) {
-                Ok(first) => vec![first],
-                Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => Vec::new(),
-            };
-            arrived.extend(self.inbox.try_iter());
-            for (ticket, answer) in arrived {
-                // An answer to a request that was given up is none.
-                if let Some(pending) = self.pending.remove(&ticket) {
-                    answered = true;
-                    trouble = self.take(pending, answer, positions, fetched)?.or(trouble);
-                }
-            }
-            let now = Instant::now();
-            let late: Vec<u64> = self
-                .pending
-                .iter()
-                .filter(|(_, p)| p.until <= now)
-                .map(|(&ticket, _)| ticket)
-                .collect();
-            for ticket in late {
-                if let Some(pending) = self.pending.remove(&ticket) {
-                    answered = true;
-                    let late = Trouble::passing(format!("no answer within {} s", self.cluster.recipe.limit.as_secs()));
-                    trouble = self.take(pending, Err(late), positions, fetched)?.or(trouble);
-                }
-            }
+        for (request, answer) in self.in_flight.answers()? {
+            trouble = self.take(request, answer, positions, fetched)?.or(trouble);
         }
         Ok(trouble)
     }
@@ -275,18 +212,18 @@ impl Fetcher {
     /// Takes the answer of one leader.
     fn take(
         &mut self,
-        pending: Pending,
+        request: Request,
         answer: Answer,
         positions: &[Position],
         fetched: &mut Fetched,
     ) -> Result<Option<Trouble>> {
         let response = match answer {
             Ok(response) => response,
-            Err(trouble) => return self.broken(&pending, trouble).map(Some),
+            Err(trouble) => return self.broken(&request, trouble).map(Some),
         };
         let share = window::share(positions.len());
         let mut trouble = None;
-        for ask in pending.asks {
+        for ask in request.asks {
             let Position {
                 topic,
                 partition,
@@ -297,7 +234,7 @@ impl Fetcher {
             }
             let place = ask.position.place();
             let found = match Chunk::find(&response, topic, *partition, *offset) {
-                Part::Chunk(chunk) if chunk.begins_with_hole() => self.look_again(&pending.host, &ask, chunk)?,
+                Part::Chunk(chunk) if chunk.begins_with_hole() => self.look_again(&request.host, &ask, chunk)?,
                 Part::Chunk(chunk) => Ok(chunk),
                 Part::Code(code) if codes::verdict(code) == Verdict::OutOfRange => match self.range(&ask.position)? {
                     Ok(out) => {
@@ -310,13 +247,13 @@ impl Fetcher {
                 Part::Nothing => Err(Trouble::passing(format!(
                     "{}: {} leaves it out of its answer",
                     name(&place),
-                    pending.host
+                    request.host
                 ))),
             };
             let chunk = match found {
                 Ok(chunk) => chunk,
                 Err(why) => {
-                    self.workers.remove(&pending.host);
+                    self.in_flight.abandon(&request.host);
                     self.troubled.insert(place);
                     trouble = Some(why);
                     continue;
@@ -326,34 +263,39 @@ impl Fetcher {
             let window = self.windows.entry(place).or_insert_with(|| Window::new(share));
             let more = chunk.next_offset() < chunk.high_water();
             if chunk.is_empty() && more {
-                if ask.window >= window.size() && !window.grow() {
+                if ask.window >= PEEK
+                    && let Some(passed) = peek(&self.cluster.recipe, &request.host, &ask.position)?
+                {
+                    *window = Window::new(share);
+                    fetched.put(chunk.passing(passed));
+                } else if ask.window >= window.size() && !window.grow() {
                     return Err(too_large(&ask));
                 }
                 continue;
             }
             window.learn(chunk.bytes(), more, share);
-            fetched.chunks.push(chunk);
+            fetched.put(chunk);
         }
         Ok(trouble)
     }
 
     /// A whole answer failed. One that cannot be read is asked for again, partition by partition, to tell which it is.
-    fn broken(&mut self, pending: &Pending, trouble: Trouble) -> Result<Trouble> {
-        self.workers.remove(&pending.host);
-        let places = pending.asks.iter().map(|ask| ask.position.place());
-        if trouble.unreadable && pending.asks.len() > 1 {
+    fn broken(&mut self, request: &Request, trouble: Trouble) -> Result<Trouble> {
+        self.in_flight.abandon(&request.host);
+        let places = request.asks.iter().map(|ask| ask.position.place());
+        if trouble.unreadable && request.asks.len() > 1 {
             self.alone.extend(places);
             return Ok(Trouble::passing(
                 "an answer cannot be read: looking for the partition that it is",
             ));
         }
-        let first = &pending.asks[0].position;
+        let first = &request.asks[0].position;
         self.troubled.extend(places);
         Ok(trouble.at(&format!(
             "{}, offset {} (at {})",
             name(&first.place()),
             first.offset,
-            pending.host
+            request.host
         )))
     }
 
@@ -364,18 +306,13 @@ impl Fetcher {
             partition,
             offset,
         } = &ask.position;
-        let recipe = self.cluster.recipe.clone();
         let mut search = Search::below(ask.window);
         while let Some(window) = search.next()
             && best.begins_with_hole()
         {
-            let again = vec![Ask { window, ..ask.clone() }];
-            let worker = self
-                .workers
-                .entry(host.to_string())
-                .or_insert_with(|| Worker::new(recipe.clone()));
+            let again = Ask { window, ..ask.clone() };
             let what = name(&ask.position.place());
-            let response = match worker.call(move |client| request(client, &again, Duration::ZERO))? {
+            let response = match self.in_flight.call(host, again)? {
                 Ok(response) => response,
                 Err(trouble) => return Ok(Err(trouble.at(&what))),
             };
@@ -434,6 +371,15 @@ fn name(at: &Place) -> String {
     place(&at.0, at.1)
 }
 
+/// Looks whether a position where nothing came is one where nothing is.
+fn peek(recipe: &Recipe, host: &str, position: &Position) -> Result<Option<i64>> {
+    let (host, client_id, position) = (host.to_string(), recipe.client_id.clone(), position.clone());
+    let look = aside::aside(recipe.limit, &recipe.stop, move || {
+        Ok(peek::passed(&host, &client_id, &position))
+    })?;
+    Ok(look.unwrap_or(None))
+}
+
 fn too_large(ask: &Ask) -> Error {
     let Position {
         topic,
@@ -446,18 +392,4 @@ fn too_large(ask: &Ask) -> Error {
         ask.window >> 20
     ))
     .way_out("look at it with kafka-dump-log.sh; kafka-delete-records.sh can remove it, if it may be lost")
-}
-
-/// Asks the leader of the positions, all of one broker.
-fn request(client: &mut KafkaClient, asks: &[Ask], wait: Duration) -> Result<Arc<Response>, Trouble> {
-    let well = |result: kafka::Result<Vec<Response>>| result.map_err(|e| worker::trouble(&e));
-    client.set_fetch_max_wait_time(wait).map_err(|e| worker::trouble(&e))?;
-    let asks = asks.iter().map(|Ask { position, window }| {
-        FetchPartition::new(&position.topic, position.partition, position.offset).with_max_bytes(*window)
-    });
-    let mut responses = well(client.fetch_messages(asks))?;
-    match (responses.pop(), responses.is_empty()) {
-        (Some(response), true) => Ok(Arc::new(response)),
-        _ => Err(Trouble::passing("the partitions have moved to another leader")),
-    }
 }
