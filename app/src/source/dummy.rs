@@ -102,3 +102,50 @@ fn insert(tx: &Transaction<'_>, table: &str, rows: u64, random: &mut StdRng) -> 
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// All users of a fresh database with so many of them, then some more.
+    fn users(first: u64, more: u64) -> Vec<String> {
+        let folder = crate::source::tests::Folder::new();
+        let (path, stop) = (folder.file("made/on/the/way/source.db"), Stop::default());
+        assert!(create_if_missing(&path, first, 7, &stop).unwrap());
+        assert!(!create_if_missing(&path, first, 7, &stop).unwrap());
+        add(&path, TABLE, more, 7, &stop).unwrap();
+        let conn = Connection::open(&path).unwrap();
+        let sql = "SELECT concat_ws('|', name, email, city, age, balance, created_at) FROM users
+                   WHERE typeof(balance) = 'real' AND created_at GLOB '20[0-9][0-9]-*:*' ORDER BY id";
+        let mut statement = conn.prepare(sql).unwrap();
+        statement
+            .query_map([], |row| row.get(0))
+            .unwrap()
+            .map(|row| row.unwrap())
+            .collect()
+    }
+
+    #[test]
+    fn the_same_seed_gives_the_same_users_and_later_ones_are_others() {
+        let users_there = users(50, 30);
+        assert_eq!(users_there, users(50, 30));
+        assert_eq!(users_there.len(), 80);
+        assert_ne!(users_there[..30], users_there[50..]);
+    }
+
+    #[test]
+    fn a_table_of_another_shape_gets_no_users() {
+        let folder = crate::source::tests::Folder::new();
+        let path = folder.file("source.db");
+        Connection::open(&path)
+            .unwrap()
+            .execute_batch("CREATE TABLE mine(id INTEGER PRIMARY KEY, name)")
+            .unwrap();
+        let error = add(&path, "mine", 1, 1, &Stop::default()).unwrap_err();
+        assert!(
+            error.to_string().contains("--fake") && error.to_string().contains("mine"),
+            "{error}"
+        );
+        assert_eq!(error.exit_code(), 2);
+    }
+}

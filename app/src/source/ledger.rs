@@ -65,7 +65,8 @@ impl Ledger {
             let (schema, place) = tracking::look(tx, table, topic, Look::Start { backfill })?;
             let full = place.pending && place.cursor.is_none();
             let requeued = letters::requeue(tx, &schema, full)?;
-            let rows_waiting = tracking::rows_waiting(tx, &schema, &place)?;
+            let in_outbox = tracking::changes_waiting(tx, &schema, &place)?;
+            let rows_waiting = tracking::rows_in_pass(tx, &schema, &place)?.saturating_add(in_outbox);
             Ok(Tracked {
                 table: schema.table.clone(),
                 topic: topic.to_owned(),
@@ -146,7 +147,7 @@ impl Ledger {
                 pass_pending: true,
                 full: true,
                 dead_letters_requeued: 0,
-                rows_waiting: tracking::rows_waiting(conn, &schema, &place)?,
+                rows_waiting: tracking::rows_in_pass(conn, &schema, &place)?,
                 schema: Arc::new(schema),
                 place,
             })

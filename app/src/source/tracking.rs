@@ -215,22 +215,30 @@ pub fn advance(conn: &Connection, mark: &Mark) -> Tried<()> {
     Ok(())
 }
 
-/// About how many rows wait to be shipped.
-pub fn rows_waiting(conn: &Connection, schema: &TableSchema, place: &Place) -> Tried<u64> {
-    let in_outbox = capture::last_number(conn, &schema.table)?.unwrap_or(0) - place.shipped;
+/// How many changes wait in the outbox.
+pub fn changes_waiting(conn: &Connection, schema: &TableSchema, place: &Place) -> Tried<u64> {
+    let last = capture::last_number(conn, &schema.table)?.unwrap_or(0);
+    Ok(last.saturating_sub(place.shipped).max(0) as u64)
+}
+
+/// About how many rows the full pass still has to send: all of them, or none.
+pub fn rows_in_pass(conn: &Connection, schema: &TableSchema, place: &Place) -> Tried<u64> {
+    if !place.pending {
+        return Ok(0);
+    }
     let table = quote(&schema.table);
-    let in_pass: i64 = match (place.pending, schema::rowid_name(schema)) {
-        (false, _) => 0,
-        (true, None) => conn.query_row(&format!("SELECT count(*) FROM {table}"), [], |row| row.get(0))?,
-        (true, Some(rowid)) => {
-            let span = |end: &str| format!("(SELECT {end}({}) FROM {table})", quote(&rowid));
-            let sql = format!("SELECT {}, {}", span("min"), span("max"));
-            let (first, last) = conn.query_row(&sql, [], |row| Ok((row.get(0)?, row.get(1)?)))?;
-            let span = |first: Option<i64>, last: Option<i64>| Some(last?.saturating_sub(first?).saturating_add(1));
-            span(first, last).unwrap_or(0)
-        }
+    let Some(rowid) = schema::rowid_name(schema) else {
+        let count: i64 = conn.query_row(&format!("SELECT count(*) FROM {table}"), [], |row| row.get(0))?;
+        return Ok(count as u64);
     };
-    Ok(in_outbox.max(0).saturating_add(in_pass) as u64)
+    // Both ends of the rowids are found at once, however large the table is.
+    let end = |end: &str| format!("(SELECT {end}({}) FROM {table})", quote(&rowid));
+    let sql = format!("SELECT {}, {}", end("min"), end("max"));
+    let ends: (Option<i64>, Option<i64>) = conn.query_row(&sql, [], |row| Ok((row.get(0)?, row.get(1)?)))?;
+    Ok(match ends {
+        (Some(first), Some(last)) => last.abs_diff(first).saturating_add(1),
+        _ => 0,
+    })
 }
 
 /// A pass id above the last one, and above those of earlier lives of this database.

@@ -148,3 +148,57 @@ fn random_histories_end_equal() {
         );
     }
 }
+
+#[test]
+fn a_writer_beside_the_reader_and_the_ledger_ends_equal() {
+    for mode in ["DELETE", "WAL"] {
+        let mut ferry = Ferry::new(
+            "t",
+            &format!("PRAGMA journal_mode = {mode}; CREATE TABLE t(k TEXT COLLATE NOCASE PRIMARY KEY, a UNIQUE, b, c)"),
+        );
+        let (path, stop) = (ferry.path.clone(), Stop::default());
+        let (
+            Ferry {
+                ledger, feed, model, ..
+            },
+            done,
+        ) = (&mut ferry, &stop);
+        std::thread::scope(|scope| {
+            let (marks, noted) = std::sync::mpsc::sync_channel::<Mark>(2);
+            scope.spawn(move || {
+                let user = Connection::open(&path).unwrap();
+                user.busy_timeout(Duration::from_secs(60)).unwrap();
+                let random = &mut Random(42);
+                for round in 0..60 {
+                    user.execute_batch("BEGIN IMMEDIATE").unwrap();
+                    for _ in 0..20 {
+                        let _ = user.execute_batch(&statement(random));
+                    }
+                    if !user.is_autocommit() {
+                        user.execute_batch("COMMIT").unwrap();
+                    }
+                    if round % 20 == 19 {
+                        user.execute_batch(&format!("ALTER TABLE t ADD COLUMN extra{round}"))
+                            .unwrap();
+                    }
+                }
+                done.request();
+            });
+            scope.spawn(move || {
+                loop {
+                    let ended = done.requested();
+                    match feed.read(13, 1 << 20, &mut |event| model.take(event)).unwrap() {
+                        Some(mark) => marks.send(mark).unwrap(),
+                        None if ended => break,
+                        None => drop(feed.wait(Duration::from_millis(50), &Stop::default()).unwrap()),
+                    }
+                }
+            });
+            noted.into_iter().for_each(|mark| ledger.note(&mark, &[]).unwrap());
+        });
+        assert!(ferry.model.events > 150, "{} events", ferry.model.events);
+        assert!(ferry.model.rows == ferry.table() && ferry.drain() == 0, "{mode}");
+        ferry.restart();
+        assert!(!ferry.tracked.pass_pending && ferry.tracked.rows_waiting == 0);
+    }
+}
