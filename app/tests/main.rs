@@ -3,5 +3,7 @@
 mod cluster;
 #[allow(dead_code, unused_imports)] // as long as the tests of all subjects are not there
 mod support;
+mod tables;
 mod tools;
+mod types;
 mod verify;

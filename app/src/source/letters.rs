@@ -4,7 +4,6 @@ use rusqlite::{Connection, params};
 
 use super::capture;
 use super::file::Tried;
-use super::schema::quote;
 use super::values::{Bind, packed, unpack};
 use crate::row::{TableSchema, Value};
 
@@ -33,12 +32,7 @@ pub fn requeue(conn: &Connection, schema: &TableSchema, full: bool) -> Tried<u64
     for (letter, packed) in letters {
         let mut key = Vec::new();
         let is_key = unpack(&packed, &mut key) && key.len() == width;
-        // A row cannot be looked up by a NULL: its letter stays for as long as there is such a row.
-        let unfindable = key.iter().any(Value::is_null);
-        if !full && unfindable && has_null_keys(conn, schema)? {
-            continue;
-        }
-        if !full && !unfindable && is_key {
+        if !full && is_key {
             enqueue(conn, schema, &key)?;
         }
         conn.execute("DELETE FROM _rowferry_dead_letters WHERE rowid = ?1", [letter])?;
@@ -53,16 +47,4 @@ fn enqueue(conn: &Connection, schema: &TableSchema, key: &[Value<'_>]) -> Tried<
     let mut statement = conn.prepare_cached(&format!("INSERT INTO {outbox}({columns}) VALUES ({places})"))?;
     statement.execute(rusqlite::params_from_iter(key.iter().map(Bind)))?;
     Ok(())
-}
-
-fn has_null_keys(conn: &Connection, schema: &TableSchema) -> Tried<bool> {
-    let names = capture::key_names(schema);
-    let any = names
-        .iter()
-        .map(|name| format!("{} IS NULL", quote(name)))
-        .collect::<Vec<_>>()
-        .join(" OR ");
-    Ok(conn
-        .prepare_cached(&format!("SELECT 1 FROM {} WHERE {any}", quote(&schema.table)))?
-        .exists([])?)
 }

@@ -54,6 +54,12 @@ pub fn quote(identifier: &str) -> String {
 
 /// Finds a table that can be shipped: its real name, whether it is WITHOUT ROWID, whether it is STRICT.
 fn find(conn: &Connection, table: &str) -> Result<(String, bool, bool)> {
+    if is_internal(table) {
+        return Err(
+            Error::failed(format!("table {table:?} is internal and cannot be shipped"))
+                .way_out("name a table of your own with --table"),
+        );
+    }
     let found = conn
         .query_row(
             "SELECT name, type, wr, strict FROM pragma_table_list WHERE schema = 'main' AND name = ?1 COLLATE NOCASE",
@@ -78,12 +84,6 @@ fn find(conn: &Connection, table: &str) -> Result<(String, bool, bool)> {
             }),
         );
     };
-    if is_internal(&name) {
-        return Err(
-            Error::failed(format!("table {name:?} is internal and cannot be shipped"))
-                .way_out("name a table of your own with --table"),
-        );
-    }
     match kind.as_str() {
         "table" => Ok((name, without_rowid, strict)),
         "view" => Err(Error::failed(format!("{name:?} is a view, not a table"))
@@ -295,6 +295,7 @@ mod tests {
         refused("CREATE VIRTUAL TABLE v USING fts5(x)", "v_data", "is a shadow table");
         refused("CREATE TABLE _rowferry_x(a)", "_rowferry_x", "is internal");
         refused("CREATE TABLE t(a)", "sqlite_schema", "is internal");
+        refused("CREATE TABLE t(a)", "SQLITE_MASTER", "is internal");
         for name in RESERVED {
             let sql = format!("CREATE TABLE t(a, {name})");
             refused(&sql, "t", "is reserved");

@@ -164,10 +164,13 @@ impl Workspace {
     fn start<'a>(&self, name: &str, args: &[&str], flags: impl Iterator<Item = (&'a str, &'a str)>) -> Process {
         let mut command = self.command(name);
         for (flag, value) in flags {
-            let given = args
-                .iter()
-                .any(|arg| *arg == flag || arg.strip_prefix(flag).is_some_and(|x| x.starts_with('=')));
-            if !given {
+            let is_given = |flag: &str| {
+                args.iter().any(|arg| {
+                    arg.strip_prefix(flag)
+                        .is_some_and(|x| x.is_empty() || x.starts_with('='))
+                })
+            };
+            if !is_given(flag) && !(flag == "--topic" && is_given("--topic-prefix")) {
                 command.args([flag, value]);
             }
         }

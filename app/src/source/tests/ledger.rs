@@ -143,7 +143,7 @@ fn dead_letters_are_tried_again_by_the_next_run() {
 }
 
 #[test]
-fn the_letter_of_a_null_key_stays_for_as_long_as_there_is_such_a_row() {
+fn the_letter_of_a_null_key_is_written_again_for_as_long_as_there_is_such_a_row() {
     let mut ferry = Ferry::new(
         "t",
         "CREATE TABLE t(a, b, PRIMARY KEY(a, b)); INSERT INTO t VALUES (NULL, 1), (1, 1)",
@@ -155,11 +155,18 @@ fn the_letter_of_a_null_key_stays_for_as_long_as_there_is_such_a_row() {
         .dead_letter("t", &key, "{\"a\":null,\"b\":1}", "null")
         .unwrap();
     ferry.restart();
-    assert_eq!((ferry.ledger.dead_letters().unwrap(), ferry.drain()), (1, 0));
-    ferry.sql("UPDATE t SET a = 2 WHERE a IS NULL");
+    assert_eq!((ferry.ledger.dead_letters().unwrap(), ferry.drain()), (0, 1));
+    assert_eq!(ferry.model.refused, [key]);
+    ferry
+        .ledger
+        .dead_letter("t", &ferry.model.refused[0], "{\"a\":null,\"b\":1}", "null")
+        .unwrap();
+    ferry.sql("INSERT INTO t VALUES (NULL, 2); UPDATE t SET a = 2 WHERE b = 1 AND a IS NULL");
     ferry.restart();
     assert_eq!(ferry.ledger.dead_letters().unwrap(), 0);
+    ferry.model.refused.clear();
     ferry.assert_equal();
+    assert_eq!(ferry.model.refused, [[Value::Null, Value::Integer(2)]]);
     assert_eq!(ferry.model.rows.len(), 2);
 }
 

@@ -1,0 +1,408 @@
+//! Every kind of table arrives, with its rows, its key and its names; what cannot be shipped is refused by name.
+
+mod keys;
+mod reshaped;
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use rusqlite::types::Value;
+
+use crate::support::*;
+
+/// Few rows a batch, so that a full pass goes on from its cursor many times.
+const SMALL_BATCHES: [&str; 2] = ["--batch-rows", "3"];
+
+/// What a statement begins with that takes the numbers 1 to 10 from `ten`.
+const TEN: &str = "WITH RECURSIVE ten(i) AS (VALUES (1) UNION ALL SELECT i + 1 FROM ten LIMIT 10)";
+
+/// How long a producer that follows may take for what it is to do.
+const FOLLOW: Duration = Duration::from_secs(60);
+
+/// Ships in small batches and lands; both sides must be equal and hold this many rows.
+#[track_caller]
+fn arrives(workspace: &Workspace, table: &str, rows: i64) {
+    workspace.producer(&SMALL_BATCHES).ok();
+    workspace.consumer(&["--until-caught-up"]).ok();
+    assert_equal(workspace);
+    let count = format!("SELECT count(*) FROM {}", quote(table));
+    assert_eq!(workspace.number(&workspace.sink(), &count), rows, "rows in the sink");
+}
+
+/// The table `t` is made and changed by these statements, and after each it arrives with so many rows.
+#[track_caller]
+fn travels(sentence: &str, steps: &[(&str, i64)]) -> Workspace {
+    let workspace = Workspace::new(sentence).of("t");
+    for (statements, rows) in steps {
+        workspace.sql(&workspace.source(), &statements.replace("TEN ", &format!("{TEN} ")));
+        arrives(&workspace, "t", *rows);
+    }
+    workspace
+}
+
+/// What a producer that follows has shipped is landed, again and again, until both sides are equal.
+#[track_caller]
+fn becomes_equal(workspace: &Workspace) {
+    let equal = wait_until(FOLLOW, || {
+        let landed = workspace.consumer(&["--until-caught-up"]);
+        landed.status.success() && workspace.verify(&[]).status.success()
+    });
+    assert!(equal, "{}", workspace.verify(&[]));
+}
+
+/// What a database says of a table: names, types and places in the key of its columns, WITHOUT ROWID, STRICT.
+fn shape(workspace: &Workspace, database: &Path, table: &str) -> Vec<Vec<Value>> {
+    let table = table.replace('\'', "''");
+    let columns = format!("SELECT name, type, pk FROM pragma_table_xinfo('{table}')");
+    let kind = format!("SELECT wr, strict FROM pragma_table_list WHERE name = '{table}'");
+    [workspace.rows(database, &columns), workspace.rows(database, &kind)].concat()
+}
+
+#[track_caller]
+fn assert_same_shape(workspace: &Workspace, table: &str) {
+    let of = |database: PathBuf| shape(workspace, &database, table);
+    assert_eq!(of(workspace.source()), of(workspace.sink()));
+}
+
+fn quote(name: &str) -> String {
+    format!("\"{}\"", name.replace('"', "\"\""))
+}
+
+#[test]
+fn a_table_without_rowid_arrives() {
+    let workspace = travels(
+        "a WITHOUT ROWID table with a composite key, one part of it descending",
+        &[
+            (
+                "CREATE TABLE t(v, b TEXT, a INT, PRIMARY KEY(a DESC, b)) WITHOUT ROWID;
+                 TEN INSERT INTO t SELECT i, 'b' || (i % 3), i / 2 FROM ten",
+                10,
+            ),
+            (
+                "UPDATE t SET a = a + 100 WHERE b = 'b1'; DELETE FROM t WHERE a = 2; UPDATE t SET v = 'x' WHERE a = 1",
+                9,
+            ),
+            ("DELETE FROM t", 0),
+        ],
+    );
+    assert_same_shape(&workspace, "t");
+}
+
+#[test]
+fn a_table_without_a_key_arrives() {
+    let workspace = travels(
+        "a table without a primary key, whose equal rows are rows each",
+        &[
+            (
+                "CREATE TABLE t(a, b TEXT); TEN INSERT INTO t SELECT i / 4, 'same' FROM ten",
+                10,
+            ),
+            (
+                "UPDATE t SET a = 7 WHERE rowid IN (2, 9); DELETE FROM t WHERE rowid = 3;
+                 UPDATE t SET rowid = -5 WHERE rowid = 4; INSERT INTO t VALUES (7, 'same')",
+                10,
+            ),
+            ("DELETE FROM t WHERE a = 7", 7),
+        ],
+    );
+    let rowids = |file: PathBuf| workspace.rows(&file, "SELECT rowid FROM t ORDER BY 1");
+    assert_eq!(rowids(workspace.source()), rowids(workspace.sink()));
+}
+
+#[test]
+fn a_strict_table_arrives() {
+    let workspace = travels(
+        "a STRICT table with all of its types",
+        &[
+            (
+                "CREATE TABLE t(id INTEGER PRIMARY KEY, a INT, b REAL, c TEXT, d BLOB, e ANY) STRICT;
+                 TEN INSERT INTO t SELECT i, -i, i, 'c' || i, zeroblob(i), CASE i % 2 WHEN 0 THEN '12' ELSE 12.0 END FROM ten",
+                10,
+            ),
+            ("UPDATE t SET e = x'00', b = 1e300, id = id + 20 WHERE id < 4; DELETE FROM t WHERE id = 5", 9),
+        ],
+    );
+    assert_same_shape(&workspace, "t");
+}
+
+#[test]
+fn generated_columns_arrive_as_values() {
+    let workspace = travels(
+        "virtual and stored generated columns",
+        &[
+            (
+                "CREATE TABLE t(id INTEGER PRIMARY KEY, a, double INT AS (a * 2) VIRTUAL, b TEXT AS (a || '!') STORED, c REAL AS (a));
+                 TEN INSERT INTO t(a) SELECT i FROM ten",
+                10,
+            ),
+            ("UPDATE t SET a = a + 0.5 WHERE id < 5; UPDATE t SET a = NULL WHERE id = 9", 10),
+        ],
+    );
+    let row = workspace.rows(&workspace.sink(), "SELECT double, b, c FROM t WHERE id = 2");
+    assert_eq!(
+        row[0],
+        [Value::Integer(5), Value::Text("2.5!".into()), Value::Real(2.5)]
+    );
+}
+
+#[test]
+fn five_hundred_columns_arrive() {
+    let columns: Vec<_> = (0..500)
+        .map(|i| format!("column_{i} {}", ["INT", "TEXT", ""][i % 3]))
+        .collect();
+    let values: Vec<_> = (0..500).map(|i| format!("i * {i}")).collect();
+    let (columns, values) = (columns.join(", "), values.join(", "));
+    let workspace = travels(
+        "500 columns",
+        &[
+            (
+                &format!(
+                    "CREATE TABLE t({columns}, PRIMARY KEY(column_7, column_300)); TEN INSERT INTO t SELECT {values} FROM ten"
+                ),
+                10,
+            ),
+            (
+                "UPDATE t SET column_499 = 'last', column_0 = NULL WHERE column_7 >= 35",
+                10,
+            ),
+        ],
+    );
+    let changed = "SELECT count(*) FROM t WHERE column_499 = 'last' AND column_0 IS NULL";
+    assert_eq!(workspace.number(&workspace.sink(), changed), 6); // 35, 42 ... 70
+}
+
+#[test]
+fn columns_may_have_any_name() {
+    let names = [
+        "group",
+        "select",
+        "a b",
+        " ",
+        "a\"b'c`d[e]",
+        "größe",
+        "GRÖßE",
+        "日本",
+        "🦀",
+        "rowid",
+        "_rowid_",
+        "new",
+        "old",
+        "excluded",
+        "$blob",
+        "k1",
+        "seq",
+        "--",
+        ";drop table t",
+        "%s{}?1",
+        "\\n\n",
+        "deleted",
+        "_FERRY",
+    ];
+    let quoted: Vec<_> = names.iter().map(|name| quote(name)).collect();
+    for key in [
+        "",
+        ", PRIMARY KEY(\"select\", \"a\"\"b'c`d[e]\")",
+        ", PRIMARY KEY(\"rowid\")",
+    ] {
+        let columns = quoted.join(", ") + key;
+        let workspace = travels(
+            "columns with spaces, quotes, keywords and other letters",
+            &[
+                (
+                    &format!("CREATE TABLE t({columns}); TEN INSERT INTO t SELECT i{} FROM ten", ", i".repeat(22)),
+                    10,
+                ),
+                (
+                    "UPDATE t SET \"größe\" = 'x', \"excluded\" = 'y' WHERE \"group\" < 4; UPDATE t SET \"rowid\" = 50 WHERE \"new\" = 5;
+                     UPDATE t SET \"select\" = 60 WHERE \"old\" = 6; DELETE FROM t WHERE \"a b\" = 9",
+                    9,
+                ),
+            ],
+        );
+        assert_same_shape(&workspace, "t");
+    }
+}
+
+#[test]
+fn tables_may_have_any_name() {
+    for table in [
+        "select",
+        "a b",
+        "a\"b'c[d]`",
+        "größe 日本 🦀",
+        "new",
+        "OLD",
+        "excluded",
+        "rowid",
+        "x;--",
+    ] {
+        let (name, workspace) = (quote(table), Workspace::new("a table with an odd name").of(table));
+        let statements = format!(
+            "CREATE TABLE {name}(k TEXT COLLATE NOCASE PRIMARY KEY, v UNIQUE); {TEN} INSERT INTO {name} SELECT 'k' || i, i FROM ten"
+        );
+        workspace.sql(&workspace.source(), &statements);
+        arrives(&workspace, table, 10);
+        let statements = format!(
+            "UPDATE {name} SET v = -v WHERE v < 4; INSERT OR REPLACE INTO {name} VALUES ('K5', 6); DELETE FROM {name} WHERE v = 7"
+        );
+        workspace.sql(&workspace.source(), &statements);
+        arrives(&workspace, table, 8);
+        assert_same_shape(&workspace, table);
+    }
+}
+
+#[test]
+fn a_table_is_found_in_other_letters_and_keeps_its_own() {
+    let workspace = Workspace::new("--table USERS for a table Users").of("USERS");
+    workspace.sql(
+        &workspace.source(),
+        "CREATE TABLE Users(id INTEGER PRIMARY KEY); INSERT INTO Users VALUES (1)",
+    );
+    arrives(&workspace, "users", 1);
+    assert_same_shape(&workspace, "Users");
+}
+
+#[test]
+fn several_tables_arrive_in_topics_of_their_own() {
+    let workspace = Workspace::new("three tables, a prefix for their topics");
+    let (source, sink) = (workspace.source(), workspace.sink());
+    let made = format!(
+        "CREATE TABLE a(id INTEGER PRIMARY KEY, v); {TEN} INSERT INTO a SELECT i, i FROM ten;
+         CREATE TABLE b(k TEXT PRIMARY KEY, v); {TEN} INSERT INTO b SELECT 'b' || i, i FROM ten;
+         CREATE TABLE c(v); {TEN} INSERT INTO c SELECT i FROM ten; CREATE TABLE other(v)"
+    );
+    workspace.sql(&source, &made);
+    let prefix = format!("{}-", workspace.topic());
+    let topics = ["a", "b", "c"].map(|table| format!("{prefix}{table}"));
+    let producer = [
+        "--table",
+        "a",
+        "--table",
+        "b",
+        "--table",
+        "c",
+        "--topic-prefix",
+        &prefix,
+        "--batch-rows",
+        "3",
+    ];
+    let consumer = [
+        "--until-caught-up",
+        "--topic",
+        &topics[0],
+        "--topic",
+        &topics[1],
+        "--topic",
+        &topics[2],
+    ];
+    for (statements, rows) in [
+        ("", [10, 10, 10]),
+        (
+            "UPDATE a SET v = 0 WHERE id > 5; DELETE FROM b WHERE v > 5; INSERT INTO c VALUES (0)",
+            [10, 5, 11],
+        ),
+        (
+            "DELETE FROM a; INSERT INTO b VALUES ('new', 1); UPDATE c SET v = v + 1",
+            [0, 6, 11],
+        ),
+    ] {
+        workspace.sql(&source, statements);
+        workspace.producer(&producer).ok();
+        workspace.consumer(&consumer).ok();
+        let [a, b, c] = rows;
+        let verified = workspace.verify(&[]).ok();
+        let lines: Vec<_> = verified.stdout().lines().collect();
+        assert_eq!(
+            lines,
+            [
+                format!("a: {a} rows, equal"),
+                format!("b: {b} rows, equal"),
+                format!("c: {c} rows, equal")
+            ]
+        );
+        let count = |table| workspace.number(&sink, &format!("SELECT count(*) FROM {table}"));
+        assert_eq!(["a", "b", "c"].map(count), rows);
+    }
+    assert_eq!(
+        workspace.number(&sink, "SELECT count(*) FROM sqlite_schema WHERE name = 'other'"),
+        0
+    );
+}
+
+#[test]
+fn several_tables_in_one_topic_are_a_wrong_usage() {
+    let workspace = Workspace::new("--topic with two tables");
+    workspace.sql(&workspace.source(), "CREATE TABLE a(v); CREATE TABLE b(v)");
+    let run = workspace.producer(&["--table", "a", "--table", "b"]).code(2);
+    run.says("--topic names one topic, but there are several --table")
+        .says("--topic-prefix");
+}
+
+#[test]
+fn a_table_whose_name_is_no_topic_is_told_so() {
+    let workspace = Workspace::new("the topic would be called like the table");
+    workspace.sql(&workspace.source(), "CREATE TABLE \"a b\"(v)");
+    let prefix = format!("{}-", workspace.topic());
+    let run = workspace
+        .producer(&["--table", "a b", "--topic-prefix", &prefix])
+        .code(2);
+    run.says(&format!("no topic can be named '{prefix}a b'")).says("--topic NAME");
+}
+
+/// The producer refuses the table with these words, and nothing is made for it.
+#[track_caller]
+fn is_refused(statements: &str, table: &str, words: &[&str]) {
+    let workspace = Workspace::new("a table that cannot be shipped").of(table);
+    workspace.sql(&workspace.source(), statements);
+    let run = workspace.producer(&[]).code(1).says("error: ").says("way out: ");
+    words.iter().fold(run, |run, words| run.says(words));
+    let triggers = "SELECT count(*) FROM sqlite_schema WHERE type = 'trigger' OR name GLOB '_rowferry_outbox_*'";
+    assert_eq!(workspace.number(&workspace.source(), triggers), 0);
+}
+
+#[test]
+fn a_view_or_a_virtual_table_is_refused() {
+    let view = "CREATE TABLE a(x); CREATE VIEW v AS SELECT x FROM a";
+    is_refused(view, "v", &["\"v\" is a view, not a table", "--table"]);
+    let virtual_table = "CREATE VIRTUAL TABLE v USING fts5(x)";
+    is_refused(virtual_table, "v", &["\"v\" is a virtual table", "--table"]);
+    is_refused(virtual_table, "v_data", &["\"v_data\" is a shadow table", "--table"]);
+}
+
+#[test]
+fn an_internal_table_is_refused() {
+    let statements = "CREATE TABLE a(id INTEGER PRIMARY KEY AUTOINCREMENT); CREATE TABLE _rowferry_mine(x)";
+    for table in ["sqlite_schema", "sqlite_sequence", "SQLITE_MASTER", "_rowferry_mine"] {
+        is_refused(statements, table, &["is internal and cannot be shipped", "--table"]);
+    }
+}
+
+#[test]
+fn a_table_that_is_not_there_is_told_with_those_that_are() {
+    is_refused(
+        "CREATE TABLE b(x); CREATE TABLE a(x)",
+        "c",
+        &["there is no table \"c\"", "--table takes one of: a, b"],
+    );
+}
+
+#[test]
+fn a_column_with_a_name_of_the_wire_format_is_refused() {
+    for column in ["_ferry", "__deleted", "_schema", "_pass", "_run", "_kept"] {
+        let statements = format!("CREATE TABLE t(id INTEGER PRIMARY KEY, {column})");
+        is_refused(
+            &statements,
+            "t",
+            &[&format!("the column name \"{column}\" is reserved"), "RENAME COLUMN"],
+        );
+    }
+}
+
+#[test]
+fn a_table_whose_rowid_is_hidden_is_refused() {
+    is_refused(
+        "CREATE TABLE t(rowid, _rowid_, oid)",
+        "t",
+        &["its rows cannot be told apart", "rename one of the three"],
+    );
+}
