@@ -40,11 +40,16 @@ impl Changes {
             .map(|c| quote(&c.name))
             .collect::<Vec<_>>()
             .join(", ");
-        let same = scan::collated_key(schema).into_iter().enumerate();
-        let same = same
+        let mut same: Vec<String> = scan::collated_key(schema)
+            .into_iter()
+            .enumerate()
             .map(|(i, name)| format!("{name} IS ?{}", i + 1))
-            .collect::<Vec<_>>()
-            .join(" AND ");
+            .collect();
+        // The key's collation is for its index. Beside a NULL there may be a row for each spelling, and one is meant.
+        let spelled = schema.key().into_iter().map(|i| &schema.columns[i]).enumerate();
+        let spelled = spelled.filter(|(_, column)| column.pk_collation != "BINARY");
+        same.extend(spelled.map(|(i, column)| format!("{} COLLATE BINARY IS ?{}", quote(&column.name), i + 1)));
+        let same = same.join(" AND ");
         Changes {
             outbox: format!(
                 "SELECT seq, {} FROM {} WHERE seq > ?1 ORDER BY seq LIMIT ?2",

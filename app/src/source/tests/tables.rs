@@ -71,6 +71,17 @@ fn a_null_in_a_primary_key_is_refused_by_name() {
 }
 
 #[test]
+fn rows_whose_keys_differ_only_in_spelling_beside_a_null_are_each_refused() {
+    let sql = "CREATE TABLE t(a TEXT COLLATE NOCASE, b, PRIMARY KEY(a, b)); INSERT INTO t VALUES ('K', NULL)";
+    let mut ferry = Ferry::new("t", sql);
+    ferry.assert_equal();
+    ferry.sql("INSERT INTO t VALUES ('k', NULL)");
+    ferry.assert_equal();
+    let spellings: Vec<_> = ferry.model.refused.iter().map(|key| key[0].clone()).collect();
+    assert_eq!(spellings, [Value::Text(b"K".into()), Value::Text(b"k".into())]);
+}
+
+#[test]
 fn five_hundred_columns_are_shipped() {
     let columns = (0..500).map(|i| format!("c{i}")).collect::<Vec<_>>().join(", ");
     let ones = vec!["1"; 500].join(", ");
