@@ -40,7 +40,8 @@ impl Ledger {
                 let (source, prev) = tx.query_row("SELECT source, epoch FROM _rowferry_run", [], |row| {
                     Ok((row.get(0)?, row.get::<_, Option<i64>>(1)?.map(|epoch| epoch as u64)))
                 })?;
-                let epoch = now().as_secs().max(prev.map_or(0, |prev| prev + 1));
+                // Microseconds, so that two copies of one source do not begin runs of the same number.
+                let epoch = (now().as_micros() as u64).max(prev.map_or(0, |prev| prev + 1));
                 tx.execute("UPDATE _rowferry_run SET epoch = ?1", [epoch as i64])?;
                 Ok(Run { source, epoch, prev })
             })?,

@@ -9,12 +9,32 @@ fn each_run_has_a_larger_epoch_and_knows_the_one_before() {
     let mut ferry = Ferry::new("t", TABLE);
     let first = ferry.run.clone();
     assert_eq!(first.prev, None);
-    assert!(first.source.len() == 12 && first.epoch > 1_700_000_000);
-    ferry.sql("UPDATE _rowferry_run SET epoch = epoch + 1000000");
+    assert!(first.source.len() == 12 && first.epoch > 1_700_000_000_000_000);
+    // The clock is set back by a year.
+    let ahead = 31_536_000_000_000;
+    ferry.sql(&format!("UPDATE _rowferry_run SET epoch = epoch + {ahead}"));
     ferry.restart();
     assert_eq!(ferry.run.source, first.source);
-    assert_eq!(ferry.run.prev, Some(first.epoch + 1_000_000));
-    assert_eq!(ferry.run.epoch, first.epoch + 1_000_001);
+    assert_eq!(ferry.run.prev, Some(first.epoch + ahead));
+    assert_eq!(ferry.run.epoch, first.epoch + ahead + 1);
+}
+
+#[test]
+fn two_copies_of_a_source_never_begin_the_same_run() {
+    let folder = Folder::new();
+    let [one, two] = [folder.file("one.db"), folder.file("two.db")];
+    let begin = |path: &Path| {
+        Ledger::open(path, Capture::Triggers, Stop::default())
+            .unwrap()
+            .begin_run()
+            .unwrap()
+    };
+    Connection::open(&one).unwrap().execute_batch(TABLE).unwrap();
+    begin(&one);
+    fs::copy(&one, &two).unwrap();
+    let runs = [begin(&one), begin(&two), begin(&one), begin(&two)];
+    assert!(runs.iter().all(|run| run.source == runs[0].source), "{runs:?}");
+    assert!(runs.is_sorted_by(|a, b| a.epoch < b.epoch), "{runs:?}");
 }
 
 #[test]
