@@ -152,6 +152,7 @@ struct Lander<'a> {
 
 impl Lander<'_> {
     fn land(&mut self, queue: Receiver<Result<Fetched>>) -> Result<()> {
+        self.note_first_contact()?;
         loop {
             if self.options.until_caught_up && self.caught_up() {
                 return Ok(());
@@ -167,6 +168,19 @@ impl Lander<'_> {
                 Err(RecvTimeoutError::Disconnected) => return Err(Error::failed("the fetching thread ended")),
             }
         }
+    }
+
+    /// Notes where this sink begins in partitions that are new to it, so that the next run goes on there though nothing has come yet.
+    fn note_first_contact(&mut self) -> Result<()> {
+        if self.lanes.iter().all(|lane| lane.noted.is_some()) {
+            return Ok(());
+        }
+        let mut landing = self.sink.begin()?;
+        for lane in self.lanes.iter_mut().filter(|lane| lane.noted.is_none()) {
+            lane.note(&mut landing)?;
+            lane.noted = Some(lane.position.next_offset);
+        }
+        landing.commit()
     }
 
     /// Records that went away while the consumer ran.

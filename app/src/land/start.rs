@@ -28,8 +28,9 @@ pub fn lanes(options: &Options, cluster: &Cluster, sink: &Sink, stop: &Stop) -> 
     for name in &options.topics {
         let topic: Arc<str> = name.as_str().into();
         let known = sink.positions(name)?;
-        let partitions = partitions(options, cluster, &topic, !known.is_empty(), stop)?;
-        if let Some(gone) = known.iter().find(|p| p.partition >= partitions) {
+        let landed = || known.iter().filter(|p| p.next_offset > 0);
+        let partitions = partitions(options, cluster, &topic, landed().next().is_some(), stop)?;
+        if let Some(gone) = landed().find(|p| p.partition >= partitions) {
             return Err(Error::loss(format!(
                 "topic \"{topic}\" has {partitions} partitions, but this sink has landed records of partition {}: the topic was made anew",
                 gone.partition
