@@ -112,6 +112,12 @@ impl Loader {
         }
     }
 
+    /// Begins the run in every partition though there is nothing to ship, so that the sink can look at its link.
+    pub fn announce(&mut self) -> Load {
+        self.open(None);
+        self.take()
+    }
+
     /// The load so far; the next one starts empty.
     pub fn take(&mut self) -> Load {
         for (partition, bundle) in self

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use crate::broker::{Bundle, Cluster, Sender, StandIn};
 use crate::error::{Error, Kind, Result};
 use crate::meter::{Meter, thousands};
-use crate::source::{Acked, Capture, Feed, Ledger, Mark, Run, Tracked};
+use crate::source::{Acked, Capture, Feed, Ledger, Mark, Tracked};
 use crate::stop::Stop;
 use crate::wire::decode::{self, Key};
 use crate::wire::encode::{SCHEMA_KEY, kept_back};
@@ -57,13 +57,24 @@ pub fn ship(options: &Options, cluster: &Cluster, meter: &mut Meter, stop: &Stop
     for (table, topic) in &options.tables {
         let tracked = ledger.track(table, topic, options.backfill)?;
         let partitions = cluster.partitions(topic, true)?.ok_or_else(|| no_topic(topic))?;
-        check_log(cluster, &tracked)?;
+        let announce = goes_on(cluster, &tracked)?;
         log::info!(
             "{} -> topic {topic}: {} rows to ship",
             tracked.table,
             thousands(tracked.rows_waiting)
         );
-        holds.push(Hold::open(options, &run, tracked, partitions, stop)?);
+        holds.push(Hold {
+            announce,
+            loader: Loader::new(run.clone(), &tracked, partitions),
+            feed: Feed::open(
+                &options.source,
+                options.capture,
+                &run,
+                &tracked,
+                options.follow,
+                stop.clone(),
+            )?,
+        });
     }
     let mut shipper = Shipper {
         epoch: run.epoch,
@@ -92,10 +103,11 @@ fn no_topic(topic: &str) -> Error {
     Error::failed(format!("topic \"{topic}\" could not be made"))
 }
 
-/// Finds out when the broker has lost what it had acknowledged. A pass sends everything anyway.
-fn check_log(cluster: &Cluster, tracked: &Tracked) -> Result<()> {
+/// Whether the log goes on behind what this source noted as acknowledged: after a crash, or when the source was put back from a
+/// backup. An error when the broker has lost what it had acknowledged. A pass sends everything anyway.
+fn goes_on(cluster: &Cluster, tracked: &Tracked) -> Result<bool> {
     if tracked.full || tracked.acked.is_empty() {
-        return Ok(());
+        return Ok(false);
     }
     let latest = cluster.latest(&tracked.topic)?;
     for acked in &tracked.acked {
@@ -108,13 +120,16 @@ fn check_log(cluster: &Cluster, tracked: &Tracked) -> Result<()> {
             .way_out("run `producer --backfill` to send all rows again (and `consumer --heal`, where a sink had landed the old ones)"));
         }
     }
-    Ok(())
+    let mut acked = tracked.acked.iter();
+    Ok(acked.any(|acked| latest[acked.partition as usize] > acked.offset + 1))
 }
 
 /// One table on the reading side.
 struct Hold {
     feed: Feed,
     loader: Loader,
+    /// Whether the sink is to look at this run though it may have nothing to ship.
+    announce: bool,
 }
 
 /// One batch of one table on its way.
@@ -123,27 +138,17 @@ struct Parcel {
     mark: Mark,
 }
 
-impl Hold {
-    fn open(options: &Options, run: &Run, tracked: Tracked, partitions: i32, stop: &Stop) -> Result<Self> {
-        Ok(Self {
-            loader: Loader::new(run.clone(), &tracked, partitions),
-            feed: Feed::open(
-                &options.source,
-                options.capture,
-                run,
-                &tracked,
-                options.follow,
-                stop.clone(),
-            )?,
-        })
-    }
-}
-
 /// Reads and encodes batch after batch and hands them on, until nothing is left or nobody takes them.
 fn load_all(options: &Options, mut holds: Vec<Hold>, parcels: &SyncSender<Result<Parcel>>, stop: &Stop) {
+    for Hold { feed, loader, .. } in holds.iter_mut().filter(|hold| hold.announce) {
+        let (load, mark) = (loader.announce(), feed.standing());
+        if parcels.send(Ok(Parcel { load, mark })).is_err() {
+            return;
+        }
+    }
     loop {
         let mut idle = true;
-        for Hold { feed, loader } in &mut holds {
+        for Hold { feed, loader, .. } in &mut holds {
             let read = feed.read(options.batch_rows, BATCH_BYTES, &mut |event| {
                 loader.add(event);
                 Ok(())

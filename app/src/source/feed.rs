@@ -207,6 +207,11 @@ impl Feed {
         self.file.conn.execute_batch("ROLLBACK").map_err(|e| self.file.error(e))
     }
 
+    /// A mark that moves nothing, for records that carry no row.
+    pub fn standing(&self) -> Mark {
+        self.mark(Step::Outbox(self.place.shipped))
+    }
+
     fn mark(&self, step: Step) -> Mark {
         Mark {
             table: self.table.clone(),
