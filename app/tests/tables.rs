@@ -346,7 +346,8 @@ fn a_table_whose_name_is_no_topic_is_told_so() {
     let run = workspace
         .producer(&["--table", "a b", "--topic-prefix", &prefix])
         .code(2);
-    run.says(&format!("no topic can be named '{prefix}a b'")).says("--topic NAME");
+    run.says(&format!("no topic can be named '{prefix}a b'"))
+        .says("--topic NAME");
 }
 
 /// The producer refuses the table with these words, and nothing is made for it.

@@ -194,7 +194,9 @@ fn a_writer_beside_the_reader_and_the_ledger_ends_equal() {
                     }
                 }
             });
-            noted.into_iter().for_each(|mark| ledger.note(&mark, &[]).unwrap());
+            ledger
+                .note(&noted.into_iter().map(|mark| (mark, vec![])).collect::<Vec<_>>())
+                .unwrap();
         });
         assert!(ferry.model.events > 150, "{} events", ferry.model.events);
         assert!(ferry.model.rows == ferry.table() && ferry.drain() == 0, "{mode}");
