@@ -70,39 +70,22 @@ impl Loader {
                 self.open(Some(pass));
             }
             Event::Upsert { key, row } => {
-                let at = self.place(key);
-                let seq = self.next(at);
-                let bundle = &mut self.bundles[at];
-                bundle.arena().extend_from_slice(&self.key);
-                bundle.close_key();
-                self.encoder.row(row, seq, bundle.arena());
-                bundle.close_value();
+                let (at, seq) = self.place(key);
+                put(&mut self.bundles[at], &self.key, |out| self.encoder.row(row, seq, out));
                 self.load.rows += 1;
             }
             Event::Delete { key } => {
-                let at = self.place(key);
-                let seq = self.next(at);
-                let bundle = &mut self.bundles[at];
-                bundle.arena().extend_from_slice(&self.key);
-                bundle.close_key();
-                self.encoder.deletion(key, seq, bundle.arena());
-                bundle.close_value();
-                // For compaction, and for others who read the topic.
-                bundle.arena().extend_from_slice(&self.key);
-                bundle.close_key();
-                bundle.no_value();
+                let (at, seq) = self.place(key);
+                put(&mut self.bundles[at], &self.key, |out| {
+                    self.encoder.deletion(key, seq, out);
+                });
+                // A tombstone, for compaction and for others who read the topic.
+                self.bundles[at].push(&self.key, None);
                 self.load.rows += 1;
             }
             Event::End { pass } => {
                 self.open(None);
-                for at in 0..self.lanes.len() {
-                    let seq = self.next(at);
-                    let bundle = &mut self.bundles[at];
-                    self.encoder.note_key(PASS_KEY, bundle.arena());
-                    bundle.close_key();
-                    self.encoder.pass_end(pass, seq, bundle.arena());
-                    bundle.close_value();
-                }
+                self.note(PASS_KEY, |encoder, _, seq, out| encoder.pass_end(pass, seq, out));
             }
             Event::Refused { key, reason } => self.load.kept_back.push(KeptBack {
                 key: key.iter().map(|value| value.borrow().into_owned()).collect(),
@@ -133,8 +116,8 @@ impl Loader {
         std::mem::take(&mut self.load)
     }
 
-    /// The partition of a row whose record key is left in `self.key`.
-    fn place(&mut self, key: &[Value<'_>]) -> usize {
+    /// The partition and the number of a row's record; its key is left in `self.key`.
+    fn place(&mut self, key: &[Value<'_>]) -> (usize, u64) {
         self.open(None);
         self.key.clear();
         self.encoder.key(key, &mut self.key);
@@ -143,7 +126,8 @@ impl Loader {
             true => &self.folded,
             false => &self.key,
         };
-        partition_for(decides, self.lanes.len() as i32) as usize
+        let at = partition_for(decides, self.lanes.len() as i32) as usize;
+        (at, self.next(at))
     }
 
     fn next(&mut self, at: usize) -> u64 {
@@ -157,18 +141,22 @@ impl Loader {
         if !first && begin.is_none() {
             return;
         }
+        let (prev, full) = (self.run.prev, begin.is_some());
+        self.note(SCHEMA_KEY, |encoder, acked, seq, out| {
+            let link = first.then_some(RunLink { prev, acked, full });
+            encoder.schema_record(link.as_ref(), begin, seq, out);
+        });
+    }
+
+    /// A record that speaks of the table, in every partition.
+    fn note(&mut self, kind: &str, write: impl Fn(&Encoder, Option<(u64, u64)>, u64, &mut Vec<u8>)) {
+        self.key.clear();
+        self.encoder.note_key(kind, &mut self.key);
         for at in 0..self.lanes.len() {
-            let link = first.then(|| RunLink {
-                prev: self.run.prev,
-                acked: self.lanes[at].1,
-                full: begin.is_some(),
+            let (seq, acked) = (self.next(at), self.lanes[at].1);
+            put(&mut self.bundles[at], &self.key, |out| {
+                write(&self.encoder, acked, seq, out)
             });
-            let seq = self.next(at);
-            let bundle = &mut self.bundles[at];
-            self.encoder.note_key(SCHEMA_KEY, bundle.arena());
-            bundle.close_key();
-            self.encoder.schema_record(link.as_ref(), begin, seq, bundle.arena());
-            bundle.close_value();
         }
     }
 
@@ -177,4 +165,12 @@ impl Loader {
         self.encoder.key(key, &mut out);
         String::from_utf8(out).expect("keys are written as JSON")
     }
+}
+
+/// Writes a record in its place: nothing is copied but the key.
+fn put(bundle: &mut Bundle, key: &[u8], value: impl FnOnce(&mut Vec<u8>)) {
+    bundle.arena().extend_from_slice(key);
+    bundle.close_key();
+    value(bundle.arena());
+    bundle.close_value();
 }
