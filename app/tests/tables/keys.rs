@@ -311,3 +311,63 @@ fn a_null_in_a_key_is_kept_back_while_following_too() {
     producer.wait(FOLLOW);
     arrives(&workspace, "t", 3);
 }
+
+#[test]
+fn spellings_and_rowids_that_change_between_two_full_passes_arrive() {
+    let only_read = ["--capture", "none", "--batch-rows", "3"];
+    for (made, changes) in [
+        (
+            "k TEXT COLLATE NOCASE PRIMARY KEY, v",
+            "UPDATE t SET k = upper(k) WHERE v < 6; DELETE FROM t WHERE v = 5",
+        ),
+        (
+            "k PRIMARY KEY, v",
+            "UPDATE t SET k = 1.0 * v WHERE v < 6; DELETE FROM t WHERE v = 5",
+        ),
+        (
+            "k, v",
+            "DELETE FROM t WHERE v IN (1, 5); INSERT INTO t VALUES (0, 0); VACUUM",
+        ),
+    ] {
+        let workspace = Workspace::new("a source that is only read, so that every run is a full pass").of("t");
+        let key = if made.contains("TEXT") { "'k' || i" } else { "i" };
+        workspace.sql(
+            &workspace.source(),
+            &format!("CREATE TABLE t({made}); {TEN} INSERT INTO t SELECT {key}, i FROM ten"),
+        );
+        for (statements, rows) in [
+            ("", 10),
+            (changes, 9),
+            ("DELETE FROM t WHERE v % 2 = 1; UPDATE t SET v = -v", 5),
+        ] {
+            workspace.sql(&workspace.source(), statements);
+            workspace.producer(&only_read).ok();
+            workspace.consumer(&["--until-caught-up"]).ok();
+            assert_equal(&workspace);
+            assert_eq!(workspace.number(&workspace.sink(), "SELECT count(*) FROM t"), rows);
+        }
+        let ours = "SELECT count(*) FROM sqlite_schema WHERE name GLOB '_rowferry_*'";
+        assert_eq!(workspace.number(&workspace.source(), ours), 0);
+    }
+}
+
+#[test]
+fn a_source_that_keeps_text_as_utf_16_arrives() {
+    let workspace = travels(
+        "PRAGMA encoding = 'UTF-16le', text as key and as value",
+        &[
+            (
+                "PRAGMA encoding = 'UTF-16le'; CREATE TABLE t(k TEXT PRIMARY KEY, v TEXT) WITHOUT ROWID;
+                 TEN INSERT INTO t SELECT 'ä🦀' || i, char(0, 65280 + i, 128512 + i) FROM ten",
+                10,
+            ),
+            (
+                "UPDATE t SET k = 'ö🦀\u{ffff}' WHERE k = 'ä🦀3'; DELETE FROM t WHERE k = 'ä🦀7'; INSERT INTO t VALUES ('', '')",
+                10,
+            ),
+        ],
+    );
+    let encoding = |file: PathBuf| workspace.rows(&file, "PRAGMA encoding").concat();
+    assert_eq!(encoding(workspace.source()), [Value::Text("UTF-16le".into())]);
+    assert_eq!(encoding(workspace.sink()), [Value::Text("UTF-8".into())]);
+}
