@@ -8,16 +8,13 @@ use kafka::client::KafkaClient;
 
 use crate::error::{Error, Result};
 
-use super::aside;
 use super::chunk::Part;
 use super::codes::{self, Verdict};
 use super::inflight::{Answer, Ask, InFlight, Request};
 use super::outage::Outage;
-use super::peek;
-use super::search::{Search, Seen};
 use super::trouble::Trouble;
-use super::window::{self, BUDGET, PEEK, Window};
-use super::worker::{self, Recipe, Worker};
+use super::window::{self, BUDGET, Window};
+use super::worker::{self, Worker};
 use super::{Chunk, Cluster, place};
 
 /// Where to read on in a partition.
@@ -169,9 +166,11 @@ impl Fetcher {
         for i in 0..positions.len() {
             let position = &positions[(self.turn + i) % positions.len()];
             let place = position.place();
-            let Some(host) = self.leaders.get(&place) else { continue };
-            let window = self.windows.entry(place).or_insert_with(|| Window::new(share)).size();
-            asks.entry(host.clone()).or_default().push(Ask {
+            let Some(host) = self.leaders.get(&place).cloned() else {
+                continue;
+            };
+            let window = self.window(place, share).size();
+            asks.entry(host).or_default().push(Ask {
                 position: position.clone(),
                 window,
             });
@@ -234,7 +233,9 @@ impl Fetcher {
             }
             let place = ask.position.place();
             let found = match Chunk::find(&response, topic, *partition, *offset) {
-                Part::Chunk(chunk) if chunk.begins_with_hole() => self.look_again(&request.host, &ask, chunk)?,
+                Part::Chunk(chunk) if chunk.begins_with_hole() => {
+                    self.in_flight.look_again(&request.host, &ask, chunk)?
+                }
                 Part::Chunk(chunk) => Ok(chunk),
                 Part::Code(code) if codes::verdict(code) == Verdict::OutOfRange => match self.range(&ask.position)? {
                     Ok(out) => {
@@ -243,7 +244,7 @@ impl Fetcher {
                     }
                     Err(trouble) => Err(trouble),
                 },
-                Part::Code(code) => Err(Trouble::code(&name(&place), code)),
+                Part::Code(code) => Err(Trouble::code(code).at(&name(&place))),
                 Part::Nothing => Err(Trouble::passing(format!(
                     "{}: {} leaves it out of its answer",
                     name(&place),
@@ -260,20 +261,20 @@ impl Fetcher {
                 }
             };
             self.troubled.remove(&place);
-            let window = self.windows.entry(place).or_insert_with(|| Window::new(share));
             let more = chunk.next_offset() < chunk.high_water();
             if chunk.is_empty() && more {
-                if ask.window >= PEEK
-                    && let Some(passed) = peek(&self.cluster.recipe, &request.host, &ask.position)?
-                {
-                    *window = Window::new(share);
-                    fetched.put(chunk.passing(passed));
-                } else if ask.window >= window.size() && !window.grow() {
-                    return Err(too_large(&ask));
+                match self.in_flight.passed(&request.host, &ask)? {
+                    Some(passed) => fetched.put(chunk.passing(passed)),
+                    None => {
+                        let window = self.window(place, share);
+                        if ask.window >= window.size() && !window.grow() {
+                            return Err(too_large(&ask));
+                        }
+                    }
                 }
                 continue;
             }
-            window.learn(chunk.bytes(), more, share);
+            self.window(place, share).learn(chunk.bytes(), more, share);
             fetched.put(chunk);
         }
         Ok(trouble)
@@ -299,40 +300,8 @@ impl Fetcher {
         )))
     }
 
-    /// Looks again at a hole before the first record, with ever smaller windows. See `search`.
-    fn look_again(&mut self, host: &str, ask: &Ask, mut best: Chunk) -> Result<Result<Chunk, Trouble>> {
-        let Position {
-            topic,
-            partition,
-            offset,
-        } = &ask.position;
-        let mut search = Search::below(ask.window);
-        while let Some(window) = search.next()
-            && best.begins_with_hole()
-        {
-            let again = Ask { window, ..ask.clone() };
-            let what = name(&ask.position.place());
-            let response = match self.in_flight.call(host, again)? {
-                Ok(response) => response,
-                Err(trouble) => return Ok(Err(trouble.at(&what))),
-            };
-            match Chunk::find(&response, topic, *partition, *offset) {
-                Part::Chunk(chunk) if chunk.is_empty() => search.saw(window, Seen::Nothing),
-                Part::Chunk(chunk) => {
-                    search.saw(window, Seen::Hole);
-                    if chunk.first_offset() < best.first_offset() {
-                        best = chunk;
-                    }
-                }
-                Part::Code(code) => return Ok(Err(Trouble::code(&what, code))),
-                Part::Nothing => {
-                    return Ok(Err(Trouble::passing(format!(
-                        "{what}: {host} leaves it out of its answer"
-                    ))));
-                }
-            }
-        }
-        Ok(Ok(best))
+    fn window(&mut self, place: Place, share: i32) -> &mut Window {
+        self.windows.entry(place).or_insert_with(|| Window::new(share))
     }
 
     /// What a partition holds instead of the offset that was asked for; trouble when it holds it after all.
@@ -369,15 +338,6 @@ impl Position {
 
 fn name(at: &Place) -> String {
     place(&at.0, at.1)
-}
-
-/// Looks whether a position where nothing came is one where nothing is.
-fn peek(recipe: &Recipe, host: &str, position: &Position) -> Result<Option<i64>> {
-    let (host, client_id, position) = (host.to_string(), recipe.client_id.clone(), position.clone());
-    let look = aside::aside(recipe.limit, &recipe.stop, move || {
-        Ok(peek::passed(&host, &client_id, &position))
-    })?;
-    Ok(look.unwrap_or(None))
 }
 
 fn too_large(ask: &Ask) -> Error {

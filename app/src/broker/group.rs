@@ -123,7 +123,7 @@ impl Group {
                         return Ok(done);
                     }
                     Ok(Reply::Code(code)) if codes::verdict(code) == Verdict::Fatal => {
-                        return Err(Trouble::code(&format!("group {group}"), code));
+                        return Err(Trouble::code(code).at(&format!("group {group}")));
                     }
                     Ok(Reply::Code(code)) => codes::name(code),
                     Err(why) => why,

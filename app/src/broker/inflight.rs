@@ -38,7 +38,7 @@ pub struct Request {
 /// The requests that are not answered yet, at most one for each broker.
 #[derive(Debug)]
 pub struct InFlight {
-    recipe: Arc<Recipe>,
+    pub(super) recipe: Arc<Recipe>,
     workers: HashMap<String, Worker>,
     /// By number. An answer whose number is not here belongs to a request that was given up.
     requests: HashMap<u64, Request>,

@@ -171,7 +171,7 @@ impl Parcel {
                 }
                 Ok(None)
             }
-            Err(code) => Ok(Some(Trouble::code(&self.name(), code))),
+            Err(code) => Ok(Some(Trouble::code(code).at(&self.name()))),
         }
     }
 

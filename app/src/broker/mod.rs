@@ -5,6 +5,7 @@ mod aside;
 mod bundle;
 mod chunk;
 mod codes;
+mod doubt;
 mod fetcher;
 mod group;
 mod hosts;
@@ -142,7 +143,7 @@ impl Cluster {
                 }
                 Ok(Standing::Unready(why)) => outage.bear(Trouble::passing(format!("topic {topic}: {why}")))?,
                 Ok(Standing::Refused(code)) => {
-                    let trouble = Trouble::code(&what, code);
+                    let trouble = Trouble::code(code).at(&what);
                     match create && !trouble.is_fatal() && began.elapsed() > CREATION {
                         true => return Err(self.not_made(topic, &format!("is refused with {}", codes::name(code)))),
                         false => outage.bear(trouble)?,

@@ -124,7 +124,7 @@ mod tests {
     fn fatal_trouble_is_an_error_at_once_and_a_stop_comes_first() {
         let stop = Stop::default();
         let mut outage = Outage::new(Duration::from_secs(60), stop.clone(), Herald::default());
-        let error = outage.bear(Trouble::code("topic t", 29)).unwrap_err();
+        let error = outage.bear(Trouble::code(29).at("topic t")).unwrap_err();
         assert!(error.to_string().contains("TopicAuthorizationFailed"), "{error}");
         stop.request();
         assert_eq!(outage.bear(Trouble::passing("x")).unwrap_err().exit_code(), 0);

@@ -1,5 +1,6 @@
-//! What lies at an offset where the `kafka` crate is told nothing: a record larger than the window, or a batch without records,
-//! such as the mark that ends a transaction. Asked in a newer version of the protocol, which brokers of 0.11 and later know.
+//! What lies at an offset where nothing comes: a record larger than the window; a batch without records, such as the mark that ends
+//! a transaction; or a compressed batch that compaction took the records at and behind the offset out of, and that the `kafka`
+//! crate returns empty and alone. Asked in a newer version of the protocol, which brokers of 0.11 and later know.
 
 use std::time::Duration;
 
@@ -17,8 +18,17 @@ const ANSWER: Duration = Duration::from_secs(5);
 /// Enough for many batches without records; a broker sends the first batch whole, however large.
 const BYTES: i32 = 64 << 10;
 
-/// The offset behind the batches without records that begin at a position; none when there are records, or the broker does not tell.
-pub fn passed(host: &str, client_id: &str, position: &Position) -> Option<i64> {
+/// What a broker's log shows at an offset.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Found {
+    /// No records up to this offset.
+    Nothing { behind: i64 },
+    /// A batch with records, and the offset behind it.
+    Batch { base: i64, behind: i64 },
+}
+
+/// Looks at a position; none when the broker does not tell.
+pub fn look(host: &str, client_id: &str, position: &Position) -> Option<Found> {
     let partition = FetchPartition::default()
         .with_partition(position.partition)
         .with_fetch_offset(position.offset)
@@ -35,30 +45,33 @@ pub fn passed(host: &str, client_id: &str, position: &Position) -> Option<i64> {
     let answer: FetchResponse = broker.ask(ApiKey::Fetch, VERSION, &request, ANSWER).ok()?;
     let partition = answer.responses.first()?.partitions.first()?;
     let records = partition.records.as_ref().filter(|_| partition.error_code == 0)?;
-    behind_empty(records, position.offset)
+    find(records, position.offset)
 }
 
 /// Reads the heads of batches until one has records.
-fn behind_empty(mut batches: &[u8], from: i64) -> Option<i64> {
-    const MAGIC: usize = 16;
+fn find(mut batches: &[u8], from: i64) -> Option<Found> {
     const LENGTH: usize = 8;
+    const MAGIC: usize = 16;
     const ATTRIBUTES: usize = 21;
     const LAST_OFFSET_DELTA: usize = 23;
     const COUNT: usize = 57;
     const CONTROL: i32 = 0x20;
-    let mut behind = None;
+    let mut found = None;
     while batches.get(MAGIC) == Some(&2) && batches.len() >= COUNT + 4 {
         let int = |at: usize| i32::from_be_bytes([batches[at], batches[at + 1], batches[at + 2], batches[at + 3]]);
         let base = i64::from(int(0)) << 32 | i64::from(int(4) as u32);
-        let attributes = int(ATTRIBUTES - 2);
-        if attributes & CONTROL == 0 && int(COUNT) > 0 {
-            break;
+        let behind = base + i64::from(int(LAST_OFFSET_DELTA)) + 1;
+        let control = int(ATTRIBUTES - 2) & CONTROL != 0;
+        if !control && int(COUNT) > 0 {
+            return found.or(Some(Found::Batch { base, behind }));
         }
-        behind = Some(base + i64::from(int(LAST_OFFSET_DELTA)) + 1);
+        if behind > from {
+            found = Some(Found::Nothing { behind });
+        }
         let whole = usize::try_from(int(LENGTH)).ok()? + LENGTH + 4;
         batches = batches.get(whole..).unwrap_or_default();
     }
-    behind.filter(|&behind| behind > from)
+    found
 }
 
 #[cfg(test)]
@@ -80,15 +93,16 @@ mod tests {
     }
 
     #[test]
-    fn batches_without_records_are_passed_and_others_are_not() {
+    fn batches_without_records_are_told_from_others() {
         let mark = batch(17, 0, true, 1);
         let emptied = batch(18, 4, false, 0);
         let records = batch(23, 9, false, 10);
-        assert_eq!(behind_empty(&mark, 17), Some(18));
-        assert_eq!(behind_empty(&[mark.clone(), emptied.clone()].concat(), 17), Some(23));
-        assert_eq!(behind_empty(&[mark, emptied, records.clone()].concat(), 17), Some(23));
-        assert_eq!(behind_empty(&records, 23), None);
-        assert_eq!(behind_empty(&records[..40], 23), None);
-        assert_eq!(behind_empty(&[], 23), None);
+        let nothing = |behind| Some(Found::Nothing { behind });
+        assert_eq!(find(&mark, 17), nothing(18));
+        assert_eq!(find(&[mark.clone(), emptied.clone()].concat(), 17), nothing(23));
+        assert_eq!(find(&[mark, emptied, records.clone()].concat(), 17), nothing(23));
+        assert_eq!(find(&records, 25), Some(Found::Batch { base: 23, behind: 33 }));
+        assert_eq!(find(&records[..40], 23), None);
+        assert_eq!(find(&[], 23), None);
     }
 }

@@ -37,9 +37,9 @@ impl Trouble {
         }
     }
 
-    /// The error code that a broker gave for `place`.
-    pub fn code(place: &str, code: i16) -> Self {
-        let what = format!("{place}: the broker answers {}", codes::name(code));
+    /// An error code that a broker answers.
+    pub fn code(code: i16) -> Self {
+        let what = format!("the broker answers {}", codes::name(code));
         match codes::verdict(code) {
             Verdict::Fatal => Self::fatal(what, codes::ALLOW),
             _ => Self::passing(what),

@@ -7,8 +7,8 @@ pub const BUDGET: i32 = 4 << 20;
 /// No record is larger than this; a broker's own limit on requests is 100 MiB.
 pub const CAP: i32 = 128 << 20;
 
-/// Few records are larger than this: it is worth a look whether there are records at all.
-pub const PEEK: i32 = 16 << 20;
+/// Few records are larger than this: when nothing comes, it is worth a look whether there are records at all.
+pub const PEEK: i32 = 1 << 20;
 
 const LEAST_SHARE: i32 = 64 << 10;
 const LEAST: i32 = 4 << 10;

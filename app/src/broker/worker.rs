@@ -134,12 +134,12 @@ pub fn leader(client: &KafkaClient, topic: &str, partition: i32) -> Option<Strin
 pub fn trouble(error: &KafkaError) -> Trouble {
     match error {
         KafkaError::Kafka(KafkaCode::CorruptMessage) => unreadable("a record's checksum is wrong"),
-        KafkaError::Kafka(code) => Trouble::code("Kafka", *code as i16),
+        KafkaError::Kafka(code) => Trouble::code(*code as i16),
         KafkaError::TopicPartitionError {
             topic_name,
             partition_id,
             error_code,
-        } => Trouble::code(&super::place(topic_name, *partition_id), *error_code as i16),
+        } => Trouble::code(*error_code as i16).at(&super::place(topic_name, *partition_id)),
         KafkaError::UnsupportedCompression => Trouble::fatal(
             "records are compressed in a way that this client does not read (lz4 or zstd)",
             "let the topic's producers use none, gzip or snappy, or set the topic's compression.type to one of them",
