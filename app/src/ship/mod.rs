@@ -3,6 +3,7 @@
 mod load;
 
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, TryRecvError, sync_channel};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -86,10 +87,13 @@ pub fn ship(options: &Options, cluster: &Cluster, meter: &mut Meter, stop: &Stop
         stop,
     };
     let (parcels, queue) = sync_channel(BATCHES);
+    let over = AtomicBool::new(false);
     let outcome = thread::scope(|scope| {
-        scope.spawn(move || load_all(options, holds, &parcels, stop));
-        // The queue is dropped with `ship`, which ends the other thread.
-        shipper.ship(queue)
+        let reader_over = &over;
+        scope.spawn(move || load_all(options, holds, &parcels, reader_over, stop));
+        let outcome = shipper.ship(queue);
+        over.store(true, Ordering::Relaxed);
+        outcome
     });
     match outcome {
         Err(error) if error.kind() != Kind::Stopped => Err(error),
@@ -138,8 +142,14 @@ struct Parcel {
     mark: Mark,
 }
 
-/// Reads and encodes batch after batch and hands them on, until nothing is left or nobody takes them.
-fn load_all(options: &Options, mut holds: Vec<Hold>, parcels: &SyncSender<Result<Parcel>>, stop: &Stop) {
+/// Reads and encodes batch after batch and hands them on, until nothing is left or the sending side is over.
+fn load_all(
+    options: &Options,
+    mut holds: Vec<Hold>,
+    parcels: &SyncSender<Result<Parcel>>,
+    over: &AtomicBool,
+    stop: &Stop,
+) {
     for Hold { feed, loader, .. } in holds.iter_mut().filter(|hold| hold.announce) {
         let (load, mark) = (loader.announce(), feed.standing());
         if parcels.send(Ok(Parcel { load, mark })).is_err() {
@@ -170,7 +180,7 @@ fn load_all(options: &Options, mut holds: Vec<Hold>, parcels: &SyncSender<Result
         if !idle {
             continue;
         }
-        if !options.follow {
+        if !options.follow || over.load(Ordering::Relaxed) {
             return;
         }
         // All tables lie in one file: its changes show in any of the feeds.

@@ -109,6 +109,7 @@ impl Feed {
             }
             self.place.version = version;
         }
+        check_epoch(conn, self.epoch)?;
         if self.place.pending {
             return Ok(Batch::Read(Some(self.read_pass(limits, each)?)));
         }
