@@ -81,6 +81,8 @@ pub enum Gap {
     Missing { after: u64, found: u64 },
     /// A new epoch does not start with its first record.
     NoStart { epoch: u64, found: u64 },
+    /// A tombstone stands alone: the deletion before it is missing.
+    NoDeletion,
     /// The source remembers that the broker acknowledged more than ever landed here.
     LostEnd { acked: (u64, u64), landed: (u64, u64) },
     /// The source does not remember a run that landed here: it was put back or copied.
@@ -92,7 +94,7 @@ pub enum Gap {
 impl Gap {
     /// Holes that compaction makes too, so that a user can allow them.
     pub fn is_hole(&self) -> bool {
-        matches!(self, Gap::Missing { .. } | Gap::NoStart { .. } | Gap::LostEnd { .. })
+        !matches!(self, Gap::Forgotten { .. } | Gap::OtherSource { .. })
     }
 }
 
@@ -110,6 +112,7 @@ impl fmt::Display for Gap {
                 let count = found - 1;
                 write!(f, "the first {count} records of run {epoch} are missing")
             }
+            Gap::NoDeletion => f.write_str("records are missing before this tombstone, its deletion among them"),
             Gap::LostEnd { acked, landed } => write!(
                 f,
                 "records that the broker had acknowledged are gone: up to {}.{} were sent, up to {}.{} landed{}",

@@ -169,11 +169,7 @@ impl Lane {
                 self.spare = recycle(row);
                 outcome
             }
-            Record::Deletion { key, .. } if self.position.schema.is_some() => {
-                let key: Vec<_> = key.into_iter().map(|(_, value)| value).collect();
-                quay.landing.delete(&self.position, &key)?
-            }
-            Record::Deletion { key, .. } => quay.landing.foreign_delete(&self.position.topic, &key)?,
+            Record::Deletion { key, .. } => self.delete(quay, key)?,
             Record::Loose { row, .. } => {
                 let key = match decode::key(message.key) {
                     Ok(Key::Object(key)) => key,
@@ -239,16 +235,24 @@ impl Lane {
             }
             Verdict::Gap(gap) => gap,
         };
+        match self.bear(offset, &gap, options)? {
+            true => Ok(true),
+            false => self.admit(offset, stamp, record, options),
+        }
+    }
+
+    /// Whether a gap is allowed; if not, all up to the next full pass is passed over, or it is an error.
+    fn bear(&mut self, offset: i64, gap: &Gap, options: &Options) -> Result<bool> {
         if options.allow_gaps && gap.is_hole() {
             self.counts.gaps += 1;
             return Ok(true);
         }
         if !options.heal {
-            return Err(self.gap_error(offset, &gap));
+            return Err(self.gap_error(offset, gap));
         }
         log::warn!("{}: {gap}; passing over to the next full pass", self.place(offset));
         self.position.healing = true;
-        self.admit(offset, stamp, record, options)
+        Ok(false)
     }
 
     fn gap_error(&self, offset: i64, gap: &Gap) -> Error {
@@ -276,7 +280,7 @@ impl Lane {
         let empty = matches!(record, Record::Empty);
         if let Some(origin) = &self.position.origin {
             if empty {
-                return Ok(false); // the tombstone that follows a deletion of ours
+                return self.take_tombstone(quay, message);
             }
             let reason = format!("no \"_ferry\" member, in a topic that source {} ships", origin.source);
             return self.put_aside(quay, message, &reason);
@@ -294,6 +298,27 @@ impl Lane {
             _ => quay.landing.foreign_delete(topic, &key)?,
         };
         self.landed(done, quay, message)
+    }
+
+    /// The tombstone that follows a deletion of ours. It says nothing new, unless compaction took the deletion away.
+    fn take_tombstone(&mut self, quay: &mut Quay<'_, '_>, message: Message<'_>) -> Result<bool> {
+        let follows = message.offset == self.position.next_offset;
+        if follows || self.position.healing || !self.bear(message.offset, &Gap::NoDeletion, quay.options)? {
+            return Ok(false);
+        }
+        let Ok(Key::Object(key)) = decode::key(message.key) else {
+            return self.put_aside(quay, message, "the key is no JSON object");
+        };
+        let done = self.delete(quay, key)?;
+        self.landed(done, quay, message)
+    }
+
+    fn delete(&self, quay: &mut Quay<'_, '_>, key: Members<'_>) -> Result<Landed> {
+        if self.position.schema.is_none() {
+            return quay.landing.foreign_delete(&self.position.topic, &key);
+        }
+        let key: Vec<_> = key.into_iter().map(|(_, value)| value).collect();
+        quay.landing.delete(&self.position, &key)
     }
 
     /// Whether the sink's rows changed.
