@@ -51,7 +51,7 @@ impl InFlight {
 
     /// Looks whether there are records at a position where nothing came: the offset behind those that are not there.
     pub fn passed(&mut self, host: &str, ask: &Ask) -> Result<Option<i64>> {
-        if ask.window < PEEK {
+        if ask.window < PEEK || !self.recipe.newer_fetch {
             return Ok(None);
         }
         let recipe = &self.recipe;

@@ -85,8 +85,12 @@ impl Fetcher {
     /// One round: asks for all positions at once and returns what came first, waiting up to `max_wait` when there is nothing. A chunk
     /// without records tells that the partition is read to its end. Offsets out of range are told, never jumped over.
     pub fn fetch(&mut self, positions: &[Position], max_wait: Duration) -> Result<Fetched> {
-        let end = Instant::now() + max_wait;
         let mut fetched = Fetched::default();
+        if positions.is_empty() {
+            self.cluster.recipe.stop.sleep(max_wait)?;
+            return Ok(fetched);
+        }
+        let end = Instant::now() + max_wait;
         loop {
             self.cluster.recipe.stop.check()?;
             self.troubled
@@ -175,7 +179,7 @@ impl Fetcher {
                 window,
             });
         }
-        self.turn = self.turn.wrapping_add(1) % positions.len().max(1);
+        self.turn = self.turn.wrapping_add(1) % positions.len();
         let budget = BUDGET.max(share.saturating_mul(positions.len() as i32));
         for (host, mut asks) in asks {
             if self.in_flight.holds(&host) {
@@ -261,6 +265,7 @@ impl Fetcher {
                 }
             };
             self.troubled.remove(&place);
+            self.alone.remove(&place);
             let more = chunk.next_offset() < chunk.high_water();
             if chunk.is_empty() && more {
                 match self.in_flight.passed(&request.host, &ask)? {

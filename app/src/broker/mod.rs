@@ -77,6 +77,9 @@ impl Default for Options {
     }
 }
 
+/// How long the check of all addresses may take; it has its own limit, a little shorter.
+const CHECK: Duration = Duration::from_secs(6);
+
 /// How long a broker that was asked for a topic may take to make it.
 const CREATION: Duration = Duration::from_secs(10);
 
@@ -96,17 +99,18 @@ impl Cluster {
     pub fn connect(options: Options, stop: Stop) -> Result<Self> {
         let hosts = Hosts::new(address::parse(&options.brokers)?);
         let (all, id) = (hosts.clone(), options.client_id.clone());
-        match aside::aside(Duration::from_secs(6), &stop, move || Ok(topics::check(&all, &id)))? {
+        let speaker = match aside::aside(CHECK, &stop, move || Ok(topics::check(&all, &id)))? {
             Ok(checked) => checked?,
             Err(trouble) => {
                 return Err(trouble
                     .at(&format!("looking for a Kafka broker at {hosts}"))
                     .into_error());
             }
-        }
+        };
         Ok(Self {
             recipe: Arc::new(Recipe {
                 hosts,
+                newer_fetch: speaker.newer_fetch,
                 client_id: options.client_id,
                 compression: options.compression,
                 limit: options.request_timeout,

@@ -12,7 +12,9 @@ use super::fetcher::Position;
 use super::hosts::CONNECT;
 use super::plain::Plain;
 
-const VERSION: i16 = 4;
+/// The version of Fetch that sends batches as they lie in the log.
+pub const VERSION: i16 = 4;
+
 const ANSWER: Duration = Duration::from_secs(5);
 
 /// Enough for many batches without records; a broker sends the first batch whole, however large.

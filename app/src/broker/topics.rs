@@ -10,6 +10,7 @@ use kafka_protocol::protocol::StrBytes;
 use crate::error::{Error, Result};
 
 use super::hosts::{CONNECT, Hosts};
+use super::peek;
 use super::plain::{Plain, Unanswered};
 use super::trouble::Trouble;
 
@@ -22,14 +23,21 @@ const VERSIONS: Duration = Duration::from_secs(1);
 /// How long the check of all addresses may take.
 const CHECK: Duration = Duration::from_secs(5);
 
+/// A broker of the cluster that speaks our protocol.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Speaker {
+    /// It also knows the newer way to fetch that `peek` needs.
+    pub newer_fetch: bool,
+}
+
 /// Finds a broker that speaks our protocol among the addresses, or says what is there instead.
-pub fn check(hosts: &Hosts, client_id: &str) -> Result<(), Error> {
+pub fn check(hosts: &Hosts, client_id: &str) -> Result<Speaker> {
     let end = Instant::now() + CHECK;
     let mut why = Vec::new();
     for host in hosts.all() {
         match check_one(&host, client_id, end) {
-            Ok(true) => return Ok(()),
-            Ok(false) => {
+            Ok(Some(speaker)) => return Ok(speaker),
+            Ok(None) => {
                 return Err(Error::failed(format!(
                     "the broker at {host} is too new: this client speaks the 0.9-3.9 protocol"
                 ))
@@ -43,8 +51,8 @@ pub fn check(hosts: &Hosts, client_id: &str) -> Result<(), Error> {
     Err(nobody(&why))
 }
 
-/// Whether a broker speaks our protocol (true) or no longer (false).
-fn check_one(host: &str, client_id: &str, end: Instant) -> Result<bool, Unanswered> {
+/// Checks one address; none when its broker no longer speaks our protocol.
+fn check_one(host: &str, client_id: &str, end: Instant) -> Result<Option<Speaker>, Unanswered> {
     let limit = |most: Duration| {
         most.min(end.saturating_duration_since(Instant::now()))
             .max(Duration::from_millis(100))
@@ -53,16 +61,21 @@ fn check_one(host: &str, client_id: &str, end: Instant) -> Result<bool, Unanswer
     let _: MetadataResponse = open()?.ask(ApiKey::Metadata, 0, &every_topic(), limit(ANSWER))?;
     let versions = open()?.ask(ApiKey::ApiVersions, 0, &ApiVersionsRequest::default(), limit(VERSIONS));
     Ok(match versions {
-        Ok(versions) => speaks_ours(&versions),
+        Ok(versions) => speaker(&versions),
         // A broker of 0.9 answers questions, but not this one.
-        Err(_) => true,
+        Err(_) => Some(Speaker { newer_fetch: false }),
     })
 }
 
-/// Not by Produce: 4.x names version 0 for it, and refuses it all the same.
-fn speaks_ours(versions: &ApiVersionsResponse) -> bool {
-    let fetch = versions.api_keys.iter().find(|api| api.api_key == ApiKey::Fetch as i16);
-    fetch.is_none_or(|fetch| fetch.min_version == 0)
+/// Judges by Fetch, not by Produce: 4.x names version 0 for that, and refuses it all the same.
+fn speaker(versions: &ApiVersionsResponse) -> Option<Speaker> {
+    let fetch = versions
+        .api_keys
+        .iter()
+        .find(|api| api.api_key == ApiKey::Fetch as i16)?;
+    (fetch.min_version == 0).then_some(Speaker {
+        newer_fetch: fetch.max_version >= peek::VERSION,
+    })
 }
 
 fn nobody(why: &[(String, Unanswered)]) -> Error {
@@ -141,5 +154,74 @@ fn judge(answer: &MetadataResponse, topic: &str) -> Standing {
     match found.partitions.iter().find(|p| !known(p.leader_id.0)) {
         Some(p) => Standing::Unready(format!("partition {} has no leader", p.partition_index)),
         None => Standing::Ready(ids.len() as i32),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use kafka_protocol::messages::api_versions_response::ApiVersion;
+    use kafka_protocol::messages::metadata_response::{
+        MetadataResponseBroker, MetadataResponsePartition, MetadataResponseTopic,
+    };
+
+    use super::*;
+
+    fn versions(fetch: (i16, i16)) -> ApiVersionsResponse {
+        let api = |key: ApiKey, (min, max)| {
+            ApiVersion::default()
+                .with_api_key(key as i16)
+                .with_min_version(min)
+                .with_max_version(max)
+        };
+        let keys = vec![api(ApiKey::Produce, (0, 12)), api(ApiKey::Fetch, fetch)];
+        ApiVersionsResponse::default().with_api_keys(keys)
+    }
+
+    #[test]
+    fn a_broker_is_too_new_by_what_it_names_for_fetch() {
+        assert_eq!(speaker(&versions((4, 17))), None);
+        assert_eq!(speaker(&versions((0, 17))), Some(Speaker { newer_fetch: true }));
+        assert_eq!(speaker(&versions((0, 3))), Some(Speaker { newer_fetch: false }));
+    }
+
+    fn answer(error: i16, leaders: &[i32]) -> MetadataResponse {
+        let partitions = leaders.iter().enumerate().map(|(i, &leader)| {
+            MetadataResponsePartition::default()
+                .with_partition_index(i as i32)
+                .with_leader_id(leader.into())
+        });
+        let topic = MetadataResponseTopic::default()
+            .with_name(Some(StrBytes::from_static_str("t").into()))
+            .with_error_code(error)
+            .with_partitions(partitions.collect());
+        MetadataResponse::default()
+            .with_brokers(vec![MetadataResponseBroker::default().with_node_id(1.into())])
+            .with_topics(vec![topic])
+    }
+
+    #[test]
+    fn a_topic_is_ready_when_each_partition_has_a_leader_that_is_there() {
+        assert_eq!(judge(&answer(0, &[1, 1, 1]), "t"), Standing::Ready(3));
+        assert_eq!(judge(&answer(0, &[1]), "other"), Standing::Missing);
+        assert_eq!(judge(&answer(3, &[]), "t"), Standing::Missing);
+        assert_eq!(judge(&answer(29, &[]), "t"), Standing::Refused(29));
+        for unready in [answer(5, &[]), answer(0, &[]), answer(0, &[1, -1]), answer(0, &[1, 2])] {
+            assert!(matches!(judge(&unready, "t"), Standing::Unready(_)), "{unready:?}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_broker_is_told_from_what_is_not_there() {
+        let silent = nobody(&[("a:1".to_string(), Unanswered::Silent)]).to_string();
+        assert!(
+            silent.contains("no Kafka broker answers at a:1") && silent.contains("server_up.sh"),
+            "{silent}"
+        );
+        let other = nobody(&[
+            ("a:1".to_string(), Unanswered::Silent),
+            ("b:2".to_string(), Unanswered::Gibberish),
+        ])
+        .to_string();
+        assert!(other.contains("what answers at b:2 is no Kafka broker"), "{other}");
     }
 }

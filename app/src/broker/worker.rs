@@ -22,6 +22,8 @@ use super::trouble::Trouble;
 #[derive(Debug)]
 pub struct Recipe {
     pub hosts: Hosts,
+    /// The brokers know the newer way to fetch that `peek` needs.
+    pub newer_fetch: bool,
     pub client_id: String,
     pub compression: Compression,
     /// How long a call may take.
