@@ -118,6 +118,8 @@ impl Lane {
                 print::line(&self.position, message, prints);
             }
         }
+        // Behind the last record there can be offsets that hold none.
+        self.position.next_offset = self.position.next_offset.max(chunk.next_offset());
         Ok(())
     }
 

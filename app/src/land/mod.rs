@@ -153,6 +153,8 @@ struct Lander<'a> {
 impl Lander<'_> {
     fn land(&mut self, queue: Receiver<Result<Fetched>>) -> Result<()> {
         self.note_first_contact()?;
+        // Whatever the group was told last: this is where the sink is.
+        self.group.tell(self.lanes.iter().map(|lane| &lane.position));
         loop {
             if self.options.until_caught_up && self.caught_up() {
                 return Ok(());
@@ -207,7 +209,7 @@ impl Lander<'_> {
                 .iter_mut()
                 .find(|lane| lane.is_at(chunk.topic(), chunk.partition()))
             {
-                lane.at_end = chunk.is_empty();
+                lane.at_end = chunk.is_empty() && chunk.next_offset() >= chunk.high_water();
             }
         }
         if round.iter().all(Chunk::is_empty) {
@@ -224,7 +226,9 @@ impl Lander<'_> {
                 .iter_mut()
                 .position(|lane| lane.is_at(chunk.topic(), chunk.partition()));
             let at = lane.ok_or_else(|| Error::failed("the broker answered for a partition that was not asked for"))?;
-            touched.push(at);
+            if !touched.contains(&at) {
+                touched.push(at);
+            }
             let mut quay = Quay {
                 landing: &mut landing,
                 options: self.options,
