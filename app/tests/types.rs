@@ -73,7 +73,8 @@ fn integers_arrive_up_to_the_ends_of_64_bits() {
     workspace.sql(&workspace.source(), "CREATE TABLE t(id INTEGER PRIMARY KEY)");
     let keys = [i64::MIN, -(1 << 53) - 1, -1, 0, 1, 1 << 53, (1 << 53) + 1, i64::MAX].map(Integer);
     let connection = workspace.connection(&workspace.source());
-    keys.iter().for_each(|key| insert(&connection, &[key.clone()]));
+    keys.iter()
+        .for_each(|key| insert(&connection, std::slice::from_ref(key)));
     let arrived = arrives(&workspace, &["--batch-rows", "3"]);
     assert_eq!(arrived.concat(), keys);
 }

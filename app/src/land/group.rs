@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, channel};
-use std::thread::{self, JoinHandle};
+use std::thread;
 use std::time::{Duration, Instant};
 
 use crate::broker::Group;
@@ -12,18 +12,27 @@ use crate::sink::Position;
 /// Time between two words to the group.
 const EVERY: Duration = Duration::from_secs(1);
 
+/// The longest that the end of a run waits for the last word to the group.
+const LAST_WORD: Duration = Duration::from_secs(2);
+
 /// Tells the group from a thread of its own, so that no row waits for it.
 pub struct GroupOffsets {
     offsets: Option<Sender<(Arc<str>, i32, i64)>>,
-    teller: Option<JoinHandle<()>>,
+    /// Closed when the teller has ended.
+    ended: Receiver<()>,
 }
 
 impl GroupOffsets {
     pub fn start(group: Group) -> Self {
         let (offsets, queue) = channel();
+        let (alive, ended) = channel();
+        thread::spawn(move || {
+            tell(group, &queue);
+            drop(alive);
+        });
         Self {
             offsets: Some(offsets),
-            teller: Some(thread::spawn(move || tell(group, &queue))),
+            ended,
         }
     }
 
@@ -37,12 +46,10 @@ impl GroupOffsets {
         }
     }
 
-    /// Tells what is still untold and ends.
+    /// Tells what is still untold and ends; a broker that hangs keeps nobody waiting.
     pub fn finish(&mut self) {
         self.offsets = None;
-        if let Some(teller) = self.teller.take() {
-            let _ = teller.join();
-        }
+        let _ = self.ended.recv_timeout(LAST_WORD);
     }
 }
 

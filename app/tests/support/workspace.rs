@@ -170,7 +170,8 @@ impl Workspace {
                         .is_some_and(|x| x.is_empty() || x.starts_with('='))
                 })
             };
-            if !is_given(flag) && !(flag == "--topic" && is_given("--topic-prefix")) {
+            let instead = flag == "--topic" && is_given("--topic-prefix");
+            if !is_given(flag) && !instead {
                 command.args([flag, value]);
             }
         }
