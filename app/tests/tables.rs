@@ -42,6 +42,20 @@ fn travels(sentence: &str, steps: &[(&str, i64)]) -> Workspace {
     workspace
 }
 
+/// The same by full passes alone: the source is only read, and after each of the statements `t` arrives with so many rows.
+#[track_caller]
+fn passes(workspace: &Workspace, steps: &[(&str, i64)]) {
+    for (statements, rows) in steps {
+        workspace.sql(&workspace.source(), statements);
+        workspace.producer(&["--capture", "none", "--batch-rows", "3"]).ok();
+        workspace.consumer(&["--until-caught-up"]).ok();
+        assert_equal(workspace);
+        assert_eq!(workspace.number(&workspace.sink(), "SELECT count(*) FROM t"), *rows);
+    }
+    let ours = "SELECT count(*) FROM sqlite_schema WHERE name GLOB '_rowferry_*'";
+    assert_eq!(workspace.number(&workspace.source(), ours), 0);
+}
+
 /// What a producer that follows has shipped is landed, again and again, until both sides are equal.
 #[track_caller]
 fn becomes_equal(workspace: &Workspace) {

@@ -161,3 +161,14 @@ fn a_vacuum_that_renumbers_rowids_while_the_producer_follows_is_noticed() {
     producer.wait(FOLLOW).ok();
     arrives(&workspace, "t", 10);
 }
+
+#[test]
+fn a_vacuum_that_renumbers_rowids_between_two_full_passes_arrives() {
+    let workspace = Workspace::new("a VACUUM of a source that is only read").of("t");
+    let made = format!("CREATE TABLE t(v); {TEN} INSERT INTO t SELECT i FROM ten");
+    passes(&workspace, &[(&made, 10), ("DELETE FROM t WHERE v IN (1, 5)", 8)]);
+    let before = rowids(&workspace);
+    workspace.sql(&workspace.source(), "VACUUM");
+    assert_ne!(rowids(&workspace), before, "the VACUUM has renumbered nothing");
+    passes(&workspace, &[("INSERT INTO t VALUES (11)", 9)]);
+}
