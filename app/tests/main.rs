@@ -1,6 +1,7 @@
 //! Black-box tests: the built commands, real SQLite files, a real Kafka and ZooKeeper. A module per subject.
 
 mod cluster;
+mod edges;
 #[allow(dead_code, unused_imports)] // as long as the tests of all subjects are not there
 mod support;
 mod tables;

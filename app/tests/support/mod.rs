@@ -1,6 +1,7 @@
 //! What the tests stand on: a cluster, a folder for each test, the commands as processes, and small tools around them.
 
 mod cluster;
+mod kafka4;
 mod kcat;
 mod process;
 mod proxy;
@@ -9,6 +10,7 @@ mod random;
 mod workspace;
 
 pub use cluster::{Cluster, Config, free_port};
+pub use kafka4::Kafka4;
 pub use kcat::{kcat, kcat_bytes};
 pub use process::{Process, Run};
 pub use proxy::{Fault, Proxy, Request};

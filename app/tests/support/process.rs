@@ -154,6 +154,14 @@ impl Process {
         run
     }
 
+    /// Kills it if it still runs, at whatever it is.
+    pub fn stop(&mut self) {
+        if self.status.is_none() {
+            let _ = self.child.kill();
+            self.status = self.child.wait().ok();
+        }
+    }
+
     /// Waits for its end; fails, and kills it, when that takes longer than `limit`.
     pub fn wait(mut self, limit: Duration) -> Run {
         let started = Instant::now();
@@ -225,10 +233,7 @@ impl Process {
 
 impl Drop for Process {
     fn drop(&mut self) {
-        if self.status.is_none() {
-            let _ = self.child.kill();
-            let _ = self.child.wait();
-        }
+        self.stop();
     }
 }
 
