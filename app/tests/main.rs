@@ -2,6 +2,7 @@
 
 mod cluster;
 mod edges;
+mod losses;
 #[allow(dead_code, unused_imports)] // as long as the tests of all subjects are not there
 mod support;
 mod tables;

@@ -1,0 +1,7 @@
+//! Losses are found: named, never stepped over, and healed by a full pass.
+
+mod contact;
+mod records;
+mod shop;
+mod sources;
+mod topics;

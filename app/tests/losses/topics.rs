@@ -1,0 +1,129 @@
+//! Logs that were made anew or cut off.
+
+use super::shop::*;
+use crate::support::*;
+
+#[test]
+fn a_topic_made_anew_before_the_next_run_is_found_by_both_sides() {
+    let w = shop("a topic made anew is named on both sides", 200);
+    ship_and_land(&w);
+    let at = position(&w, w.topic(), 0);
+    w.cluster().delete_topic(w.topic());
+    let gone = w.consumer(&["--until-caught-up"]).code(3);
+    let gone = gone.says(&format!("topic \"{}\" is gone from the broker", w.topic()));
+    gone.says("way out: run `producer --backfill`, which makes it anew, then `consumer --heal`");
+
+    w.cluster().create_topic(w.topic(), 3, &[]);
+    change_all(&w);
+    for _ in 0..2 {
+        let run = w.producer(&[]).code(3);
+        let run = run.says(&format!(
+            "topic \"{}\" partition 0: the broker acknowledged records up to offset",
+            w.topic()
+        ));
+        run.says("but the log ends at 0: the topic was made anew")
+            .says("way out: run `producer --backfill`");
+    }
+    assert_eq!(w.cluster().latest(w.topic()), [0, 0, 0], "the producer stepped over it");
+    let told = format!(
+        "topic \"{}\" partition 0: this sink has read up to offset {at}, but the log ends at 0",
+        w.topic()
+    );
+    for _ in 0..2 {
+        w.consumer(&["--until-caught-up"])
+            .code(3)
+            .says(&told)
+            .says("the topic was made anew")
+            .says(WAY_OUT);
+        assert_eq!(position(&w, w.topic(), 0), at);
+    }
+    heals(&w, w.topic());
+}
+
+#[test]
+fn a_topic_made_anew_while_the_consumer_lives_is_found() {
+    let w = shop("a topic made anew under a living consumer is named", 200);
+    w.producer(&[]).ok();
+    let consumer = w.start_consumer(&[]);
+    wait_for_rows(&w, 200);
+    w.cluster().delete_topic(w.topic());
+    w.cluster().create_topic(w.topic(), 3, &[]);
+    let run = consumer.wait(SOON).code(3);
+    run.says(&format!("topic \"{}\" partition", w.topic()))
+        .says("but the log ends at 0")
+        .says(WAY_OUT);
+    heals(&w, w.topic());
+}
+
+#[test]
+fn a_topic_made_anew_and_filled_beyond_the_old_position_is_found() {
+    let w = shop("new records at old offsets are not taken for the next ones", 50);
+    ship_and_land(&w);
+    let at = position(&w, w.topic(), HURT);
+    w.cluster().delete_topic(w.topic());
+    w.sql(&w.source(), &more_items(51, 500));
+    w.producer(&["--backfill"]).ok();
+    assert!(
+        w.cluster().latest(w.topic()).into_iter().all(|end| end > at),
+        "the new log is too short for this test"
+    );
+    for _ in 0..2 {
+        let run = w
+            .consumer(&["--until-caught-up"])
+            .code(3)
+            .says("records of run")
+            .says("are missing")
+            .says(WAY_OUT);
+        run.says(&format!("topic \"{}\" partition", w.topic()));
+    }
+    heals(&w, w.topic());
+}
+
+#[test]
+fn a_topic_made_anew_with_fewer_partitions_is_found() {
+    let w = shop("a topic with fewer partitions than before is named", 50);
+    ship_and_land(&w);
+    w.cluster().delete_topic(w.topic());
+    w.cluster().create_topic(w.topic(), 1, &[]);
+    let told = format!(
+        "topic \"{}\" has 1 partitions, but this sink has landed records of partition 1",
+        w.topic()
+    );
+    for heal in [&["--until-caught-up"][..], &["--until-caught-up", "--heal"]] {
+        w.consumer(heal)
+            .code(3)
+            .says(&told)
+            .says("way out: land the new topic in another --sink");
+    }
+    w.producer(&[]).code(3).says("the topic was made anew");
+    w.producer(&["--backfill"]).ok();
+    let other = w.path("other.db");
+    let other = text(&other);
+    w.consumer(&["--sink", other, "--until-caught-up"]).ok();
+    w.verify(&["--sink", other]).ok().says("equal");
+}
+
+#[test]
+fn the_lost_end_of_a_log_is_found_by_the_producer_before_it_sends_anything() {
+    let w = shop("a log that is shorter than what was acknowledged is named", 200);
+    w.producer(&[]).ok();
+    let copy = copy_topic(&w, &|_, _| true);
+    let ends = w.cluster().latest(w.topic());
+    w.cluster().delete_topic(w.topic());
+    w.cluster().create_topic(w.topic(), 3, &[]);
+    let kept = ends[HURT as usize] - 7;
+    pour(&w, &copy, w.topic(), &|partition, offset| {
+        partition != HURT || offset < kept
+    });
+    w.consumer(&["--until-caught-up"]).ok();
+    change_all(&w);
+    let run = w.producer(&[]).code(3);
+    let run = run.says(&format!(
+        "{}: the broker acknowledged records up to offset {}",
+        place(w.topic()),
+        kept + 6
+    ));
+    run.says(&format!("but the log ends at {kept}"))
+        .says("way out: run `producer --backfill`");
+    heals(&w, w.topic());
+}
