@@ -34,7 +34,14 @@ pub(super) fn open(path: &Path, stop: &Stop) -> Result<Connection> {
             .way_out("make the file writable, or name another one with --sink"));
     }
     wait_for_locks(&mut conn, path, stop).map_err(|e| at(cannot(e, "open the sink")))?;
-    settle(&conn, fresh, stop).map_err(|e| match e.sqlite_error_code() {
+    // Changing the journal mode asks for locks in an order in which SQLite does not wait for them.
+    let settled = loop {
+        match settle(&conn, fresh, stop) {
+            Err(e) if e.sqlite_error_code() == Some(ErrorCode::DatabaseBusy) => stop.sleep(LOOK_AGAIN)?,
+            settled => break settled,
+        }
+    };
+    settled.map_err(|e| match e.sqlite_error_code() {
         Some(ErrorCode::NotADatabase) => {
             at(Error::failed("this is no SQLite database")).way_out("name another file with --sink")
         }
