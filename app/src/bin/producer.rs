@@ -42,23 +42,29 @@ struct Args {
     topic_prefix: String,
 
     /// Stay, and ship changes as they come, until Ctrl-C
-    #[arg(long, env = "ROWFERRY_FOLLOW", value_parser = cli::flag(), conflicts_with = "uninstall")]
+    #[arg(long, env = "ROWFERRY_FOLLOW", value_parser = cli::flag())]
     follow: bool,
 
     /// Add N dummy rows to the table `users` first
-    #[arg(long, value_name = "N", env = "ROWFERRY_FAKE")]
+    #[arg(long, value_name = "N", env = "ROWFERRY_FAKE", allow_negative_numbers = true)]
     fake: Option<u64>,
 
     /// With --follow: add a dummy row to the table `users` every so often (3s, 500ms, 1m)
-    #[arg(long, value_name = "TIME", env = "ROWFERRY_FAKE_EVERY", requires = "follow", value_parser = cli::duration)]
+    #[arg(long, value_name = "TIME", env = "ROWFERRY_FAKE_EVERY", value_parser = cli::duration)]
     fake_every: Option<Duration>,
 
     /// The seed of the dummy rows: the same seed makes the same rows
-    #[arg(long, value_name = "N", env = "ROWFERRY_SEED", default_value_t = 1)]
+    #[arg(
+        long,
+        value_name = "N",
+        env = "ROWFERRY_SEED",
+        allow_negative_numbers = true,
+        default_value_t = 1
+    )]
     seed: u64,
 
     /// Rows a batch: what is read, sent and acknowledged together
-    #[arg(long, value_name = "N", env = "ROWFERRY_BATCH_ROWS", default_value_t = 10_000,
+    #[arg(long, value_name = "N", env = "ROWFERRY_BATCH_ROWS", allow_negative_numbers = true, default_value_t = 10_000,
           value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
     batch_rows: u32,
 
@@ -71,7 +77,7 @@ struct Args {
     capture: CaptureArg,
 
     /// A full pass: send all rows again; the sink removes what is gone. Heals every gap (see consumer --heal)
-    #[arg(long, env = "ROWFERRY_BACKFILL", value_parser = cli::flag(), conflicts_with = "uninstall")]
+    #[arg(long, env = "ROWFERRY_BACKFILL", value_parser = cli::flag())]
     backfill: bool,
 
     /// Take Rowferry's triggers and tables out of the source, and end
@@ -92,6 +98,7 @@ fn main() -> ExitCode {
 }
 
 fn run(args: Args) -> Result<u8> {
+    check(&args)?;
     let stop = Stop::on_signals()?;
     let path = args.source.as_deref().unwrap_or(Path::new(SOURCE));
     let capture = match args.capture {
@@ -102,12 +109,6 @@ fn run(args: Args) -> Result<u8> {
         return uninstall(path, stop);
     }
     let tables = tables_and_topics(&args)?;
-    if capture == Capture::None && args.follow {
-        return Err(
-            Error::usage("--follow needs triggers, and --capture none installs none")
-                .way_out("leave out one of them: with --capture none every run sends the whole table"),
-        );
-    }
     // The broker is asked first: where there is none, nothing is made.
     let cluster = Cluster::connect(args.broker.options("rowferry-producer", args.compression), stop.clone())?;
     prepare_dummy(&args, path, &stop)?;
@@ -142,6 +143,30 @@ fn run(args: Args) -> Result<u8> {
         path.display()
     ))
     .way_out("its column reason says why; the next run tries them again"))
+}
+
+/// Refuses options that contradict each other. A flag that is false in the environment contradicts nothing.
+fn check(args: &Args) -> Result<()> {
+    let wrong = |what: &str, way_out: &str| Err(Error::usage(what).way_out(way_out));
+    if args.uninstall && (args.follow || args.backfill) {
+        return wrong(
+            "--uninstall ships nothing, and --follow and --backfill do",
+            "leave out one or the other",
+        );
+    }
+    if args.capture == CaptureArg::None && args.follow {
+        return wrong(
+            "--follow needs triggers, and --capture none installs none",
+            "leave out one of them: with --capture none every run sends the whole table",
+        );
+    }
+    if args.fake_every.is_some() && !args.follow {
+        return wrong(
+            "--fake-every adds rows as long as the producer stays",
+            "add --follow, or add rows once with --fake N",
+        );
+    }
+    Ok(())
 }
 
 fn tables_and_topics(args: &Args) -> Result<Vec<(String, String)>> {
