@@ -1,5 +1,6 @@
 //! Black-box tests: the built commands, real SQLite files, a real Kafka and ZooKeeper. A module per subject.
 
+mod bad_records;
 mod cluster;
 mod edges;
 mod losses;

@@ -43,3 +43,69 @@ pub fn kcat_bytes(cluster: &Cluster, args: &[&str], stdin: &[u8]) -> Vec<u8> {
         _ => panic!("kcat {} ended with {}:\n{stderr}", args.join(" "), output.status),
     }
 }
+
+/// A record as another client writes and reads it; an empty key or value is none.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Record {
+    pub key: Vec<u8>,
+    pub value: Vec<u8>,
+}
+
+impl Record {
+    pub fn new(key: impl Into<Vec<u8>>, value: impl Into<Vec<u8>>) -> Self {
+        Self {
+            key: key.into(),
+            value: value.into(),
+        }
+    }
+}
+
+/// Writes records into one partition with kcat, in this order. They may hold any bytes but 0x1d, 0x1e and 0x1f.
+pub fn write_records<'a>(
+    cluster: &Cluster,
+    topic: &str,
+    partition: u32,
+    records: impl IntoIterator<Item = &'a Record>,
+) {
+    let mut input = Vec::new();
+    for Record { key, value } in records {
+        assert!(
+            !key.iter().chain(value).any(|byte| (0x1d..=0x1f).contains(byte)),
+            "a record holds what parts records"
+        );
+        if !input.is_empty() {
+            input.push(0x1e);
+        }
+        input.extend_from_slice(key);
+        input.push(0x1f);
+        input.extend_from_slice(value);
+    }
+    let partition = partition.to_string();
+    let args = ["-P", "-Z", "-t", topic, "-p", &partition, "-D", "\\x1e", "-K", "\\x1f"];
+    kcat(cluster, &args, &input);
+}
+
+/// All records of a partition, with their offsets, as kcat reads them.
+pub fn read_records(cluster: &Cluster, topic: &str, partition: u32) -> Vec<(i64, Record)> {
+    let partition = partition.to_string();
+    let format = "%o %K %S\\n%k%s";
+    let output = kcat_bytes(
+        cluster,
+        &["-C", "-e", "-q", "-t", topic, "-p", &partition, "-f", format],
+        b"",
+    );
+    let mut rest = &output[..];
+    let mut records = Vec::new();
+    while let Some(end) = rest.iter().position(|&byte| byte == b'\n') {
+        let head = String::from_utf8_lossy(&rest[..end]).into_owned();
+        let numbers: Vec<i64> = head
+            .split(' ')
+            .map(|n| n.parse().expect("kcat gives numbers"))
+            .collect();
+        let (key, value) = (numbers[1].max(0) as usize, numbers[2].max(0) as usize); // -1 is none
+        rest = &rest[end + 1..];
+        records.push((numbers[0], Record::new(&rest[..key], &rest[key..key + value])));
+        rest = &rest[key + value..];
+    }
+    records
+}

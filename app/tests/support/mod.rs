@@ -11,7 +11,7 @@ mod workspace;
 
 pub use cluster::{Cluster, Config, free_port};
 pub use kafka4::Kafka4;
-pub use kcat::{kcat, kcat_bytes};
+pub use kcat::{Record, kcat, kcat_bytes, read_records, write_records};
 pub use process::{Process, Run};
 pub use proxy::{Fault, Proxy, Request};
 pub use python::python;
