@@ -4,6 +4,7 @@ mod bad_records;
 mod cluster;
 mod edges;
 mod losses;
+mod others;
 #[allow(dead_code, unused_imports)] // as long as the tests of all subjects are not there
 mod support;
 mod tables;
