@@ -5,6 +5,7 @@ mod cli;
 mod cluster;
 mod edges;
 mod losses;
+mod demo;
 mod others;
 #[allow(dead_code, unused_imports)] // as long as the tests of all subjects are not there
 mod support;
