@@ -6,6 +6,7 @@ mod cluster;
 mod edges;
 mod losses;
 mod demo;
+mod memory;
 mod others;
 #[allow(dead_code, unused_imports)] // as long as the tests of all subjects are not there
 mod support;
