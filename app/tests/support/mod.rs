@@ -1,6 +1,7 @@
 //! What the tests stand on: a cluster, a folder for each test, the commands as processes, and small tools around them.
 
 mod cluster;
+mod ferry;
 mod kafka4;
 mod kcat;
 mod process;
@@ -10,6 +11,7 @@ mod random;
 mod workspace;
 
 pub use cluster::{Cluster, Config, free_port};
+pub use ferry::{Ferry, Writer};
 pub use kafka4::Kafka4;
 pub use kcat::{Record, kcat, kcat_bytes, read_records, write_records};
 pub use process::{Process, Run};

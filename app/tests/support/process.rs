@@ -145,6 +145,11 @@ impl Process {
     /// Kills it with SIGKILL, in mid-flight: fails when it had ended by itself before.
     pub fn kill9(mut self) -> Run {
         self.signal(libc::SIGKILL);
+        self.killed()
+    }
+
+    /// Waits for its end by a SIGKILL that was sent; fails when it had ended by itself before.
+    pub fn killed(self) -> Run {
         let run = self.wait(Duration::from_secs(10));
         assert_eq!(
             run.status.signal(),
