@@ -2,6 +2,7 @@
 
 mod bad_records;
 mod cli;
+mod changes;
 mod cluster;
 mod edges;
 mod losses;
