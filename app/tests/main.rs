@@ -4,6 +4,7 @@ mod bad_records;
 mod cli;
 mod changes;
 mod cluster;
+mod crashes;
 mod edges;
 mod losses;
 mod demo;
