@@ -49,7 +49,7 @@ fn a_producer_that_slept_while_another_took_over_sends_its_rows_in_vain() {
     for _ in 0..3 {
         // So much to ship that the next batches are always read before they can be sent.
         let all = "INSERT OR REPLACE INTO t SELECT id, version, v || '.' FROM t";
-        workspace.sql(&workspace.source(), &vec![all; 8].join(";"));
+        workspace.sql(&workspace.source(), &[all; 8].join(";"));
         wait_until_it_lands(&workspace);
         ferry.pause_producer();
         let mut first = ferry.next_producer();

@@ -54,7 +54,6 @@ struct Inner {
     folder: PathBuf,
     kafka_version: String,
     port: u16,
-    zookeeper_port: u16,
     proxied_port: Option<u16>,
     keeper: Mutex<Keeper>,
 }
@@ -112,7 +111,6 @@ impl Cluster {
             folder,
             kafka_version: config.kafka_version,
             port,
-            zookeeper_port,
             proxied_port: config.proxy.map(Proxy::port),
             keeper: Mutex::new(keeper),
         }));
@@ -128,11 +126,6 @@ impl Cluster {
     /// The broker itself, past any proxy.
     pub fn direct(&self) -> String {
         format!("127.0.0.1:{}", self.0.port)
-    }
-
-    /// The port of its ZooKeeper.
-    pub fn zookeeper_port(&self) -> u16 {
-        self.0.zookeeper_port
     }
 
     /// The version of Kafka that it runs.

@@ -12,7 +12,7 @@ pub fn kcat(cluster: &Cluster, args: &[&str], stdin: &[u8]) -> String {
 }
 
 /// The same, for output that need not be text.
-pub fn kcat_bytes(cluster: &Cluster, args: &[&str], stdin: &[u8]) -> Vec<u8> {
+fn kcat_bytes(cluster: &Cluster, args: &[&str], stdin: &[u8]) -> Vec<u8> {
     let mut command = Command::new("timeout");
     command.args(["60", "kcat", "-b", &cluster.direct()]);
     if cluster.kafka_version().starts_with("0.") {

@@ -191,12 +191,6 @@ impl Process {
         self.peak_memory
     }
 
-    /// The CPU time it has used so far, user and system.
-    pub fn cpu_time(&mut self) -> Duration {
-        self.measure();
-        self.cpu_time
-    }
-
     /// Reads what the system knows of the process; a process that has ended keeps its last figures.
     fn measure(&mut self) {
         let id = self.child.id();

@@ -15,11 +15,7 @@ use super::number;
 pub enum Request {
     Produce = 0,
     Fetch = 1,
-    ListOffsets = 2,
     Metadata = 3,
-    OffsetCommit = 8,
-    OffsetFetch = 9,
-    FindCoordinator = 10,
 }
 
 /// What the proxy does.
