@@ -147,7 +147,8 @@ fn what_cannot_be_asked_for_is_refused_by_name() {
         ("consumer", &["--from", "middle"], "--from"),
         ("consumer", &["--on-bad-record", "ignore"], "--on-bad-record"),
         ("consumer", &["--brokers", "http://localhost:9092"], "--brokers"),
-        ("consumer", &["--until-caught-up=maybe", "--what"], "--"),
+        ("consumer", &["--until-caught-up=maybe"], "--until-caught-up"),
+        ("consumer", &["--what"], "--what"),
         ("consumer", &["--topic"], "--topic"),
         ("consumer", &["--follow"], "--follow"),
         ("verify", &["--source"], "--source"),
@@ -262,8 +263,10 @@ fn all_options_can_come_from_the_environment() {
     bare(&ws, "verify", &[], &verify).ok().says("things: 3 rows, equal");
     let uninstall = [&producer[..], &[("ROWFERRY_UNINSTALL", "yes")]].concat();
     bare(&ws, "producer", &[], &uninstall).ok().says("took out");
-    let capture = [&producer[..], &[("ROWFERRY_CAPTURE", "none")]].concat();
-    bare(&ws, "producer", &[], &capture);
+    let elsewhere = format!("{}-elsewhere", ws.topic());
+    let capture = [("ROWFERRY_CAPTURE", "none"), ("ROWFERRY_TOPIC", &elsewhere)];
+    let capture = [&producer[..], &capture].concat();
+    bare(&ws, "producer", &[], &capture).ok().says("3 rows shipped");
     let ours = "SELECT count(*) FROM sqlite_schema WHERE name LIKE '\\_rowferry%' ESCAPE '\\'";
     assert_eq!(ws.number(&ws.source(), ours), 0, "--capture none wrote into the source");
 }
