@@ -223,7 +223,12 @@ impl Cluster {
 
     /// The offsets that a consumer group shows to others.
     pub fn group(&self, group: &str) -> Group {
-        Group::new(self.recipe.clone(), group)
+        // It has the last word when the user has stopped everything else; its tries are bounded.
+        let recipe = Recipe {
+            stop: Stop::default(),
+            ..(*self.recipe).clone()
+        };
+        Group::new(Arc::new(recipe), group)
     }
 
     fn outage(&self) -> Outage {

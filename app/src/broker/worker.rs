@@ -19,7 +19,7 @@ use super::hosts::Hosts;
 use super::trouble::Trouble;
 
 /// What every client of a cluster is made of.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Recipe {
     pub hosts: Hosts,
     /// The brokers know the newer way to fetch that `peek` needs.

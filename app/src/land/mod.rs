@@ -85,8 +85,10 @@ pub fn land(options: &Options, cluster: &Cluster, sink: &mut Sink, meter: &mut M
     let (rounds, queue) = sync_channel(ROUNDS);
     let outcome = thread::scope(|scope| {
         scope.spawn(move || fetch(fetcher, positions, &rounds));
-        // The queue is dropped with `land`, which ends the other thread.
-        lander.land(queue)
+        let outcome = lander.land(queue);
+        // However it ended: the fetching thread waits for no answer any more.
+        stop.request();
+        outcome
     });
     lander.group.finish();
     match outcome {
