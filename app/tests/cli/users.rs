@@ -128,21 +128,44 @@ fn the_classic_tutorial_works_as_written() {
     let _ = ids(&rest);
     bare(&ws, "verify", &[], &[]).ok().says("users: 100").says("equal");
 
-    let groups = [
-        "--bootstrap-server",
-        "localhost:9092",
-        "--describe",
-        "--group",
-        "my_favorite_group",
-    ];
-    let told = ws.cluster().tool("kafka-consumer-groups", &groups).ok();
-    let lags: Vec<&str> = told
-        .stdout()
-        .lines()
-        .filter(|line| line.contains("registred_user"))
-        .filter_map(|line| line.split_whitespace().nth(5))
-        .collect();
-    assert_eq!(lags, ["0"; 3], "the group's offsets are not told to the broker\n{told}");
+    assert_eq!(lags(&ws, "my_favorite_group", "registred_user"), ["0"; 3]);
+}
+
+/// How far the broker says that a group is behind in each partition of a topic.
+fn lags(ws: &Workspace, group: &str, topic: &str) -> Vec<String> {
+    let args = ["--bootstrap-server", "localhost:9092", "--describe", "--group", group];
+    let told = ws.cluster().tool("kafka-consumer-groups", &args).ok();
+    let lines = told.stdout().lines().filter(|line| line.contains(topic));
+    let lags = lines.filter_map(|line| line.split_whitespace().nth(5));
+    lags.map(str::to_owned).collect()
+}
+
+#[test]
+fn the_group_is_told_what_has_landed_even_when_the_consumer_is_stopped_at_once() {
+    let ws =
+        Workspace::new("lag monitors see the sink's position after Ctrl-C, and after a kill and a new start").of("t");
+    ws.cluster().create_topic(ws.topic(), 1, &[]);
+    ws.sql(
+        &ws.source(),
+        "CREATE TABLE t(k INTEGER PRIMARY KEY); INSERT INTO t VALUES (1)",
+    );
+    ship_and_land(&ws);
+    let group = ["--group", &format!("its-{}", ws.topic())];
+    let land_one = |signal: i32| {
+        ws.sql(&ws.source(), "INSERT INTO t SELECT max(k) + 1 FROM t");
+        ws.producer(&[]).ok();
+        let mut consumer = ws.start_consumer(&[&["--print"], &group[..]].concat());
+        consumer.wait_for_line("\"row\":{\"k\":", SOON);
+        consumer.signal(signal);
+        consumer.wait(Duration::from_secs(5))
+    };
+    land_one(libc::SIGINT).ok().never_says("was not told");
+    assert_eq!(lags(&ws, group[1], ws.topic()), ["0"]);
+    land_one(libc::SIGKILL);
+    let again = ws.consumer(&[&["--until-caught-up"], &group[..]].concat()).ok();
+    again.says("0 rows landed");
+    assert_eq!(lags(&ws, group[1], ws.topic()), ["0"]);
+    assert_equal(&ws);
 }
 
 /// All dummy users of a database.
