@@ -45,6 +45,8 @@ pub struct Origin {
     pub source: String,
     pub epoch: u64,
     pub seq: u64,
+    /// The run before it, as far as it told: a run between the two is not of the same file.
+    pub prev: Option<u64>,
 }
 
 impl From<Stamp<'_>> for Origin {
@@ -53,6 +55,7 @@ impl From<Stamp<'_>> for Origin {
             source: stamp.source.to_owned(),
             epoch: stamp.epoch,
             seq: stamp.seq,
+            prev: None,
         }
     }
 }
@@ -87,6 +90,8 @@ pub enum Gap {
     LostEnd { acked: (u64, u64), landed: (u64, u64) },
     /// The source does not remember a run that landed here: it was put back or copied.
     Forgotten { landed: u64, prev: Option<u64> },
+    /// A run goes on that the one which landed here does not know of: the source was put back or copied.
+    Unknown { found: u64, landed: u64 },
     /// The records come from another database than those before.
     OtherSource { landed: String, found: String },
 }
@@ -94,7 +99,10 @@ pub enum Gap {
 impl Gap {
     /// Holes that compaction makes too, so that a user can allow them.
     pub fn is_hole(&self) -> bool {
-        !matches!(self, Gap::Forgotten { .. } | Gap::OtherSource { .. })
+        !matches!(
+            self,
+            Gap::Forgotten { .. } | Gap::Unknown { .. } | Gap::OtherSource { .. }
+        )
     }
 }
 
@@ -130,6 +138,10 @@ impl fmt::Display for Gap {
                 "the source does not remember its run {landed} that landed here (it remembers {}): its file was put back from a backup, or copied",
                 prev.map_or("none".to_owned(), |p| p.to_string())
             ),
+            Gap::Unknown { found, landed } => write!(
+                f,
+                "run {landed} that landed here knows nothing of run {found}: the source's file was put back from a backup, or copied"
+            ),
             Gap::OtherSource { landed, found } => write!(
                 f,
                 "this record comes from another source database ({found}) than those before it ({landed})"
@@ -153,7 +165,13 @@ pub fn judge(landed: Option<&Origin>, stamp: &Stamp<'_>, link: Option<&RunLink>)
         });
     }
     if stamp.epoch < landed.epoch {
-        return Verdict::Zombie;
+        return match landed.prev {
+            Some(prev) if prev < stamp.epoch => Verdict::Gap(Gap::Unknown {
+                found: stamp.epoch,
+                landed: landed.epoch,
+            }),
+            _ => Verdict::Zombie,
+        };
     }
     if stamp.epoch == landed.epoch {
         return match stamp.seq {
@@ -200,6 +218,7 @@ mod tests {
             source: "s".into(),
             epoch,
             seq,
+            prev: None,
         })
     }
 
@@ -269,6 +288,16 @@ mod tests {
             judged(at(5, 7), 6, 3, None),
             Verdict::Gap(Gap::NoStart { epoch: 6, found: 3 })
         );
+    }
+
+    #[test]
+    fn a_run_between_the_landed_one_and_the_one_before_it_is_of_another_copy() {
+        let landed = |prev| at(9, 7).map(|origin| Origin { prev, ..origin });
+        let unknown = Gap::Unknown { found: 6, landed: 9 };
+        assert_eq!(judged(landed(Some(5)), 6, 1, None), Verdict::Gap(unknown.clone()));
+        assert!(!unknown.is_hole());
+        assert_eq!(judged(landed(Some(6)), 6, 1, None), Verdict::Zombie);
+        assert_eq!(judged(landed(None), 6, 1, None), Verdict::Zombie);
     }
 
     #[test]

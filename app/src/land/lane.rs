@@ -160,7 +160,7 @@ impl Lane {
         if !self.admit(message.offset, &stamp, &record, quay.options)? {
             return Ok(false);
         }
-        self.advance(&stamp);
+        self.advance(&stamp, &record);
         let outcome = match record {
             Record::Row { row, .. } => {
                 let rowid = match schema_of(&self.position)?.keyed_by_rowid() {
@@ -270,10 +270,19 @@ impl Lane {
         Error::loss(format!("{}: {gap}", self.place(offset))).way_out(way_out)
     }
 
-    fn advance(&mut self, stamp: &Stamp<'_>) {
+    fn advance(&mut self, stamp: &Stamp<'_>, record: &Record<'_>) {
+        let link = match record {
+            Record::Schema { link, .. } => link.as_ref(),
+            _ => None,
+        };
         match &mut self.position.origin {
-            Some(origin) if origin.source == stamp.source => (origin.epoch, origin.seq) = (stamp.epoch, stamp.seq),
-            origin => *origin = Some(Origin::from(*stamp)),
+            Some(origin) if origin.source == stamp.source && origin.epoch == stamp.epoch => origin.seq = stamp.seq,
+            origin => {
+                *origin = Some(Origin {
+                    prev: link.and_then(|link| link.prev),
+                    ..Origin::from(*stamp)
+                })
+            }
         }
     }
 

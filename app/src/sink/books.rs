@@ -19,7 +19,7 @@ const TABLES: &str = r#"
     CREATE TABLE _rowferry_sink (format INTEGER NOT NULL);
     CREATE TABLE _rowferry_positions (
         topic TEXT NOT NULL, partition INTEGER NOT NULL, next_offset INTEGER NOT NULL,
-        source TEXT, epoch INTEGER, seq INTEGER, healing INTEGER NOT NULL, partial INTEGER NOT NULL,
+        source TEXT, epoch INTEGER, seq INTEGER, prev INTEGER, healing INTEGER NOT NULL, partial INTEGER NOT NULL,
         PRIMARY KEY (topic, partition)) WITHOUT ROWID;
     -- The schema in force for a partition's records, the last pass begun there, and the last one ended.
     CREATE TABLE _rowferry_passes (
@@ -112,6 +112,7 @@ pub(super) fn positions(conn: &Connection, schemas: &Schemas, topic: &str) -> Re
                 source,
                 epoch: r.get::<_, i64>(3)? as u64,
                 seq: r.get::<_, i64>(4)? as u64,
+                prev: r.get::<_, Option<i64>>(9)?.map(|prev| prev as u64),
             }),
             None => None,
         };
@@ -129,7 +130,7 @@ pub(super) fn positions(conn: &Connection, schemas: &Schemas, topic: &str) -> Re
     };
     let mut statement = conn
         .prepare_cached(
-            "SELECT partition, next_offset, source, epoch, seq, healing, partial, schema, pass
+            "SELECT partition, next_offset, source, epoch, seq, healing, partial, schema, pass, prev
              FROM _rowferry_positions LEFT JOIN _rowferry_passes USING (topic, partition) WHERE topic = ?1 ORDER BY partition",
         )
         .map_err(failed)?;
@@ -162,17 +163,40 @@ pub(super) fn move_position(conn: &Connection, position: &Position, expected: Op
     let source = origin.as_ref().map(|o| &o.source);
     let epoch = origin.as_ref().map(|o| o.epoch as i64);
     let seq = origin.as_ref().map(|o| o.seq as i64);
+    let prev = origin.as_ref().and_then(|o| o.prev).map(|prev| prev as i64);
     // `partial` belongs to the first contact with a source; after that only a full pass changes it.
     let moved = match expected {
         None => conn
-            .prepare_cached("INSERT OR IGNORE INTO _rowferry_positions VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)")?
-            .execute(params![&**topic, partition, next_offset, source, epoch, seq, healing, partial])?,
+            .prepare_cached("INSERT OR IGNORE INTO _rowferry_positions VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)")?
+            .execute(params![
+                &**topic,
+                partition,
+                next_offset,
+                source,
+                epoch,
+                seq,
+                prev,
+                healing,
+                partial
+            ])?,
         Some(expected) => conn
             .prepare_cached(
-                "UPDATE _rowferry_positions SET next_offset = ?3, partial = iif(source IS ?4, partial, ?8),
-                 source = ?4, epoch = ?5, seq = ?6, healing = ?7 WHERE topic = ?1 AND partition = ?2 AND next_offset = ?9",
+                "UPDATE _rowferry_positions SET next_offset = ?3, partial = iif(source IS ?4, partial, ?9),
+                 source = ?4, epoch = ?5, seq = ?6, prev = ?7, healing = ?8
+                 WHERE topic = ?1 AND partition = ?2 AND next_offset = ?10",
             )?
-            .execute(params![&**topic, partition, next_offset, source, epoch, seq, healing, partial, expected])?,
+            .execute(params![
+                &**topic,
+                partition,
+                next_offset,
+                source,
+                epoch,
+                seq,
+                prev,
+                healing,
+                partial,
+                expected
+            ])?,
     };
     Ok(moved == 1)
 }
