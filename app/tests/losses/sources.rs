@@ -67,6 +67,30 @@ fn a_source_copied_to_a_second_place_and_shipped_from_both_is_found() {
 }
 
 #[test]
+fn a_copy_that_is_shipped_while_its_original_waits_for_changes_is_found() {
+    let w = shop("of two copies that follow side by side, the second is named", 100);
+    ship_and_land(&w);
+    let copy = back_up(&w, "copy.db");
+    let runs = |last: i64| w.number(&w.source(), "SELECT epoch FROM _rowferry_run") > last;
+    let last = w.number(&copy, "SELECT epoch FROM _rowferry_run");
+    let mut original = w.start_producer(&["--follow"]);
+    assert!(wait_until(SOON, || runs(last)), "the run of the original has not begun");
+    // The copy begins a later run, and ships first.
+    w.sql(&copy, "UPDATE items SET name = 'there'");
+    w.producer(&["--source", text(&copy)]).ok();
+    w.sql(&w.source(), "UPDATE items SET name = 'here'");
+    wait_until_shipped(&w);
+    original.signal(libc::SIGINT);
+    original.wait(SOON).ok();
+    let found = format!(
+        "knows nothing of run {}",
+        w.number(&w.source(), "SELECT epoch FROM _rowferry_run")
+    );
+    stops_anywhere(&w, &found);
+    heals(&w, w.topic());
+}
+
+#[test]
 fn another_source_in_the_same_topic_is_refused_and_then_followed() {
     let w = shop("two sources are never mixed", 60);
     ship_and_land(&w);
