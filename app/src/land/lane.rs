@@ -208,12 +208,18 @@ impl Lane {
 
     /// Whether a record of ours is to be applied now, by its number and by the state of healing.
     fn admit(&mut self, offset: i64, stamp: &Stamp<'_>, record: &Record<'_>, options: &Options) -> Result<bool> {
-        let (link, begins) = match record {
-            Record::Schema { link, begin, .. } => (link.as_ref(), begin.is_some()),
-            _ => (None, false),
+        let begin = match record {
+            Record::Schema { begin, .. } => *begin,
+            _ => None,
         };
         if self.position.healing {
-            if !begins {
+            // Where the log is read again from its start, passes from before the gap stand in it too.
+            let known = self
+                .position
+                .origin
+                .as_ref()
+                .is_some_and(|origin| origin.source == stamp.source);
+            if begin.is_none_or(|pass| known && pass <= self.position.pass) {
                 self.counts.passed_over += 1;
                 return Ok(false);
             }
@@ -221,14 +227,14 @@ impl Lane {
             self.position.healing = false;
             return Ok(true);
         }
-        let gap = match judge(self.position.origin.as_ref(), stamp, link) {
+        let gap = match judge(self.position.origin.as_ref(), stamp, record.link()) {
             Verdict::Apply => return Ok(true),
             Verdict::Resend | Verdict::Zombie => {
                 self.counts.skipped += 1;
                 return Ok(false);
             }
             Verdict::FirstContact { partial } => {
-                self.position.partial = partial && !begins;
+                self.position.partial = partial && begin.is_none();
                 return Ok(true);
             }
             Verdict::Healed(gap) => {
@@ -271,15 +277,11 @@ impl Lane {
     }
 
     fn advance(&mut self, stamp: &Stamp<'_>, record: &Record<'_>) {
-        let link = match record {
-            Record::Schema { link, .. } => link.as_ref(),
-            _ => None,
-        };
         match &mut self.position.origin {
             Some(origin) if origin.source == stamp.source && origin.epoch == stamp.epoch => origin.seq = stamp.seq,
             origin => {
                 *origin = Some(Origin {
-                    prev: link.and_then(|link| link.prev),
+                    prev: record.link().and_then(|link| link.prev),
                     ..Origin::from(*stamp)
                 })
             }

@@ -3,16 +3,21 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::broker::Cluster;
+use crate::broker::{self, Chunk, Cluster};
 use crate::error::{Error, Result};
+use crate::sequence::{Gap, Verdict, judge};
 use crate::sink::{Position, Sink};
 use crate::stop::Stop;
+use crate::wire::decode;
 
 use super::lane::Lane;
 use super::{From, Options};
 
 /// Time between two looks for a topic that does not exist yet.
 const LOOK_FOR_TOPIC: Duration = Duration::from_secs(1);
+
+/// The longest wait for the record that comes next, which is there.
+const PEEK: Duration = Duration::from_secs(5);
 
 /// The lanes, and for each the offset where it is caught up.
 pub struct Start {
@@ -41,7 +46,15 @@ pub fn lanes(options: &Options, cluster: &Cluster, sink: &Sink, stop: &Stop) -> 
         for partition in 0..partitions {
             let (first, end) = (earliest[partition as usize], latest[partition as usize]);
             let lane = match known.iter().find(|p| p.partition == partition) {
-                Some(position) => known_lane(position.clone(), first, end, options.heal)?,
+                Some(position) => {
+                    let mut lane = known_lane(position.clone(), first, end, options.heal)?;
+                    if options.heal && (lane.position.healing || gap_ahead(cluster, &lane.position, end)?) {
+                        // The full pass that heals it can have begun before this position, where a new log took the old one's place.
+                        lane.position.healing = true;
+                        lane.position.next_offset = first;
+                    }
+                    lane
+                }
                 None => new_lane(
                     &topic,
                     partition,
@@ -134,4 +147,27 @@ pub fn lost(position: &Position, first: i64, end: i64) -> Option<Error> {
         None => "`consumer --heal` goes on with what is there",
     };
     Some(Error::loss(what).way_out(way_out))
+}
+
+/// Whether the next record tells of a gap in the numbers of the source that has landed.
+fn gap_ahead(cluster: &Cluster, position: &Position, end: i64) -> Result<bool> {
+    if position.origin.is_none() || position.next_offset >= end {
+        return Ok(false);
+    }
+    let at = broker::Position {
+        topic: position.topic.clone(),
+        partition: position.partition,
+        offset: position.next_offset,
+    };
+    let fetched = cluster.fetcher().fetch(&[at], PEEK)?;
+    let Some(next) = fetched.chunks.iter().flat_map(Chunk::records).next() else {
+        return Ok(false);
+    };
+    let Ok(record) = decode::record(next.value, None, Vec::new()) else {
+        return Ok(false);
+    };
+    let verdict = record
+        .stamp()
+        .map(|stamp| judge(position.origin.as_ref(), &stamp, record.link()));
+    Ok(matches!(verdict, Some(Verdict::Gap(gap)) if !matches!(gap, Gap::OtherSource { .. })))
 }

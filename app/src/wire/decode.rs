@@ -56,6 +56,14 @@ impl<'a> Record<'a> {
             Record::Foreign(_) | Record::Empty => None,
         }
     }
+
+    /// The link to the runs before, in the first record of a run.
+    pub fn link(&self) -> Option<&RunLink> {
+        match self {
+            Record::Schema { link, .. } => link.as_ref(),
+            _ => None,
+        }
+    }
 }
 
 /// A record's key.

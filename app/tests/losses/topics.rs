@@ -127,3 +127,24 @@ fn the_lost_end_of_a_log_is_found_by_the_producer_before_it_sends_anything() {
         .says("way out: run `producer --backfill`");
     heals(&w, w.topic());
 }
+
+#[test]
+fn the_lost_end_of_a_log_with_several_full_passes_in_it_is_found_and_healed() {
+    let w = shop("a log that is read again holds passes that have landed", 200);
+    ship_and_land(&w);
+    w.producer(&["--backfill"]).ok();
+    w.producer(&["--backfill"]).ok();
+    change_all(&w);
+    ship_and_land(&w);
+    let copy = copy_topic(&w, &|_, _| true);
+    let at = position(&w, w.topic(), HURT);
+    let kept = at - 7;
+    w.cluster().delete_topic(w.topic());
+    w.cluster().create_topic(w.topic(), 3, &[]);
+    pour(&w, &copy, w.topic(), &|partition, offset| {
+        partition != HURT || offset < kept
+    });
+    let told = format!("this sink has read up to offset {at}, but the log ends at {kept}");
+    stops(&w, w.topic(), at, &[&told]);
+    heals(&w, w.topic());
+}
