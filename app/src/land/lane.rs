@@ -185,10 +185,13 @@ impl Lane {
             }
             Record::PassEnd { pass, .. } => {
                 if let Some(removed) = quay.landing.pass_end(&mut self.position, pass, quay.partitions)? {
-                    log::info!(
-                        "topic \"{}\": a full pass has landed, {removed} rows that are no more are removed",
-                        self.position.topic
-                    );
+                    let topic = &self.position.topic;
+                    match removed {
+                        0 => log::info!("topic \"{topic}\": all of the table has landed"),
+                        _ => log::info!(
+                            "topic \"{topic}\": all of the table has landed; {removed} rows that the source has no more are removed"
+                        ),
+                    }
                     self.pass_landed = true;
                 }
                 return Ok(false);
