@@ -58,7 +58,7 @@ fn make(folder: &Path, place: &Path) {
         "kafka-python",
     ];
     run(
-        "kafka-python from PyPI (or ROWFERRY_TEST_PYTHON)",
+        "the Python package kafka-python (or ROWFERRY_TEST_PYTHON)",
         Command::new(draft.join("bin/python")).args(client),
     );
     let _ = fs::remove_dir_all(place); // one that has no client
