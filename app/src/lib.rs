@@ -8,6 +8,7 @@
 //! | `sink` | everything that touches the sink database |
 //! | `row` | the one model of a row, which both ends share |
 //! | `wire` | rows to bytes and back |
+//! | `sqlite` | names and values between both ends and SQLite |
 //! | `sequence` | what a record's number means: once, in order, nothing missing |
 //! | `verify` | the comparison of both databases |
 //! | `cli`, `meter` | what the programs share, and what they show |
@@ -26,6 +27,7 @@ pub mod sequence;
 pub mod ship;
 pub mod sink;
 pub mod source;
+pub mod sqlite;
 pub mod stop;
 pub mod verify;
 pub mod wire;

@@ -1,7 +1,5 @@
 //! Which values a column stores as they are, and which its type would convert.
 
-use rusqlite::types::ValueRef;
-
 use crate::row::{TableSchema, Value};
 
 /// What the declared type of a column does to the values that are stored in it.
@@ -137,15 +135,4 @@ fn reads_as_number(text: &[u8]) -> bool {
         }
     }
     rest.iter().all(blank)
-}
-
-/// A value as SQLite hands it out.
-pub(super) fn value(from: ValueRef<'_>) -> Value<'_> {
-    match from {
-        ValueRef::Null => Value::Null,
-        ValueRef::Integer(i) => Value::Integer(i),
-        ValueRef::Real(r) => Value::Real(r),
-        ValueRef::Text(t) => Value::Text(t.into()),
-        ValueRef::Blob(b) => Value::Blob(b.into()),
-    }
 }

@@ -7,15 +7,12 @@ use rusqlite::ffi;
 
 use crate::row::{Column, TableSchema};
 
+pub(super) use crate::sqlite::quote;
+
 use super::affinity::Affinity;
 
 const COLLATIONS: [&str; 3] = ["BINARY", "NOCASE", "RTRIM"];
 const STRICT_TYPES: [&str; 6] = ["INT", "INTEGER", "REAL", "TEXT", "BLOB", "ANY"];
-
-/// An identifier that SQLite takes for nothing else.
-pub(super) fn quote(name: &str) -> String {
-    format!("\"{}\"", name.replace('"', "\"\""))
-}
 
 /// The table that the sink makes for a schema: its types, collations and primary key, as far as they are safe to write.
 pub(super) fn shape(schema: &TableSchema) -> TableSchema {

@@ -3,11 +3,11 @@
 use std::fmt;
 use std::sync::Arc;
 
-use rusqlite::types::{ToSqlOutput, ValueRef};
-use rusqlite::{CachedStatement, Connection, ToSql};
+use rusqlite::{CachedStatement, Connection};
 
 use crate::error::{Error, Result};
 use crate::row::{TableSchema, Value};
+use crate::sqlite::Bind;
 use crate::stop::Stop;
 
 use super::table::{Misfit, Statements, Table};
@@ -292,24 +292,9 @@ fn unsee<'a>(
 
 pub(super) fn bind(statement: &mut CachedStatement<'_>, first: usize, values: &[Value<'_>]) -> rusqlite::Result<()> {
     for (i, value) in values.iter().enumerate() {
-        statement.raw_bind_parameter(first + i, Bound(value))?;
+        statement.raw_bind_parameter(first + i, Bind(value))?;
     }
     Ok(())
-}
-
-/// A value on its way into a statement: text stays text, though it be no UTF-8.
-struct Bound<'v>(&'v Value<'v>);
-
-impl ToSql for Bound<'_> {
-    fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> {
-        Ok(ToSqlOutput::Borrowed(match self.0 {
-            Value::Null => ValueRef::Null,
-            Value::Integer(i) => ValueRef::Integer(*i),
-            Value::Real(r) => ValueRef::Real(*r),
-            Value::Text(t) => ValueRef::Text(t),
-            Value::Blob(b) => ValueRef::Blob(b),
-        }))
-    }
 }
 
 /// An offset as a person reads it.

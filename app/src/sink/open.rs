@@ -10,9 +10,9 @@ use rusqlite::functions::FunctionFlags;
 use rusqlite::{Connection, ErrorCode, OpenFlags};
 
 use crate::error::{Error, Result};
+use crate::sqlite::value;
 use crate::stop::Stop;
 
-use super::affinity::value;
 use super::{books, cannot, ddl, stopped_or};
 
 /// How long another process may hold the lock before the user is told.

@@ -6,8 +6,8 @@ use log::info;
 
 use crate::error::{Error, Result};
 use crate::row::TableSchema;
+use crate::sqlite;
 
-use super::affinity;
 use super::ddl::GO_ON;
 use super::landing::{Landing, bind};
 use super::table::Table;
@@ -179,7 +179,7 @@ impl Landing<'_> {
         let mut removed = 0;
         while let Some(key) = keys.next()? {
             for i in 0..width {
-                let part = affinity::value(key.get_ref(i)?);
+                let part = sqlite::value(key.get_ref(i)?);
                 bind(&mut delete, 1 + i, std::slice::from_ref(&part))?;
             }
             removed += delete.raw_execute()? as u64;

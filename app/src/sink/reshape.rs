@@ -5,8 +5,9 @@ use rusqlite::{Connection, OptionalExtension};
 
 use crate::error::{Error, Result};
 use crate::row::{Column, TableSchema};
+use crate::sqlite;
 
-use super::affinity::{self, Affinity};
+use super::affinity::Affinity;
 use super::ddl::GO_ON;
 use super::{cannot, ddl};
 
@@ -91,7 +92,7 @@ fn converting(conn: &Connection, from: &TableSchema, to: &TableSchema) -> Result
     let mut converts = vec![false; suspects.len()];
     while let Some(row) = rows.next().map_err(failed)? {
         for (place, &i) in suspects.iter().enumerate() {
-            converts[place] |= !new[i].keeps(&affinity::value(row.get_ref(place).map_err(failed)?));
+            converts[place] |= !new[i].keeps(&sqlite::value(row.get_ref(place).map_err(failed)?));
         }
     }
     Ok(suspects

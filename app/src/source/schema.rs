@@ -4,6 +4,7 @@ use rusqlite::{Connection, OptionalExtension};
 
 use crate::error::{Error, Result};
 use crate::row::{Column, TableSchema};
+pub use crate::sqlite::quote;
 
 /// Member names that the records on the wire keep for themselves.
 const RESERVED: [&str; 6] = ["_ferry", "__deleted", "_schema", "_pass", "_run", "_kept"];
@@ -45,11 +46,6 @@ pub fn rowid_name(schema: &TableSchema) -> Option<String> {
         .into_iter()
         .find(|name| !shadowed(name))
         .map(str::to_string)
-}
-
-/// Writes a name so that SQL takes it for nothing but a name.
-pub fn quote(identifier: &str) -> String {
-    format!("\"{}\"", identifier.replace('"', "\"\""))
 }
 
 /// Finds a table that can be shipped: its real name, whether it is WITHOUT ROWID, whether it is STRICT.

@@ -1,34 +1,7 @@
 //! Values out of SQLite, into SQLite, and packed into bytes that are the same just when the values are.
 
-use rusqlite::types::{ToSql, ToSqlOutput, ValueRef};
-
 use crate::row::Value;
-
-/// Lends a value out of a row of SQLite's.
-pub fn borrow(value: ValueRef<'_>) -> Value<'_> {
-    match value {
-        ValueRef::Null => Value::Null,
-        ValueRef::Integer(i) => Value::Integer(i),
-        ValueRef::Real(r) => Value::Real(r),
-        ValueRef::Text(t) => Value::Text(t.into()),
-        ValueRef::Blob(b) => Value::Blob(b.into()),
-    }
-}
-
-/// A value as a parameter of a statement.
-pub struct Bind<'a>(pub &'a Value<'a>);
-
-impl ToSql for Bind<'_> {
-    fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> {
-        Ok(ToSqlOutput::Borrowed(match self.0 {
-            Value::Null => ValueRef::Null,
-            Value::Integer(i) => ValueRef::Integer(*i),
-            Value::Real(r) => ValueRef::Real(*r),
-            Value::Text(t) => ValueRef::Text(t),
-            Value::Blob(b) => ValueRef::Blob(b),
-        }))
-    }
-}
+pub use crate::sqlite::{Bind, value as borrow};
 
 /// About how many bytes a value takes in a record.
 pub fn weight(value: &Value<'_>) -> usize {

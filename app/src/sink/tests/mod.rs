@@ -18,6 +18,7 @@ use rusqlite::Connection;
 
 use super::{Landed, Origin, Position, Sink, affinity, ddl};
 use crate::row::{Column, TableSchema, Value};
+use crate::sqlite;
 use crate::stop::Stop;
 
 /// A folder that goes when the test ends.
@@ -114,7 +115,7 @@ fn query(conn: &Connection, sql: &str) -> Vec<Vec<Value<'static>>> {
     while let Some(row) = rows.next().unwrap() {
         found.push(
             (0..width)
-                .map(|i| affinity::value(row.get_ref(i).unwrap()).into_owned())
+                .map(|i| sqlite::value(row.get_ref(i).unwrap()).into_owned())
                 .collect(),
         );
     }
