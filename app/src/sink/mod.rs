@@ -5,6 +5,7 @@
 //! - `table`: a landed table in memory; `affinity`: what its columns keep as it is
 //! - `ddl`: the SQL for a table; `reshape`: giving a table its shape
 //! - `books`: the sink's own tables
+//! - `open`: the file and its settings; `turn`: sharing it with other consumers
 
 mod affinity;
 mod books;
@@ -17,6 +18,7 @@ mod reshape;
 mod table;
 #[cfg(test)]
 mod tests;
+mod turn;
 
 use std::fmt;
 use std::path::Path;
@@ -32,6 +34,7 @@ pub use foreign::Member;
 pub use landing::Landing;
 
 use crate::sequence::Origin;
+use turn::Turnstile;
 
 /// How far a partition has landed.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -65,6 +68,7 @@ pub enum Landed {
 pub struct Sink {
     conn: Connection,
     memory: Memory,
+    turnstile: Turnstile,
     stop: Stop,
 }
 
@@ -83,6 +87,7 @@ impl Sink {
         Ok(Self {
             conn,
             memory: Memory::default(),
+            turnstile: Turnstile::beside(path),
             stop,
         })
     }
@@ -93,11 +98,14 @@ impl Sink {
         books::positions(&self.conn, &self.memory.schemas, topic)
     }
 
-    /// Begins a transaction; waits for the lock of another process, until asked to stop.
+    /// Begins a transaction; waits for its turn and for the lock of another process, until asked to stop.
     pub fn begin(&mut self) -> Result<Landing<'_>> {
         self.stop.check()?;
         let failed = |e| stopped_or(e, &self.stop, "begin a transaction in the sink");
+        let turn = self.turnstile.take(&self.stop)?;
+        turn::shorten_log(&self.conn, open::LOG_PAGES, &self.stop)?;
         self.conn.execute_batch("BEGIN IMMEDIATE").map_err(failed)?;
+        drop(turn);
         let mut landing = Landing {
             conn: &self.conn,
             memory: &mut self.memory,

@@ -17,7 +17,10 @@ use super::{books, cannot, ddl, stopped_or};
 
 /// How long another process may hold the lock before the user is told.
 const SAY_AFTER: Duration = Duration::from_secs(1);
-const LOOK_AGAIN: Duration = Duration::from_millis(10);
+/// The pause between two looks at a lock grows with the time it is held already.
+const LOOK_AGAIN: [Duration; 2] = [Duration::from_micros(100), Duration::from_millis(10)];
+/// The pages that may gather in the write-ahead log. More than SQLite's 1000 spare keys in no order from being written again and again.
+pub(super) const LOG_PAGES: i64 = 8000;
 /// Statements kept prepared: a few for each of many topics.
 const STATEMENTS: usize = 256;
 
@@ -37,7 +40,7 @@ pub(super) fn open(path: &Path, stop: &Stop) -> Result<Connection> {
     // Changing the journal mode asks for locks in an order in which SQLite does not wait for them.
     let settled = loop {
         match settle(&conn, fresh, stop) {
-            Err(e) if e.sqlite_error_code() == Some(ErrorCode::DatabaseBusy) => stop.sleep(LOOK_AGAIN)?,
+            Err(e) if e.sqlite_error_code() == Some(ErrorCode::DatabaseBusy) => stop.sleep(LOOK_AGAIN[1])?,
             settled => break settled,
         }
     };
@@ -92,7 +95,8 @@ fn wait_for_locks(conn: &mut Connection, path: &Path, stop: &Stop) -> rusqlite::
             warn!("{}: another process holds the lock; waiting for it", path.display());
             told = true;
         }
-        stop.sleep(LOOK_AGAIN).is_ok()
+        let pause = (since.elapsed() / 10).clamp(LOOK_AGAIN[0], LOOK_AGAIN[1]);
+        stop.sleep(pause).is_ok()
     }))
 }
 
@@ -105,8 +109,9 @@ fn settle(conn: &Connection, fresh: bool, stop: &Stop) -> rusqlite::Result<()> {
     if journal == "wal" {
         conn.execute_batch("PRAGMA synchronous = NORMAL")?;
     }
-    // A longer log spares keys in no order from being written again and again.
-    conn.execute_batch("PRAGMA cache_size = -16384; PRAGMA wal_autocheckpoint = 8000")?;
+    conn.execute_batch(&format!(
+        "PRAGMA cache_size = -16384; PRAGMA wal_autocheckpoint = {LOG_PAGES}"
+    ))?;
     // Rows land in any order, so that references may point nowhere for a while; a table is renamed without a look at the user's views.
     conn.execute_batch("PRAGMA foreign_keys = OFF; PRAGMA legacy_alter_table = ON")?;
     // A quoted name that is no column must not be taken for a text.

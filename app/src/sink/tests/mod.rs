@@ -6,6 +6,7 @@ mod landing;
 mod open;
 mod passes;
 mod shapes;
+mod turn;
 mod types;
 
 use std::borrow::Cow;
