@@ -3,7 +3,7 @@
 use std::cell::RefCell;
 use std::sync::Arc;
 
-use rusqlite::{Connection, OptionalExtension, Row, params};
+use rusqlite::{Connection, OptionalExtension, Row, Transaction, TransactionBehavior, params};
 
 use crate::error::{Error, Result};
 use crate::row::TableSchema;
@@ -16,7 +16,7 @@ use super::{Origin, Position, cannot};
 const FORMAT: i64 = 1;
 
 const TABLES: &str = r#"
-    CREATE TABLE _rowferry_sink (format INTEGER NOT NULL);
+    CREATE TABLE _rowferry_sink (format INTEGER NOT NULL, id TEXT);
     CREATE TABLE _rowferry_positions (
         topic TEXT NOT NULL, partition INTEGER NOT NULL, next_offset INTEGER NOT NULL,
         source TEXT, epoch INTEGER, seq INTEGER, prev INTEGER, healing INTEGER NOT NULL, partial INTEGER NOT NULL,
@@ -58,7 +58,7 @@ fn make(conn: &Connection) -> Result<()> {
         );
     }
     conn.execute_batch(TABLES)
-        .and_then(|()| conn.execute("INSERT INTO _rowferry_sink VALUES (?1)", [FORMAT]))
+        .and_then(|()| conn.execute("INSERT INTO _rowferry_sink (format) VALUES (?1)", [FORMAT]))
         .map_err(|e| cannot(e, "make the sink's own tables"))?;
     Ok(())
 }
@@ -78,6 +78,26 @@ fn check_format(conn: &Connection) -> Result<bool> {
         .way_out("use that version, or name another file with --sink")),
         false => Ok(true),
     }
+}
+
+/// The sink's id: random, made once, also for a file from before there were ids.
+pub(super) fn id(conn: &Connection) -> Result<String> {
+    let failed = |e| cannot(e, "note the sink's id");
+    let number = |sql| conn.query_row(sql, [], |r| r.get::<_, i64>(0)).map_err(failed);
+    let has_column = || number("SELECT count(*) FROM pragma_table_info('_rowferry_sink') WHERE name = 'id'");
+    if has_column()? == 0 || number("SELECT id IS NULL FROM _rowferry_sink")? == 1 {
+        let transaction = Transaction::new_unchecked(conn, TransactionBehavior::Immediate).map_err(failed)?;
+        // Another consumer may have made it while this one waited.
+        if has_column()? == 0 {
+            conn.execute_batch("ALTER TABLE _rowferry_sink ADD COLUMN id TEXT")
+                .map_err(failed)?;
+        }
+        conn.execute_batch("UPDATE _rowferry_sink SET id = lower(hex(randomblob(6))) WHERE id IS NULL")
+            .map_err(failed)?;
+        transaction.commit().map_err(failed)?;
+    }
+    conn.query_row("SELECT id FROM _rowferry_sink", [], |r| r.get(0))
+        .map_err(failed)
 }
 
 /// The schemas met so far, each kept once, so that equal ones are the same.

@@ -67,6 +67,7 @@ pub enum Landed {
 /// The sink database.
 pub struct Sink {
     conn: Connection,
+    id: String,
     memory: Memory,
     turnstile: Turnstile,
     stop: Stop,
@@ -83,13 +84,19 @@ struct Memory {
 impl Sink {
     /// Opens the database, made when it is missing.
     pub fn open(path: &Path, stop: Stop) -> Result<Self> {
-        let conn = open::open(path, &stop)?;
+        let (conn, id) = open::open(path, &stop)?;
         Ok(Self {
             conn,
+            id,
             memory: Memory::default(),
             turnstile: Turnstile::beside(path),
             stop,
         })
+    }
+
+    /// What tells this sink from others: random, made once.
+    pub fn id(&self) -> &str {
+        &self.id
     }
 
     /// Every position of a topic that has landed, by partition.

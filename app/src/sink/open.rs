@@ -24,8 +24,8 @@ pub(super) const LOG_PAGES: i64 = 8000;
 /// Statements kept prepared: a few for each of many topics.
 const STATEMENTS: usize = 256;
 
-/// Opens the database with everything that a landing needs.
-pub(super) fn open(path: &Path, stop: &Stop) -> Result<Connection> {
+/// Opens the database with everything that a landing needs, and tells its id.
+pub(super) fn open(path: &Path, stop: &Stop) -> Result<(Connection, String)> {
     let shown = path.display();
     let at = |e: Error| e.at(shown.to_string());
     make_folder(path)?;
@@ -51,8 +51,10 @@ pub(super) fn open(path: &Path, stop: &Stop) -> Result<Connection> {
         _ => at(stopped_or(e, stop, "open the sink")),
     })?;
     check_encoding(&conn).map_err(at)?;
-    books::prepare(&conn).map_err(|e| if stop.requested() { Error::stopped() } else { at(e) })?;
-    Ok(conn)
+    let id = books::prepare(&conn)
+        .and_then(|()| books::id(&conn))
+        .map_err(|e| if stop.requested() { Error::stopped() } else { at(e) })?;
+    Ok((conn, id))
 }
 
 fn make_folder(path: &Path) -> Result<()> {

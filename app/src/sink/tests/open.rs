@@ -75,6 +75,44 @@ fn a_sink_of_a_newer_program_and_a_source_are_refused() {
 }
 
 #[test]
+fn a_sink_has_an_id_that_stays_and_is_no_others() {
+    let (folder, other) = (Folder::new(), Folder::new());
+    let id = folder.sink().id().to_owned();
+    assert!(
+        id.len() == 12 && id.chars().all(|c| matches!(c, '0'..='9' | 'a'..='f')),
+        "{id}"
+    );
+    assert_eq!(folder.sink().id(), id);
+    assert_ne!(other.sink().id(), id);
+}
+
+#[test]
+fn a_file_from_before_there_were_ids_gets_one_even_if_several_open_it_at_once() {
+    for _ in 0..10 {
+        let folder = Folder::new();
+        land(
+            &mut folder.sink(),
+            &schema("t", &[("id", "INTEGER", 1)]),
+            &[vec![int(1)]],
+        );
+        folder
+            .user()
+            .execute_batch("ALTER TABLE _rowferry_sink DROP COLUMN id")
+            .unwrap();
+        let ids: Vec<String> = thread::scope(|scope| {
+            let openers: Vec<_> = (0..6).map(|_| scope.spawn(|| folder.sink().id().to_owned())).collect();
+            openers.into_iter().map(|opener| opener.join().unwrap()).collect()
+        });
+        assert_eq!(ids[0].len(), 12);
+        assert!(ids.iter().all(|id| *id == ids[0]), "{ids:?}");
+        assert_eq!(
+            query(&folder.user(), "SELECT s.id, t.id FROM _rowferry_sink AS s, t"),
+            [[text(&ids[0]), int(1)]]
+        );
+    }
+}
+
+#[test]
 fn the_lock_of_another_process_is_waited_for() {
     for wal in [true, false] {
         let folder = Folder::new();
