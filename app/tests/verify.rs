@@ -2,6 +2,7 @@
 
 mod files;
 mod keys;
+mod sinks;
 
 use std::time::Duration;
 

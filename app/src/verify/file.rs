@@ -18,7 +18,7 @@ use crate::error::{Error, Result};
 const SILENCE: Duration = Duration::from_secs(1);
 const PATIENCE: Duration = Duration::from_secs(120);
 
-/// One of the two databases, in a read transaction that lasts as long as this.
+/// One of the databases, in a read transaction that lasts as long as this.
 pub struct File {
     connection: Connection,
     path: PathBuf,
@@ -62,6 +62,11 @@ impl File {
             side,
             unlocked,
         })
+    }
+
+    /// Its path, as the user gave it.
+    pub fn name(&self) -> String {
+        self.path.display().to_string()
     }
 
     /// Whether it keeps text as UTF-8, and so orders it by the bytes that a reader gets.

@@ -10,31 +10,37 @@ const TOLD: u64 = 10;
 /// How much of a long value is shown.
 const WIDTH: usize = 40;
 
-/// What came out for one table.
+/// What came out for one table. Sides are numbered: 0 is the source, the sinks follow.
 #[derive(Debug)]
 pub struct Report {
     table: String,
     columns: Vec<String>,
-    pub source_rows: u64,
-    pub sink_rows: u64,
+    /// How many rows each side has.
+    pub rows: Vec<u64>,
+    /// The sinks that have the table, and those that do not.
+    sinks: Vec<String>,
+    without: Vec<String>,
     missing: u64,
     extra: u64,
     different: u64,
+    doubled: u64,
     lone_columns: u64,
     told: Vec<String>,
 }
 
 impl Report {
     /// A report without findings. The columns are those that are compared, the key first.
-    pub fn new(table: &str, columns: Vec<String>) -> Self {
+    pub fn new(table: &str, columns: Vec<String>, sinks: Vec<String>, without: Vec<String>) -> Self {
         Self {
             table: table.to_owned(),
             columns,
-            source_rows: 0,
-            sink_rows: 0,
+            rows: vec![0; 1 + sinks.len()],
+            sinks,
+            without,
             missing: 0,
             extra: 0,
             different: 0,
+            doubled: 0,
             lone_columns: 0,
             told: Vec::new(),
         }
@@ -45,36 +51,66 @@ impl Report {
         self.differing_rows() + self.lone_columns == 0
     }
 
-    /// A column that only one side has.
-    pub fn lone_column(&mut self, column: &str, side: &str) {
+    /// A column that the source has and these sinks have not.
+    pub fn column_missing(&mut self, column: &str, sinks: &[usize]) {
         self.lone_columns += 1;
-        self.told.push(format!("column {column:?} is only in the {side}"));
+        self.told.push(match self.is_spread() {
+            true => format!("column {column:?} is missing in {}", self.names(sinks)),
+            false => format!("column {column:?} is only in the source"),
+        });
     }
 
-    /// A row that the sink does not have.
+    /// A column that only these sinks have.
+    pub fn column_extra(&mut self, column: &str, sinks: &[usize]) {
+        self.lone_columns += 1;
+        self.told
+            .push(format!("column {column:?} is only in {}", self.names(sinks)));
+    }
+
+    /// A row that no sink has.
     pub fn missing<'a>(&mut self, key: impl Iterator<Item = ValueRef<'a>>) {
         self.missing += 1;
-        self.tell(key, || "missing in the sink".to_owned());
+        let everywhere = match self.is_spread() {
+            true => "all sinks",
+            false => "the sink",
+        };
+        self.tell(key, |_| format!("missing in {everywhere}"));
     }
 
-    /// A row that only the sink has.
-    pub fn extra<'a>(&mut self, key: impl Iterator<Item = ValueRef<'a>>) {
+    /// A row that only a sink has.
+    pub fn extra<'a>(&mut self, sink: usize, key: impl Iterator<Item = ValueRef<'a>>) {
         self.extra += 1;
-        self.tell(key, || "only in the sink".to_owned());
+        self.tell(key, |report| format!("only in {}", report.names(&[sink])));
     }
 
-    /// A row that both sides have, with another value in this column, and in how many others.
+    /// A row that several sinks have, each with its first column that differs from the source.
+    pub fn doubled<'a>(&mut self, key: impl Iterator<Item = ValueRef<'a>>, sinks: &[(usize, Option<usize>)]) {
+        self.doubled += 1;
+        self.tell(key, |report| {
+            let all: Vec<usize> = sinks.iter().map(|(sink, _)| *sink).collect();
+            let different = sinks.iter().filter(|(_, column)| column.is_some());
+            let different: Vec<usize> = different.map(|(sink, _)| *sink).collect();
+            let both = if all.len() == 2 { "both " } else { "" };
+            let all = report.names(&all);
+            match different.is_empty() {
+                true => format!("in {both}{all}"),
+                false => format!("in {both}{all}, different in {}", report.names(&different)),
+            }
+        });
+    }
+
+    /// A row that is in the source and in one sink, with other values (the source's first) in this column, and in how many others.
     pub fn different<'a>(
         &mut self,
+        sink: usize,
         key: impl Iterator<Item = ValueRef<'a>>,
         column: usize,
-        ours: ValueRef<'_>,
-        theirs: ValueRef<'_>,
+        [ours, theirs]: [ValueRef<'_>; 2],
         others: usize,
     ) {
         self.different += 1;
-        let name = self.columns[column].clone();
-        self.tell(key, || {
+        self.tell(key, |report| {
+            let name = &report.columns[column];
             let from = first_difference(ours, theirs);
             let (ours, theirs) = (shown(ours, from), shown(theirs, from));
             let more = match others {
@@ -82,11 +118,38 @@ impl Report {
                 1 => "; 1 more column differs".to_owned(),
                 n => format!("; {n} more columns differ"),
             };
-            format!("{name} is {ours} in the source, {theirs} in the sink{more}")
+            format!(
+                "{name} is {ours} in the source, {theirs} in {}{more}",
+                report.names(&[sink])
+            )
         });
     }
 
-    fn tell<'a>(&mut self, key: impl Iterator<Item = ValueRef<'a>>, what: impl FnOnce() -> String) {
+    /// Whether the table's rows are spread over several sinks.
+    fn is_spread(&self) -> bool {
+        self.sinks.len() + self.without.len() > 1
+    }
+
+    /// Sinks, as people name them.
+    fn names(&self, sinks: &[usize]) -> String {
+        match self.is_spread() {
+            true => list(sinks.iter().map(|sink| &self.sinks[sink - 1])),
+            false => "the sink".to_owned(),
+        }
+    }
+
+    /// How many rows each of several sinks has.
+    fn shares(&self) -> String {
+        let rows = self
+            .sinks
+            .iter()
+            .zip(&self.rows[1..])
+            .map(|(sink, rows)| format!("{rows} in {sink}"));
+        let without = self.without.iter().map(|sink| format!("no table in {sink}"));
+        rows.chain(without).collect::<Vec<_>>().join(", ")
+    }
+
+    fn tell<'a>(&mut self, key: impl Iterator<Item = ValueRef<'a>>, what: impl FnOnce(&Self) -> String) {
         if self.differing_rows() <= TOLD {
             let key = self
                 .columns
@@ -94,12 +157,13 @@ impl Report {
                 .zip(key)
                 .map(|(column, value)| format!("{column} = {}", shown(value, 0)));
             let key = key.collect::<Vec<_>>().join(", ");
-            self.told.push(format!("{key}: {}", what()));
+            let what = what(self);
+            self.told.push(format!("{key}: {what}"));
         }
     }
 
     fn differing_rows(&self) -> u64 {
-        self.missing + self.extra + self.different
+        self.missing + self.extra + self.different + self.doubled
     }
 }
 
@@ -112,21 +176,43 @@ impl Display for Report {
                 format!("{n} rows")
             }
         };
-        write!(f, "{}: {}", self.table, rows(self.source_rows))?;
-        if self.is_equal() {
-            return f.write_str(", equal");
+        let in_sinks: u64 = self.rows[1..].iter().sum();
+        write!(f, "{}: {}", self.table, rows(self.rows[0]))?;
+        match (self.is_equal(), self.is_spread()) {
+            (true, false) => return f.write_str(", equal"),
+            (true, true) => return write!(f, ", equal ({})", self.shares()),
+            (false, false) => write!(f, " in the source, {} in the sink, NOT equal: ", rows(in_sinks))?,
+            (false, true) => {
+                let shares = self.shares();
+                write!(
+                    f,
+                    " in the source, {} in the sinks ({shares}), NOT equal: ",
+                    rows(in_sinks)
+                )?;
+            }
         }
-        write!(f, " in the source, {} in the sink, NOT equal: ", rows(self.sink_rows))?;
         write!(
             f,
             "{} missing, {} extra, {} different",
             self.missing, self.extra, self.different
         )?;
+        if self.is_spread() {
+            write!(f, ", {} doubled", self.doubled)?;
+        }
         self.told.iter().try_for_each(|line| write!(f, "\n  {line}"))?;
         match self.differing_rows().saturating_sub(TOLD) {
             0 => Ok(()),
             more => write!(f, "\n  and {} more", rows(more)),
         }
+    }
+}
+
+/// Names as a person lists them: a, b and c.
+pub fn list(names: impl IntoIterator<Item = impl Display>) -> String {
+    let mut names: Vec<String> = names.into_iter().map(|name| name.to_string()).collect();
+    match names.pop() {
+        Some(last) if !names.is_empty() => format!("{} and {last}", names.join(", ")),
+        last => last.unwrap_or_default(),
     }
 }
 
@@ -180,4 +266,21 @@ fn first_difference(a: ValueRef<'_>, b: ValueRef<'_>) -> usize {
     };
     let alike = a.iter().zip(b).take_while(|(a, b)| a == b).count();
     alike.saturating_sub(WIDTH / 2)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_listed_as_people_do() {
+        for (names, listed) in [
+            (&[][..], ""),
+            (&["a.db"], "a.db"),
+            (&["a.db", "b.db"], "a.db and b.db"),
+            (&["a.db", "b.db", "c.db"], "a.db, b.db and c.db"),
+        ] {
+            assert_eq!(list(names), listed);
+        }
+    }
 }

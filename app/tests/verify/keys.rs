@@ -104,7 +104,7 @@ fn rows_with_a_null_in_their_key_are_compared_as_whole_rows() {
 }
 
 /// A value of any class, out of few enough that spellings meet.
-fn any_value(random: &mut Random, utf8_only: bool) -> Value {
+pub fn any_value(random: &mut Random, utf8_only: bool) -> Value {
     let letters = [
         "a",
         "A",
@@ -146,7 +146,7 @@ fn any_value(random: &mut Random, utf8_only: bool) -> Value {
 }
 
 /// Inserts rows, a key of one value being there once; those of `as_text` go in as text that need be no UTF-8.
-fn fill(connection: &Connection, rows: &[(Value, Value)]) -> Vec<(Value, Value)> {
+pub fn fill(connection: &Connection, rows: &[(Value, Value)]) -> Vec<(Value, Value)> {
     struct Bytes<'a>(&'a Value);
     impl ToSql for Bytes<'_> {
         fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> {
