@@ -37,6 +37,10 @@ pub struct RunLink {
     pub acked: Option<(u64, u64)>,
     /// Whether this run sends the whole table.
     pub full: bool,
+    /// How many partitions the run spreads its rows over.
+    pub partitions: Option<i32>,
+    /// The run at which keys last moved between partitions, because their number had changed.
+    pub moved: Option<u64>,
 }
 
 /// The last record of ours that the sink took from a partition.
@@ -239,6 +243,7 @@ mod tests {
             prev: Some(prev),
             acked: Some(acked),
             full,
+            ..RunLink::default()
         })
     }
 

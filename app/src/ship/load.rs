@@ -143,7 +143,12 @@ impl Loader {
         }
         let (prev, full) = (self.run.prev, begin.is_some());
         self.note(SCHEMA_KEY, |encoder, acked, seq, out| {
-            let link = first.then_some(RunLink { prev, acked, full });
+            let link = first.then_some(RunLink {
+                prev,
+                acked,
+                full,
+                ..RunLink::default()
+            });
             encoder.schema_record(link.as_ref(), begin, seq, out);
         });
     }

@@ -278,6 +278,8 @@ struct RunJson {
     prev: Option<u64>,
     acked: Option<String>,
     full: bool,
+    partitions: Option<i32>,
+    moved: Option<u64>,
 }
 
 #[derive(Deserialize)]
@@ -315,6 +317,8 @@ fn schema_record<'a>(stamp: Stamp<'a>, schema: &'a RawValue, object: &mut Object
                 prev: run.prev,
                 acked,
                 full: run.full,
+                partitions: run.partitions,
+                moved: run.moved,
             })
         }
     };

@@ -106,9 +106,14 @@ impl Encoder {
             let prev = link.prev.map_or("null".into(), |p| p.to_string());
             let acked = link.acked.map_or("null".into(), |(e, s)| format!("\"{e}.{s}\""));
             let full = link.full;
-            out.extend_from_slice(
-                format!(",\"_run\":{{\"prev\":{prev},\"acked\":{acked},\"full\":{full}}}").as_bytes(),
-            );
+            out.extend_from_slice(format!(",\"_run\":{{\"prev\":{prev},\"acked\":{acked},\"full\":{full}").as_bytes());
+            if let Some(partitions) = link.partitions {
+                out.extend_from_slice(format!(",\"partitions\":{partitions}").as_bytes());
+            }
+            if let Some(moved) = link.moved {
+                out.extend_from_slice(format!(",\"moved\":{moved}").as_bytes());
+            }
+            out.push(b'}');
         }
         if let Some(pass) = begin {
             out.extend_from_slice(format!(",\"_pass\":{{\"begin\":{pass}}}").as_bytes());

@@ -127,6 +127,8 @@ fn the_records_about_the_table_come_back() {
         prev: Some(6),
         acked: Some((5, 40)),
         full: true,
+        partitions: Some(5),
+        moved: Some(4),
     };
     let json = written(|e, out| e.schema_record(Some(&link), Some(99), 1, out));
     match decode::record(json.as_bytes(), None, Vec::new()).unwrap() {
@@ -166,6 +168,32 @@ fn the_records_about_the_table_come_back() {
         }
         _ => panic!("{}", String::from_utf8_lossy(&kept)),
     };
+}
+
+#[test]
+fn a_link_tells_of_partitions_only_what_its_run_knows() {
+    let said = |link: &RunLink| {
+        let json = written(|e, out| e.schema_record(Some(link), None, 1, out));
+        match decode::record(json.as_bytes(), None, Vec::new()).unwrap() {
+            Record::Schema { link: Some(back), .. } => assert_eq!(back, *link),
+            _ => panic!("{json}"),
+        };
+        let at = json.find("\"_run\"").unwrap();
+        json[at..].split_once('}').unwrap().0.to_owned()
+    };
+    // As runs wrote it before there was a count.
+    let mut link = RunLink::default();
+    assert_eq!(said(&link), r#""_run":{"prev":null,"acked":null,"full":false"#);
+    link.partitions = Some(3);
+    assert_eq!(
+        said(&link),
+        r#""_run":{"prev":null,"acked":null,"full":false,"partitions":3"#
+    );
+    link.moved = Some(7);
+    assert_eq!(
+        said(&link),
+        r#""_run":{"prev":null,"acked":null,"full":false,"partitions":3,"moved":7"#
+    );
 }
 
 #[test]
