@@ -5,7 +5,7 @@ use std::sync::Arc;
 use crate::broker::{Bundle, partition_for};
 use crate::row::Value;
 use crate::sequence::RunLink;
-use crate::source::{Event, Run, Tracked};
+use crate::source::{Event, Run, Spread, Tracked};
 use crate::wire::encode::{Encoder, PASS_KEY, SCHEMA_KEY};
 
 /// A row that stays behind, and why.
@@ -32,6 +32,7 @@ pub struct Load {
 pub struct Loader {
     topic: Arc<str>,
     run: Run,
+    spread: Spread,
     encoder: Encoder,
     /// Per partition: the last number given, and what an earlier run had acknowledged.
     lanes: Vec<(u64, Option<(u64, u64)>)>,
@@ -42,7 +43,8 @@ pub struct Loader {
 }
 
 impl Loader {
-    pub fn new(run: Run, tracked: &Tracked, partitions: i32) -> Self {
+    pub fn new(run: Run, tracked: &Tracked, spread: Spread) -> Self {
+        let partitions = spread.partitions;
         let topic: Arc<str> = tracked.topic.as_str().into();
         let lanes = (0..partitions)
             .map(|p| {
@@ -55,6 +57,7 @@ impl Loader {
             bundles: (0..partitions).map(|p| Bundle::new(topic.clone(), p)).collect(),
             topic,
             run,
+            spread,
             lanes,
             load: Load::default(),
             key: Vec::new(),
@@ -142,12 +145,14 @@ impl Loader {
             return;
         }
         let (prev, full) = (self.run.prev, begin.is_some());
+        let Spread { partitions, moved } = self.spread;
         self.note(SCHEMA_KEY, |encoder, acked, seq, out| {
             let link = first.then_some(RunLink {
                 prev,
                 acked,
                 full,
-                ..RunLink::default()
+                partitions: Some(partitions),
+                moved,
             });
             encoder.schema_record(link.as_ref(), begin, seq, out);
         });

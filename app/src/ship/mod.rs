@@ -56,8 +56,13 @@ pub fn ship(options: &Options, cluster: &Cluster, meter: &mut Meter, stop: &Stop
     let run = ledger.begin_run()?;
     let mut holds = Vec::new();
     for (table, topic) in &options.tables {
-        let tracked = ledger.track(table, topic, options.backfill)?;
+        let mut tracked = ledger.track(table, topic, options.backfill)?;
         let partitions = cluster.partitions(topic, true)?.ok_or_else(|| no_topic(topic))?;
+        let spread = ledger.spread(topic, partitions)?;
+        if spread.moved == Some(run.epoch) && tracked.pass_pending && !tracked.full {
+            // A pass is over when its end stands where its beginning does: it begins anew, in all partitions.
+            tracked = ledger.track(table, topic, true)?;
+        }
         let announce = goes_on(cluster, &tracked)?;
         log::info!(
             "{} -> topic {topic}: {} rows to ship",
@@ -66,7 +71,7 @@ pub fn ship(options: &Options, cluster: &Cluster, meter: &mut Meter, stop: &Stop
         );
         holds.push(Hold {
             announce,
-            loader: Loader::new(run.clone(), &tracked, partitions),
+            loader: Loader::new(run.clone(), &tracked, spread),
             feed: Feed::open(
                 &options.source,
                 options.capture,

@@ -171,7 +171,7 @@ pub fn uninstall(conn: &Connection) -> Tried<Vec<String>> {
     let mut statement = conn.prepare(
         "SELECT type, name FROM sqlite_schema WHERE type = 'trigger' AND name GLOB '_rowferry_*'
          UNION ALL SELECT type, name FROM sqlite_schema WHERE type = 'table' AND (name GLOB '_rowferry_outbox_*' OR name IN
-         ('_rowferry_run', '_rowferry_tracked', '_rowferry_acked', '_rowferry_dead_letters'))",
+         ('_rowferry_run', '_rowferry_tracked', '_rowferry_acked', '_rowferry_layout', '_rowferry_dead_letters'))",
     )?;
     let ours = statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?;
     let ours = ours.collect::<rusqlite::Result<Vec<(String, String)>>>()?;

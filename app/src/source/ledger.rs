@@ -7,7 +7,7 @@ use rusqlite::{Connection, params};
 
 use super::file::{File, Tried};
 use super::tracking::{self, Look, Place, Tracked, make_tables, next_pass, now};
-use super::{Acked, Capture, Mark, Run, capture, letters, schema};
+use super::{Acked, Capture, Mark, Run, Spread, capture, layout, letters, schema};
 use crate::error::{Error, Result};
 use crate::row::Value;
 use crate::stop::Stop;
@@ -17,6 +17,8 @@ pub struct Ledger {
     file: File,
     capture: Capture,
     run: Option<Run>,
+    /// How this run spreads its rows over each topic, until that is noted.
+    spreads: Vec<(String, Spread)>,
     /// Dead letters of a source that is only read, and so cannot keep them.
     lost_letters: u64,
 }
@@ -28,6 +30,7 @@ impl Ledger {
             file,
             capture,
             run: None,
+            spreads: Vec::new(),
             lost_letters: 0,
         })
     }
@@ -52,6 +55,7 @@ impl Ledger {
             },
         };
         self.run = Some(run.clone());
+        self.spreads.clear();
         Ok(run)
     }
 
@@ -82,6 +86,19 @@ impl Ledger {
         })
     }
 
+    /// How this run spreads rows over a topic that has so many partitions now. Comes after `begin_run`. A source that is only read
+    /// remembers no other count: there keys may have moved before every run.
+    pub fn spread(&mut self, topic: &str, partitions: i32) -> Result<Spread> {
+        let run = self.run()?.clone();
+        if self.capture == Capture::None {
+            let moved = Some(run.epoch);
+            return Ok(Spread { partitions, moved });
+        }
+        let spread = self.file.read(|conn| layout::spread(conn, topic, partitions, &run))?;
+        self.spreads.push((topic.to_owned(), spread));
+        Ok(spread)
+    }
+
     /// Notes that batches are acknowledged, each up to its mark and with its last records, in one transaction. An error when another
     /// producer has begun a run: then nothing is noted.
     pub fn note(&mut self, batches: &[(Mark, Vec<Acked>)]) -> Result<()> {
@@ -89,6 +106,12 @@ impl Ledger {
             return Ok(());
         }
         let epoch = self.epoch()?;
+        // Where anything is acknowledged, so is the beginning of the run, which stands in every partition.
+        let begun = |topic: &str| {
+            batches
+                .iter()
+                .any(|(mark, acked)| !acked.is_empty() && *mark.topic == *topic)
+        };
         self.file.write(|tx| {
             check_epoch(tx, epoch)?;
             let mut statement = tx.prepare_cached(
@@ -102,8 +125,13 @@ impl Ledger {
                     statement.execute(params![&*mark.topic, last.partition, epoch, seq, last.offset])?;
                 }
             }
+            for (topic, spread) in self.spreads.iter().filter(|(topic, _)| begun(topic)) {
+                layout::note(tx, topic, *spread)?;
+            }
             Ok(())
-        })
+        })?;
+        self.spreads.retain(|(topic, _)| !begun(topic));
+        Ok(())
     }
 
     /// Keeps the key of a row that cannot travel, as values and as text for people; the next run tries the row again.
@@ -162,12 +190,14 @@ impl Ledger {
         format!("ro-{:016x}", bytes.iter().fold(0xcbf2_9ce4_8422_2325, hash))
     }
 
-    fn epoch(&self) -> Result<u64> {
-        let run = self
-            .run
+    fn run(&self) -> Result<&Run> {
+        self.run
             .as_ref()
-            .ok_or_else(|| Error::failed("no run has begun on this source"))?;
-        Ok(run.epoch)
+            .ok_or_else(|| Error::failed("no run has begun on this source"))
+    }
+
+    fn epoch(&self) -> Result<u64> {
+        Ok(self.run()?.epoch)
     }
 }
 

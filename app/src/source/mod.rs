@@ -8,6 +8,7 @@
 //! | `capture` | the outbox of changed keys and the triggers that fill it |
 //! | `tracking` | what is remembered of a shipped table, and when all of its rows are due |
 //! | `ledger` | the run: its epoch and its progress |
+//! | `layout` | over how many partitions a topic's rows are spread |
 //! | `letters` | rows that could not travel |
 //! | `feed` | what to ship next: `scan` reads a full pass, `changes` reads the outbox |
 //! | `values` | values out of SQLite, into SQLite, and packed into exact bytes |
@@ -19,6 +20,7 @@ pub mod dummy;
 mod feed;
 mod file;
 mod guards;
+mod layout;
 mod ledger;
 mod letters;
 mod scan;
@@ -55,6 +57,14 @@ pub struct Run {
     pub epoch: u64,
     /// The epoch of the run before, where one is remembered.
     pub prev: Option<u64>,
+}
+
+/// How a run spreads a topic's rows over its partitions.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Spread {
+    pub partitions: i32,
+    /// The run at which keys last moved between partitions; none when they never did.
+    pub moved: Option<u64>,
 }
 
 /// The last record of a partition that its broker acknowledged.

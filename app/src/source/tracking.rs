@@ -21,6 +21,7 @@ const TABLES: &str = "
         pass INTEGER, pending INTEGER, cursor BLOB, shipped INTEGER);
     CREATE TABLE IF NOT EXISTS _rowferry_acked(
         topic TEXT, partition INTEGER, epoch INTEGER, seq INTEGER, offset INTEGER, PRIMARY KEY (topic, partition));
+    CREATE TABLE IF NOT EXISTS _rowferry_layout(topic TEXT PRIMARY KEY, partitions INTEGER, moved INTEGER);
     CREATE TABLE IF NOT EXISTS _rowferry_dead_letters(
         source_table TEXT COLLATE NOCASE, key TEXT, packed BLOB, reason TEXT, at TEXT, PRIMARY KEY (source_table, key));";
 

@@ -220,7 +220,7 @@ fn uninstall_leaves_the_source_as_it_was() {
         .unwrap()
         .uninstall()
         .unwrap();
-    assert_eq!(removed.len(), 3 + 5 + 2 + 4, "{removed:?}");
+    assert_eq!(removed.len(), 3 + 5 + 2 + 5, "{removed:?}");
     assert_eq!(schema_of(&user), before);
     assert_eq!(super::super::tracked_tables(&user).unwrap(), [""; 0]);
 }

@@ -1,6 +1,7 @@
 //! This room against real SQLite files: what the feed tells is replayed into a model of the sink, which must equal the table.
 
 mod changes;
+mod layout;
 mod ledger;
 mod random;
 mod readonly;
