@@ -24,6 +24,9 @@ pub fn spread(conn: &Connection, topic: &str, partitions: i32, run: &Run) -> Tri
 pub fn note(conn: &Connection, topic: &str, spread: Spread) -> Tried<()> {
     conn.prepare_cached("INSERT OR REPLACE INTO _rowferry_layout(topic, partitions, moved) VALUES (?1, ?2, ?3)")?
         .execute(params![topic, spread.partitions, spread.moved.map(|run| run as i64)])?;
+    // Where the topic was made anew with fewer partitions, nothing holds the records of the others any more.
+    conn.prepare_cached("DELETE FROM _rowferry_acked WHERE topic = ?1 AND partition >= ?2")?
+        .execute(params![topic, spread.partitions])?;
     Ok(())
 }
 

@@ -101,6 +101,11 @@ fn a_topic_made_anew_with_fewer_partitions_is_found() {
     let other = text(&other);
     w.consumer(&["--sink", other, "--until-caught-up"]).ok();
     w.verify(&["--sink", other]).ok().says("equal");
+    // From there it goes on: the partitions that are gone are asked for no more.
+    change_all(&w);
+    w.producer(&[]).ok();
+    w.consumer(&["--sink", other, "--until-caught-up"]).ok();
+    w.verify(&["--sink", other]).ok().says("equal");
 }
 
 #[test]

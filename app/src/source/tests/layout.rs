@@ -141,6 +141,20 @@ fn a_source_of_an_earlier_version_tells_by_its_acknowledged_partitions() {
 }
 
 #[test]
+fn what_partitions_acknowledged_that_are_gone_is_forgotten() {
+    let mut layout = Layout::new();
+    layout.ledger.spread("topic", 5).unwrap();
+    layout.note("topic", 0..5);
+    layout.note("other", 0..5);
+    layout.next_run(2);
+    let acked = |ledger: &mut Ledger, topic: &str| ledger.track("t", topic, false).unwrap().acked.len();
+    assert_eq!(acked(&mut layout.ledger, "topic"), 5);
+    layout.note("topic", 0..2);
+    assert_eq!(acked(&mut layout.ledger, "topic"), 2);
+    assert_eq!(acked(&mut layout.ledger, "other"), 5);
+}
+
+#[test]
 fn a_source_that_is_only_read_knows_of_no_other_count() {
     let layout = Layout::new();
     for _ in 0..2 {
