@@ -1,0 +1,136 @@
+//! The sending side: each batch is sent, acknowledged by every partition, and noted.
+
+use std::sync::mpsc::{Receiver, TryRecvError};
+use std::time::{Duration, Instant};
+
+use crate::broker::{Bundle, Sender, StandIn};
+use crate::error::{Error, Result};
+use crate::meter::Meter;
+use crate::source::{Acked, Ledger, Mark};
+use crate::stop::Stop;
+use crate::wire::decode::{self, Key};
+use crate::wire::encode::{SCHEMA_KEY, kept_back};
+
+use super::Parcel;
+use super::load::KeptBack;
+
+/// Time between two notes of progress while batches follow one another: each is a write transaction in the user's database.
+const NOTE_EVERY: Duration = Duration::from_millis(250);
+
+/// The sending side.
+pub struct Shipper<'a> {
+    epoch: u64,
+    ledger: &'a mut Ledger,
+    sender: Sender,
+    /// Acknowledged, but not noted in the source yet: how far, and the last records.
+    unnoted: Vec<(Mark, Vec<Acked>)>,
+    noted_at: Instant,
+    meter: &'a mut Meter,
+    stop: &'a Stop,
+}
+
+impl<'a> Shipper<'a> {
+    pub fn new(epoch: u64, ledger: &'a mut Ledger, sender: Sender, meter: &'a mut Meter, stop: &'a Stop) -> Self {
+        Self {
+            epoch,
+            ledger,
+            sender,
+            unnoted: Vec::new(),
+            noted_at: Instant::now(),
+            meter,
+            stop,
+        }
+    }
+
+    /// Ships what comes until nothing does any more.
+    pub fn ship(&mut self, queue: Receiver<Result<Parcel>>) -> Result<()> {
+        let outcome = self.ship_all(&queue);
+        // Whatever ended it: what is acknowledged is noted, so that the next run need not send it again.
+        let noted = self.note();
+        outcome.and(noted)
+    }
+
+    fn ship_all(&mut self, queue: &Receiver<Result<Parcel>>) -> Result<()> {
+        loop {
+            self.stop.check()?;
+            let parcel = match queue.try_recv() {
+                Ok(parcel) => parcel,
+                Err(TryRecvError::Disconnected) => return Ok(()),
+                Err(TryRecvError::Empty) => {
+                    if self.noted_at.elapsed() >= NOTE_EVERY {
+                        self.note()?;
+                    }
+                    match queue.recv_timeout(NOTE_EVERY) {
+                        Ok(parcel) => parcel,
+                        Err(_) => {
+                            self.meter.add(0, 0);
+                            continue;
+                        }
+                    }
+                }
+            };
+            self.send(parcel?)?;
+        }
+    }
+
+    fn send(&mut self, parcel: Parcel) -> Result<()> {
+        let Parcel { load, mark } = parcel;
+        let mut kept_back = load.kept_back;
+        let refused = kept_back.len() as u64;
+        let sent = self.sender.send(load.bundles, &mut |bundle, index| {
+            let (letter, stand_in) = too_large(bundle, index)?;
+            kept_back.push(letter);
+            Ok(stand_in)
+        })?;
+        let too_large = kept_back.len() as u64 - refused;
+        for KeptBack { key, text, reason } in &kept_back {
+            self.ledger.dead_letter(mark.table(), key, text, reason)?;
+        }
+        let bytes: usize = sent.iter().map(|sent| sent.bundle.bytes()).sum();
+        self.meter.add(load.rows.saturating_sub(too_large), bytes as u64);
+        let acked = sent.iter().zip(load.last_seqs).map(|(sent, seq)| Acked {
+            partition: sent.bundle.partition,
+            epoch: self.epoch,
+            seq,
+            offset: sent.last_offset,
+        });
+        self.unnoted.push((mark, acked.collect()));
+        if self.noted_at.elapsed() >= NOTE_EVERY {
+            self.note()?;
+        }
+        Ok(())
+    }
+
+    fn note(&mut self) -> Result<()> {
+        self.ledger.note(&self.unnoted)?;
+        self.unnoted.clear();
+        self.noted_at = Instant::now();
+        Ok(())
+    }
+}
+
+/// A record that the broker refused: the dead letter, and what is sent in its place.
+fn too_large(bundle: &Bundle, index: usize) -> Result<(KeptBack, StandIn)> {
+    let (key, value) = bundle.get(index);
+    let size = key.len() + value.map_or(0, <[u8]>::len);
+    let Ok(Key::Object(members)) = decode::key(key) else {
+        return Err(Error::failed("a key of ours is no JSON object"));
+    };
+    if members.iter().any(|(name, _)| name == SCHEMA_KEY) {
+        return Err(Error::failed(format!(
+            "topic \"{}\": the broker refuses the table's schema, a record of {size} bytes, as too large",
+            bundle.topic
+        ))
+        .way_out("raise max.message.bytes of the topic"));
+    }
+    let letter = KeptBack {
+        key: members.into_iter().map(|(_, value)| value.into_owned()).collect(),
+        text: String::from_utf8_lossy(key).into_owned(),
+        reason: format!(
+            "the broker refuses a record of {size} bytes as too large: raise max.message.bytes of topic {}",
+            bundle.topic
+        ),
+    };
+    let stand_in = kept_back(&letter.text, &letter.reason, value);
+    Ok((letter, stand_in))
+}
