@@ -65,6 +65,11 @@ impl Loader {
         }
     }
 
+    /// The topic, and how many partitions of it this run knows.
+    pub fn spreads_over(&self) -> (Arc<str>, i32) {
+        (self.topic.clone(), self.spread.partitions)
+    }
+
     /// Adds one event to the load.
     pub fn add(&mut self, event: Event<'_>) {
         match event {

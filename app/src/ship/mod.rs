@@ -2,6 +2,7 @@
 
 mod load;
 mod send;
+mod watch;
 
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -12,11 +13,12 @@ use std::time::Duration;
 use crate::broker::Cluster;
 use crate::error::{Error, Kind, Result};
 use crate::meter::{Meter, thousands};
-use crate::source::{Capture, Feed, Ledger, Mark, Tracked};
+use crate::source::{Capture, Feed, Ledger, Mark, Run, Tracked};
 use crate::stop::Stop;
 
 use self::load::{Load, Loader};
 use self::send::Shipper;
+use self::watch::Watch;
 
 /// What the producer was asked to do.
 #[derive(Debug, Clone)]
@@ -47,13 +49,48 @@ const BATCHES: usize = 1;
 /// The longest time between two looks at a source that does not change.
 const LOOK: Duration = Duration::from_millis(500);
 
-/// Ships the tables until nothing is left, or, following, until the user wants to stop.
+/// Ships the tables until nothing is left, or, following, until the user wants to stop. A topic that gets more partitions begins a new run.
 pub fn ship(options: &Options, cluster: &Cluster, meter: &mut Meter, stop: &Stop) -> Result<Summary> {
     let mut ledger = Ledger::open(&options.source, options.capture, stop.clone())?;
-    let run = ledger.begin_run()?;
+    let mut backfill = options.backfill;
+    loop {
+        let run = ledger.begin_run()?;
+        let holds = begin(options, backfill, cluster, &mut ledger, &run, stop)?;
+        let topics = holds.iter().map(|hold| hold.loader.spreads_over()).collect();
+        let watch = options.follow.then(|| Watch::start(cluster, topics, stop));
+        let mut shipper = Shipper::new(run.epoch, &mut ledger, cluster.sender(), meter, stop);
+        let (parcels, queue) = sync_channel(BATCHES);
+        let over = AtomicBool::new(false);
+        let outcome = thread::scope(|scope| {
+            let (over, watch) = (&over, watch.as_ref());
+            scope.spawn(move || load_all(options, holds, &parcels, over, watch, stop));
+            let outcome = shipper.ship(queue);
+            over.store(true, Ordering::Relaxed);
+            outcome
+        });
+        match outcome {
+            Ok(()) if watch.is_some_and(|watch| watch.has_grown()) => backfill = false,
+            Err(error) if error.kind() != Kind::Stopped => return Err(error),
+            _ => {
+                let kept_back = ledger.dead_letters()?;
+                return Ok(Summary { kept_back });
+            }
+        }
+    }
+}
+
+/// Looks at every table and its topic, and gets ready to read them.
+fn begin(
+    options: &Options,
+    backfill: bool,
+    cluster: &Cluster,
+    ledger: &mut Ledger,
+    run: &Run,
+    stop: &Stop,
+) -> Result<Vec<Hold>> {
     let mut holds = Vec::new();
     for (table, topic) in &options.tables {
-        let mut tracked = ledger.track(table, topic, options.backfill)?;
+        let mut tracked = ledger.track(table, topic, backfill)?;
         let partitions = cluster.partitions(topic, true)?.ok_or_else(|| no_topic(topic))?;
         let spread = ledger.spread(topic, partitions)?;
         if spread.moved == Some(run.epoch) && tracked.pass_pending && !tracked.full {
@@ -72,29 +109,14 @@ pub fn ship(options: &Options, cluster: &Cluster, meter: &mut Meter, stop: &Stop
             feed: Feed::open(
                 &options.source,
                 options.capture,
-                &run,
+                run,
                 &tracked,
                 options.follow,
                 stop.clone(),
             )?,
         });
     }
-    let mut shipper = Shipper::new(run.epoch, &mut ledger, cluster.sender(), meter, stop);
-    let (parcels, queue) = sync_channel(BATCHES);
-    let over = AtomicBool::new(false);
-    let outcome = thread::scope(|scope| {
-        let reader_over = &over;
-        scope.spawn(move || load_all(options, holds, &parcels, reader_over, stop));
-        let outcome = shipper.ship(queue);
-        over.store(true, Ordering::Relaxed);
-        outcome
-    });
-    match outcome {
-        Err(error) if error.kind() != Kind::Stopped => Err(error),
-        _ => Ok(Summary {
-            kept_back: ledger.dead_letters()?,
-        }),
-    }
+    Ok(holds)
 }
 
 fn no_topic(topic: &str) -> Error {
@@ -136,12 +158,13 @@ struct Parcel {
     mark: Mark,
 }
 
-/// Reads and encodes batch after batch and hands them on, until nothing is left or the sending side is over.
+/// Reads and encodes batch after batch and hands them on, until nothing is left, the sending side is over, or a new run is due.
 fn load_all(
     options: &Options,
     mut holds: Vec<Hold>,
     parcels: &SyncSender<Result<Parcel>>,
     over: &AtomicBool,
+    watch: Option<&Watch>,
     stop: &Stop,
 ) {
     for Hold { feed, loader, .. } in holds.iter_mut().filter(|hold| hold.announce) {
@@ -151,6 +174,10 @@ fn load_all(
         }
     }
     loop {
+        // A table that is gone cannot begin anew: this run waits for it.
+        if watch.is_some_and(Watch::has_grown) && !holds.iter().any(|hold| hold.feed.is_gone()) {
+            return;
+        }
         let mut idle = true;
         for Hold { feed, loader, .. } in &mut holds {
             let read = feed.read(options.batch_rows, BATCH_BYTES, &mut |event| {

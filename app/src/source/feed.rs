@@ -208,6 +208,11 @@ impl Feed {
         self.file.conn.execute_batch("ROLLBACK").map_err(|e| self.file.error(e))
     }
 
+    /// Whether the table was gone when it was looked for last.
+    pub fn is_gone(&self) -> bool {
+        self.gone
+    }
+
     /// A mark that moves nothing, for records that carry no row.
     pub fn standing(&self) -> Mark {
         self.mark(Step::Outbox(self.place.shipped))

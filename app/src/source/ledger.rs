@@ -35,11 +35,16 @@ impl Ledger {
         })
     }
 
-    /// Takes a new epoch. It is stored before anything is sent under it.
+    /// Takes a new epoch. It is stored before anything is sent under it. An error when this is not the first run of ours and another
+    /// producer has begun one since.
     pub fn begin_run(&mut self) -> Result<Run> {
+        let before = self.run.as_ref().map(|run| run.epoch);
         let run = match self.capture {
             Capture::Triggers => self.file.write(|tx| {
                 make_tables(tx)?;
+                if let Some(before) = before {
+                    check_epoch(tx, before)?;
+                }
                 let (source, prev) = tx.query_row("SELECT source, epoch FROM _rowferry_run", [], |row| {
                     Ok((row.get(0)?, row.get::<_, Option<i64>>(1)?.map(|epoch| epoch as u64)))
                 })?;

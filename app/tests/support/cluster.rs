@@ -217,6 +217,12 @@ impl Cluster {
         self.topics(&args);
     }
 
+    /// Adds partitions to a topic, so that it has so many.
+    pub fn add_partitions(&self, name: &str, partitions: u32) {
+        self.topics(&["--alter", "--topic", name, "--partitions", &partitions.to_string()]);
+        assert_eq!(self.partitions(name), partitions as usize, "partitions of {name}");
+    }
+
     /// Deletes a topic and waits until it is gone.
     pub fn delete_topic(&self, name: &str) {
         self.topics(&["--delete", "--topic", name]);

@@ -31,6 +31,8 @@ pub enum Fault {
     LoseAnswer(Request, usize),
     /// Drops this kind of request and cuts the connection; as many times as it says.
     LoseRequest(Request, usize),
+    /// Lets this kind of request through so many times; then drops it and cuts the connection, each time.
+    LoseRequestAfter(Request, usize),
     /// Lets this kind of request through and keeps its answer, while the connection stays open; as many times as it says.
     SwallowAnswer(Request, usize),
 }
@@ -48,6 +50,8 @@ struct State {
     target: Option<u16>,
     fault: Fault,
     struck: usize,
+    /// Requests that it has let through though it was to strike their kind.
+    passed: usize,
     open: HashMap<u32, TcpStream>,
 }
 
@@ -68,6 +72,7 @@ impl Proxy {
             target: None,
             fault: Fault::Pass,
             struck: 0,
+            passed: 0,
             open: HashMap::new(),
         };
         let proxy = Self(Arc::new(Shared {
@@ -99,6 +104,7 @@ impl Proxy {
         self.state(|state| {
             state.fault = fault;
             state.struck = 0;
+            state.passed = 0;
             if fault == Fault::Cut {
                 for (_, stream) in state.open.drain() {
                     state.struck += usize::from(stream.shutdown(Shutdown::Both).is_ok());
@@ -188,6 +194,13 @@ impl Proxy {
                 Fault::LoseAnswer(request, times) if answer && kind == request as i16 => (Fate::Cut, times),
                 Fault::SwallowAnswer(request, times) if answer && kind == request as i16 => (Fate::Swallow, times),
                 Fault::LoseRequest(request, times) if !answer && kind == request as i16 => (Fate::Cut, times),
+                Fault::LoseRequestAfter(request, times) if !answer && kind == request as i16 => {
+                    state.passed += 1;
+                    match state.passed > times {
+                        true => (Fate::Cut, usize::MAX),
+                        false => return Fate::Pass,
+                    }
+                }
                 _ => return Fate::Pass,
             };
             if state.struck >= times {

@@ -128,6 +128,17 @@ fn a_producer_that_was_taken_over_reads_and_notes_nothing() {
 }
 
 #[test]
+fn a_producer_that_was_taken_over_begins_no_other_run() {
+    let mut ferry = Ferry::new("t", TABLE);
+    let second = ferry.ledger.begin_run().unwrap();
+    assert_eq!(second.prev, Some(ferry.run.epoch));
+    let (mut other, run, ..) = start(&ferry.path, "t", "topic", false).unwrap();
+    let error = ferry.ledger.begin_run().unwrap_err().to_string();
+    assert!(error.contains("another producer has taken over this source"), "{error}");
+    assert_eq!(other.begin_run().unwrap().prev, Some(run.epoch));
+}
+
+#[test]
 fn a_batch_that_was_not_taken_is_given_again() {
     let mut ferry = Ferry::new("t", TABLE);
     for sql in ["", "UPDATE t SET v = v + 1"] {
