@@ -11,7 +11,7 @@ use crate::sqlite::Bind;
 use crate::stop::Stop;
 
 use super::table::{Misfit, Statements, Table};
-use super::{Landed, Memory, Position, books, cannot, ddl, reshape, stopped_or};
+use super::{Landed, Memory, Position, books, cannot, ddl, positions, reshape, stopped_or};
 
 /// A transaction that rolls back unless it is committed.
 pub struct Landing<'a> {
@@ -62,10 +62,10 @@ impl<'a> Landing<'a> {
     pub fn move_position(&mut self, position: &Position, expected: Option<i64>) -> Result<()> {
         let Position { topic, partition, .. } = position;
         let failed = |e| cannot(e, format!("note the position of {topic}, partition {partition}"));
-        if books::move_position(self.conn, position, expected).map_err(failed)? {
+        if positions::advance(self.conn, position, expected).map_err(failed)? {
             return Ok(());
         }
-        let found = books::next_offset(self.conn, topic, *partition).map_err(failed)?;
+        let found = positions::next_offset(self.conn, topic, *partition).map_err(failed)?;
         let (expected, found) = (Offset(expected), Offset(found));
         Err(Error::failed(format!(
             "another consumer lands in this sink: topic {topic}, partition {partition} should be {expected} and is {found}"

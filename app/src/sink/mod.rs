@@ -4,7 +4,7 @@
 //! - `passes`: schema records and full passes; `foreign`: records without a schema
 //! - `table`: a landed table in memory; `affinity`: what its columns keep as it is
 //! - `ddl`: the SQL for a table; `reshape`: giving a table its shape
-//! - `books`: the sink's own tables
+//! - `books`: the sink's own tables; `positions`: how far each partition has landed
 //! - `open`: the file and its settings; `turn`: sharing it with other consumers
 
 mod affinity;
@@ -14,6 +14,7 @@ mod foreign;
 mod landing;
 mod open;
 mod passes;
+mod positions;
 mod reshape;
 mod table;
 #[cfg(test)]
@@ -102,7 +103,7 @@ impl Sink {
     /// Every position of a topic that has landed, by partition.
     pub fn positions(&self, topic: &str) -> Result<Vec<Position>> {
         self.stop.check()?;
-        books::positions(&self.conn, &self.memory.schemas, topic)
+        positions::all(&self.conn, &self.memory.schemas, topic)
     }
 
     /// Begins a transaction; waits for its turn and for the lock of another process, until asked to stop.

@@ -11,7 +11,7 @@ use crate::sqlite;
 use super::ddl::GO_ON;
 use super::landing::{Landing, bind};
 use super::table::Table;
-use super::{Position, books, cannot, ddl, reshape};
+use super::{Position, books, cannot, ddl, positions, reshape};
 
 /// SQLite's own limit, as it is built here.
 const MOST_COLUMNS: usize = 2000;
@@ -79,7 +79,7 @@ impl Landing<'_> {
         }
         let removed = self.sweep(place).map_err(failed)?;
         self.stop_pass(place).map_err(failed)?;
-        books::whole(self.conn, topic).map_err(failed)?;
+        positions::whole(self.conn, topic).map_err(failed)?;
         position.partial = false;
         Ok(Some(removed))
     }

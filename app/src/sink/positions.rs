@@ -1,0 +1,126 @@
+//! The positions in the sink's own tables: how far each partition has landed.
+
+use std::sync::Arc;
+
+use rusqlite::{Connection, OptionalExtension, Row, params};
+
+use crate::error::Result;
+
+use super::books::Schemas;
+use super::{Origin, Position, cannot};
+
+/// Every position of a topic, by partition.
+pub(super) fn all(conn: &Connection, schemas: &Schemas, topic: &str) -> Result<Vec<Position>> {
+    let failed = |e| cannot(e, "read the positions of the sink");
+    let topic: Arc<str> = topic.into();
+    let position = |r: &Row<'_>| {
+        let source: Option<String> = r.get(2)?;
+        let origin = match source {
+            Some(source) => Some(Origin {
+                source,
+                epoch: r.get::<_, i64>(3)? as u64,
+                seq: r.get::<_, i64>(4)? as u64,
+                prev: r.get::<_, Option<i64>>(9)?.map(|prev| prev as u64),
+            }),
+            None => None,
+        };
+        let position = Position {
+            topic: topic.clone(),
+            partition: r.get(0)?,
+            next_offset: r.get(1)?,
+            origin,
+            healing: r.get(5)?,
+            partial: r.get(6)?,
+            schema: None,
+            pass: r.get::<_, Option<i64>>(8)?.unwrap_or(0) as u64,
+        };
+        Ok((position, r.get(7)?))
+    };
+    let mut statement = conn
+        .prepare_cached(
+            "SELECT partition, next_offset, source, epoch, seq, healing, partial, schema, pass, prev
+             FROM _rowferry_positions LEFT JOIN _rowferry_passes USING (topic, partition) WHERE topic = ?1 ORDER BY partition",
+        )
+        .map_err(failed)?;
+    let found: Vec<(Position, Option<String>)> = statement
+        .query_map([&*topic], position)
+        .and_then(Iterator::collect)
+        .map_err(failed)?;
+    found
+        .into_iter()
+        .map(|(position, schema)| {
+            Ok(Position {
+                schema: schemas.parse(schema)?,
+                ..position
+            })
+        })
+        .collect()
+}
+
+/// Moves a position from where it was read to where it is now; false when it was not there.
+pub(super) fn advance(conn: &Connection, position: &Position, expected: Option<i64>) -> rusqlite::Result<bool> {
+    let Position {
+        topic,
+        partition,
+        next_offset,
+        origin,
+        healing,
+        partial,
+        ..
+    } = position;
+    let source = origin.as_ref().map(|o| &o.source);
+    let epoch = origin.as_ref().map(|o| o.epoch as i64);
+    let seq = origin.as_ref().map(|o| o.seq as i64);
+    let prev = origin.as_ref().and_then(|o| o.prev).map(|prev| prev as i64);
+    // `partial` belongs to the first contact with a source; after that only a full pass changes it.
+    let moved = match expected {
+        None => conn
+            .prepare_cached("INSERT OR IGNORE INTO _rowferry_positions VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)")?
+            .execute(params![
+                &**topic,
+                partition,
+                next_offset,
+                source,
+                epoch,
+                seq,
+                prev,
+                healing,
+                partial
+            ])?,
+        Some(expected) => conn
+            .prepare_cached(
+                "UPDATE _rowferry_positions SET next_offset = ?3, partial = iif(source IS ?4, partial, ?9),
+                 source = ?4, epoch = ?5, seq = ?6, prev = ?7, healing = ?8
+                 WHERE topic = ?1 AND partition = ?2 AND next_offset = ?10",
+            )?
+            .execute(params![
+                &**topic,
+                partition,
+                next_offset,
+                source,
+                epoch,
+                seq,
+                prev,
+                healing,
+                partial,
+                expected
+            ])?,
+    };
+    Ok(moved == 1)
+}
+
+/// The offset that the sink holds for a partition.
+pub(super) fn next_offset(conn: &Connection, topic: &str, partition: i32) -> rusqlite::Result<Option<i64>> {
+    conn.query_row(
+        "SELECT next_offset FROM _rowferry_positions WHERE topic = ?1 AND partition = ?2",
+        params![topic, partition],
+        |r| r.get(0),
+    )
+    .optional()
+}
+
+/// Rows from before the first contact are no longer missing.
+pub(super) fn whole(conn: &Connection, topic: &str) -> rusqlite::Result<()> {
+    conn.execute("UPDATE _rowferry_positions SET partial = 0 WHERE topic = ?1", [topic])?;
+    Ok(())
+}
