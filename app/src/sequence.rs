@@ -1,6 +1,10 @@
 //! Once and in order, on brokers that know no idempotence: what a record's number means to the sink.
 
+mod moved;
+
 use std::fmt;
+
+pub use moved::{Standing, run_at};
 
 /// Where a record stands: `<source>.<epoch>.<seq>`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -2,14 +2,16 @@
 
 use std::path::Path;
 use std::sync::Arc;
+use std::time::SystemTime;
 
 use rusqlite::{Connection, params};
 
 use super::file::{File, Tried};
-use super::tracking::{self, Look, Place, Tracked, make_tables, next_pass, now};
+use super::tracking::{self, Look, Place, Tracked, make_tables, next_pass};
 use super::{Acked, Capture, Mark, Run, Spread, capture, layout, letters, schema};
 use crate::error::{Error, Result};
 use crate::row::Value;
+use crate::sequence::run_at;
 use crate::stop::Stop;
 
 /// What a source remembers of what was shipped. All that it writes, it writes in short transactions.
@@ -48,14 +50,13 @@ impl Ledger {
                 let (source, prev) = tx.query_row("SELECT source, epoch FROM _rowferry_run", [], |row| {
                     Ok((row.get(0)?, row.get::<_, Option<i64>>(1)?.map(|epoch| epoch as u64)))
                 })?;
-                // Microseconds, so that two copies of one source do not begin runs of the same number.
-                let epoch = (now().as_micros() as u64).max(prev.map_or(0, |prev| prev + 1));
+                let epoch = run_at(SystemTime::now()).max(prev.map_or(0, |prev| prev + 1));
                 tx.execute("UPDATE _rowferry_run SET epoch = ?1", [epoch as i64])?;
                 Ok(Run { source, epoch, prev })
             })?,
             Capture::None => Run {
                 source: self.id_from_path(),
-                epoch: now().as_micros() as u64,
+                epoch: run_at(SystemTime::now()),
                 prev: None,
             },
         };

@@ -247,7 +247,7 @@ pub fn next_pass(last: u64) -> u64 {
     now().as_micros().max(u128::from(last) + 1) as u64
 }
 
-pub fn now() -> std::time::Duration {
+fn now() -> std::time::Duration {
     SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default()
 }
 

@@ -1,0 +1,113 @@
+//! When a topic gets more partitions, keys move between them: a row's newer state stands in its new partition, and older ones may still
+//! wait in its old one. So no partition goes on into the run that moved keys, or a later one, before the others have come to it.
+
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use super::RunLink;
+
+/// The number of a run that begins at this time. A partition that holds nothing at this time has come to all runs up to this number: what
+/// it gets later is of the last of them, or of a newer one.
+pub fn run_at(time: SystemTime) -> u64 {
+    // Microseconds, so that two copies of one source do not begin runs of the same number.
+    time.duration_since(UNIX_EPOCH).unwrap_or_default().as_micros() as u64
+}
+
+/// Where a partition stands in the sink, as the others see it.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Standing {
+    /// Source and run of the last record of ours that landed.
+    pub landed: Option<(String, u64)>,
+    /// The run whose first record comes next, while it waits for the others; or what it had come to when it was met and held nothing.
+    pub reached: Option<u64>,
+}
+
+impl Standing {
+    /// Whether nothing from before run `moved` of `source` is still to come.
+    pub fn has_come_to(&self, source: &str, moved: u64) -> bool {
+        let landed = |(of, run): &(String, u64)| of == source && *run >= moved;
+        self.reached.is_some_and(|run| run >= moved) || self.landed.as_ref().is_some_and(landed)
+    }
+}
+
+impl RunLink {
+    /// Those of the partitions that a sink lands to which the run sends its beginning too, beside the one where this link stands.
+    pub fn others(&self, own: i32, landed: &[i32]) -> Vec<i32> {
+        let spreads_over = |p: &i32| self.partitions.is_none_or(|count| *p < count);
+        let others = landed.iter().copied().filter(|p| *p != own);
+        others.filter(spreads_over).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    fn landed(source: &str, run: u64) -> Standing {
+        Standing {
+            landed: Some((source.to_owned(), run)),
+            reached: None,
+        }
+    }
+
+    fn waits(landed: Standing, run: u64) -> Standing {
+        let reached = Some(run);
+        Standing { reached, ..landed }
+    }
+
+    #[test]
+    fn a_partition_has_come_to_a_run_when_a_record_of_it_or_of_a_later_one_has_landed() {
+        assert!(!landed("s", 6).has_come_to("s", 7));
+        assert!(landed("s", 7).has_come_to("s", 7));
+        assert!(landed("s", 8).has_come_to("s", 7));
+        assert!(!landed("other", 8).has_come_to("s", 7));
+    }
+
+    #[test]
+    fn a_partition_has_come_to_a_run_when_it_waits_before_it_or_before_a_later_one() {
+        assert!(waits(landed("s", 6), 7).has_come_to("s", 7));
+        assert!(waits(Standing::default(), 7).has_come_to("s", 7));
+        // Run 7 was cut off and sent nothing to this partition.
+        assert!(waits(landed("s", 6), 9).has_come_to("s", 7));
+        // It waits for an earlier move.
+        assert!(!waits(landed("s", 5), 6).has_come_to("s", 7));
+    }
+
+    #[test]
+    fn a_partition_that_held_nothing_is_waited_for_only_where_keys_have_moved_since() {
+        assert!(!Standing::default().has_come_to("s", 7));
+        let at = |seconds| run_at(UNIX_EPOCH + Duration::from_secs(seconds));
+        let met = waits(Standing::default(), at(50));
+        assert!(met.has_come_to("s", at(49)));
+        assert!(!met.has_come_to("s", at(51)), "it may have filled before");
+    }
+
+    #[test]
+    fn of_partitions_that_wait_for_one_another_the_one_before_the_oldest_run_goes_on() {
+        // Run 7 was cut off when it had begun in the first partition only; run 8 has begun in both, and both say that they moved keys.
+        let (first, second) = (waits(landed("s", 6), 7), waits(landed("s", 6), 8));
+        assert!(second.has_come_to("s", 7), "the first goes on into run 7");
+        assert!(!first.has_come_to("s", 8), "the second waits");
+        let first = waits(landed("s", 7), 8);
+        assert!(
+            second.has_come_to("s", 8) && first.has_come_to("s", 8),
+            "both go on into run 8"
+        );
+    }
+
+    #[test]
+    fn the_others_are_the_sinks_partitions_to_which_the_run_sends() {
+        let others = |partitions, own, landed: &[i32]| {
+            let link = RunLink {
+                partitions,
+                ..RunLink::default()
+            };
+            link.others(own, landed)
+        };
+        assert_eq!(others(Some(5), 3, &[0, 1, 2, 3, 4]), [0, 1, 2, 4]);
+        assert_eq!(others(Some(5), 3, &[1, 3]), [1]);
+        assert_eq!(others(Some(2), 0, &[0, 1, 2]), [1]);
+        assert_eq!(others(None, 0, &[0, 1, 2]), [1, 2]);
+    }
+}
