@@ -143,6 +143,7 @@ impl Lane {
             },
         };
         self.position.next_offset = message.offset + 1;
+        self.position.reached = None;
         if landed {
             self.counts.landed += 1;
             self.counts.bytes += (message.key.len() + message.value.len()) as u64;

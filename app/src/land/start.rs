@@ -100,6 +100,7 @@ fn new_lane(topic: &Arc<str>, partition: i32, offset: i64) -> Lane {
         partition,
         next_offset: offset,
         origin: None,
+        reached: None,
         healing: false,
         partial: offset > 0,
         schema: None,

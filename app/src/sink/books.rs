@@ -13,14 +13,17 @@ use super::table::Table;
 use super::{Position, cannot};
 
 /// The version of the tables below.
-const FORMAT: i64 = 1;
+const FORMAT: i64 = 2;
+
+/// What each format brought that those before it lack.
+const UPGRADES: [(i64, &str); 1] = [(2, "ALTER TABLE _rowferry_positions ADD COLUMN reached INTEGER;")];
 
 const TABLES: &str = r#"
     CREATE TABLE _rowferry_sink (format INTEGER NOT NULL, id TEXT);
     CREATE TABLE _rowferry_positions (
         topic TEXT NOT NULL, partition INTEGER NOT NULL, next_offset INTEGER NOT NULL,
         source TEXT, epoch INTEGER, seq INTEGER, prev INTEGER, healing INTEGER NOT NULL, partial INTEGER NOT NULL,
-        PRIMARY KEY (topic, partition)) WITHOUT ROWID;
+        reached INTEGER, PRIMARY KEY (topic, partition)) WITHOUT ROWID;
     -- The schema in force for a partition's records, the last pass begun there, and the last one ended.
     CREATE TABLE _rowferry_passes (
         topic TEXT NOT NULL, partition INTEGER NOT NULL, schema TEXT NOT NULL, pass INTEGER NOT NULL, ended INTEGER NOT NULL,
@@ -34,17 +37,17 @@ const TABLES: &str = r#"
         key BLOB NOT NULL, value BLOB NOT NULL, reason TEXT NOT NULL, at TEXT NOT NULL);
 "#;
 
-/// Makes the sink's own tables where they are missing, and refuses those of a newer program.
+/// Makes the sink's own tables where they are missing, brings older ones up to date, and refuses those of a newer program.
 pub(super) fn prepare(conn: &Connection) -> Result<()> {
-    if check_format(conn)? {
+    if format(conn)? == Some(FORMAT) {
         return Ok(());
     }
     let failed = |e| cannot(e, "make the sink's own tables");
     conn.execute_batch("BEGIN IMMEDIATE").map_err(failed)?;
     // Another consumer may have made them while this one waited.
-    let made = check_format(conn).and_then(|there| match there {
-        true => Ok(()),
-        false => make(conn),
+    let made = format(conn).and_then(|there| match there {
+        Some(format) => upgrade(conn, format),
+        None => make(conn),
     });
     conn.execute_batch(if made.is_ok() { "COMMIT" } else { "ROLLBACK" })
         .map_err(failed)?;
@@ -63,10 +66,17 @@ fn make(conn: &Connection) -> Result<()> {
     Ok(())
 }
 
-/// Whether the tables are there, in a format that this program knows.
-fn check_format(conn: &Connection) -> Result<bool> {
+fn upgrade(conn: &Connection, from: i64) -> Result<()> {
+    let due = UPGRADES.iter().filter(|(format, _)| *format > from);
+    let changes: String = due.map(|(_, change)| *change).collect();
+    conn.execute_batch(&format!("{changes} UPDATE _rowferry_sink SET format = {FORMAT}"))
+        .map_err(|e| cannot(e, format!("bring the sink's own tables from format {from} to {FORMAT}")))
+}
+
+/// The format of the tables, where they are there; an error when this program does not know it.
+fn format(conn: &Connection) -> Result<Option<i64>> {
     if !super::reshape::exists(conn, "_rowferry_sink")? {
-        return Ok(false);
+        return Ok(None);
     }
     let format: i64 = conn
         .query_row("SELECT format FROM _rowferry_sink", [], |r| r.get(0))
@@ -76,7 +86,7 @@ fn check_format(conn: &Connection) -> Result<bool> {
             "the sink was written by a newer Rowferry (format {format}, this one knows up to {FORMAT})"
         ))
         .way_out("use that version, or name another file with --sink")),
-        false => Ok(true),
+        false => Ok(Some(format)),
     }
 }
 

@@ -60,9 +60,33 @@ impl<'a> Landing<'a> {
 
     /// Moves a position from the offset at which it was read (none on first contact) to where it is now.
     pub fn move_position(&mut self, position: &Position, expected: Option<i64>) -> Result<()> {
+        let moved = positions::advance(self.conn, position, expected);
+        self.check_moved(position, moved, expected)
+    }
+
+    /// Notes that the first record of a run stands at this position, which does not move, and waits for the other partitions. The note lasts
+    /// until `move_position` writes the position's own `reached`.
+    pub fn wait_at(&mut self, position: &Position, run: u64) -> Result<()> {
+        let noted = positions::wait_at(self.conn, position, run);
+        self.check_moved(position, noted, Some(position.next_offset))
+    }
+
+    /// Which of `partitions` have not come to run `moved` of a source yet, as this transaction sees it: none when the position may go on.
+    pub fn others_have_reached(
+        &self,
+        position: &Position,
+        source: &str,
+        moved: u64,
+        partitions: &[i32],
+    ) -> Result<Vec<i32>> {
+        positions::behind(self.conn, position, source, moved, partitions)
+    }
+
+    /// An error unless a position was where it should be.
+    fn check_moved(&self, position: &Position, moved: rusqlite::Result<bool>, expected: Option<i64>) -> Result<()> {
         let Position { topic, partition, .. } = position;
         let failed = |e| cannot(e, format!("note the position of {topic}, partition {partition}"));
-        if positions::advance(self.conn, position, expected).map_err(failed)? {
+        if moved.map_err(failed)? {
             return Ok(());
         }
         let found = positions::next_offset(self.conn, topic, *partition).map_err(failed)?;

@@ -45,6 +45,8 @@ pub struct Position {
     pub next_offset: i64,
     /// The last record of ours that landed.
     pub origin: Option<Origin>,
+    /// The run whose first record stands at `next_offset`, while it waits for the other partitions (see `sequence::Standing`).
+    pub reached: Option<u64>,
     /// Records are passed over until the next full pass.
     pub healing: bool,
     /// Rows from before the first contact are missing until a full pass has landed; taken over on the first contact with a source only.
@@ -104,6 +106,18 @@ impl Sink {
     pub fn positions(&self, topic: &str) -> Result<Vec<Position>> {
         self.stop.check()?;
         positions::all(&self.conn, &self.memory.schemas, topic)
+    }
+
+    /// Which of `partitions` have not come to run `moved` of a source yet, for which this position waits: none when it may go on.
+    pub fn others_have_reached(
+        &self,
+        position: &Position,
+        source: &str,
+        moved: u64,
+        partitions: &[i32],
+    ) -> Result<Vec<i32>> {
+        self.stop.check()?;
+        positions::behind(&self.conn, position, source, moved, partitions)
     }
 
     /// Begins a transaction; waits for its turn and for the lock of another process, until asked to stop.

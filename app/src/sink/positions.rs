@@ -1,10 +1,12 @@
 //! The positions in the sink's own tables: how far each partition has landed.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
 use crate::error::Result;
+use crate::sequence::Standing;
 
 use super::books::Schemas;
 use super::{Origin, Position, cannot};
@@ -29,6 +31,7 @@ pub(super) fn all(conn: &Connection, schemas: &Schemas, topic: &str) -> Result<V
             partition: r.get(0)?,
             next_offset: r.get(1)?,
             origin,
+            reached: r.get::<_, Option<i64>>(10)?.map(|run| run as u64),
             healing: r.get(5)?,
             partial: r.get(6)?,
             schema: None,
@@ -38,7 +41,7 @@ pub(super) fn all(conn: &Connection, schemas: &Schemas, topic: &str) -> Result<V
     };
     let mut statement = conn
         .prepare_cached(
-            "SELECT partition, next_offset, source, epoch, seq, healing, partial, schema, pass, prev
+            "SELECT partition, next_offset, source, epoch, seq, healing, partial, schema, pass, prev, reached
              FROM _rowferry_positions LEFT JOIN _rowferry_passes USING (topic, partition) WHERE topic = ?1 ORDER BY partition",
         )
         .map_err(failed)?;
@@ -64,6 +67,7 @@ pub(super) fn advance(conn: &Connection, position: &Position, expected: Option<i
         partition,
         next_offset,
         origin,
+        reached,
         healing,
         partial,
         ..
@@ -72,26 +76,14 @@ pub(super) fn advance(conn: &Connection, position: &Position, expected: Option<i
     let epoch = origin.as_ref().map(|o| o.epoch as i64);
     let seq = origin.as_ref().map(|o| o.seq as i64);
     let prev = origin.as_ref().and_then(|o| o.prev).map(|prev| prev as i64);
+    let reached = reached.map(|run| run as i64);
     // `partial` belongs to the first contact with a source; after that only a full pass changes it.
     let moved = match expected {
         None => conn
-            .prepare_cached("INSERT OR IGNORE INTO _rowferry_positions VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)")?
-            .execute(params![
-                &**topic,
-                partition,
-                next_offset,
-                source,
-                epoch,
-                seq,
-                prev,
-                healing,
-                partial
-            ])?,
-        Some(expected) => conn
             .prepare_cached(
-                "UPDATE _rowferry_positions SET next_offset = ?3, partial = iif(source IS ?4, partial, ?9),
-                 source = ?4, epoch = ?5, seq = ?6, prev = ?7, healing = ?8
-                 WHERE topic = ?1 AND partition = ?2 AND next_offset = ?10",
+                "INSERT OR IGNORE INTO _rowferry_positions
+                 (topic, partition, next_offset, source, epoch, seq, prev, healing, partial, reached)
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
             )?
             .execute(params![
                 &**topic,
@@ -103,10 +95,71 @@ pub(super) fn advance(conn: &Connection, position: &Position, expected: Option<i
                 prev,
                 healing,
                 partial,
+                reached
+            ])?,
+        Some(expected) => conn
+            .prepare_cached(
+                "UPDATE _rowferry_positions SET next_offset = ?3, partial = iif(source IS ?4, partial, ?9),
+                 source = ?4, epoch = ?5, seq = ?6, prev = ?7, healing = ?8, reached = ?10
+                 WHERE topic = ?1 AND partition = ?2 AND next_offset = ?11",
+            )?
+            .execute(params![
+                &**topic,
+                partition,
+                next_offset,
+                source,
+                epoch,
+                seq,
+                prev,
+                healing,
+                partial,
+                reached,
                 expected
             ])?,
     };
     Ok(moved == 1)
+}
+
+/// Notes what a position has reached that does not move; false when it was not there.
+pub(super) fn wait_at(conn: &Connection, position: &Position, run: u64) -> rusqlite::Result<bool> {
+    let noted = conn
+        .prepare_cached(
+            "UPDATE _rowferry_positions SET reached = ?4 WHERE topic = ?1 AND partition = ?2 AND next_offset = ?3",
+        )?
+        .execute(params![
+            &*position.topic,
+            position.partition,
+            position.next_offset,
+            run as i64
+        ])?;
+    Ok(noted == 1)
+}
+
+/// Those of `partitions`, but for the position's own, that have not come to run `moved` of a source.
+pub(super) fn behind(
+    conn: &Connection,
+    position: &Position,
+    source: &str,
+    moved: u64,
+    partitions: &[i32],
+) -> Result<Vec<i32>> {
+    let standing = |r: &Row<'_>| {
+        let landed = match r.get(1)? {
+            Some(source) => Some((source, r.get::<_, i64>(2)? as u64)),
+            None => None,
+        };
+        let reached = r.get::<_, Option<i64>>(3)?.map(|run| run as u64);
+        Ok((r.get(0)?, Standing { landed, reached }))
+    };
+    let read = || -> rusqlite::Result<HashMap<i32, Standing>> {
+        conn.prepare_cached("SELECT partition, source, epoch, reached FROM _rowferry_positions WHERE topic = ?1")?
+            .query_map([&*position.topic], standing)?
+            .collect()
+    };
+    let known = read().map_err(|e| cannot(e, "read the positions of the sink"))?;
+    let has_come = |p: &i32| known.get(p).is_some_and(|standing| standing.has_come_to(source, moved));
+    let others = partitions.iter().copied().filter(|p| *p != position.partition);
+    Ok(others.filter(|p| !has_come(p)).collect())
 }
 
 /// The offset that the sink holds for a partition.

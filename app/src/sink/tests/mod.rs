@@ -5,6 +5,7 @@ mod foreign;
 mod landing;
 mod open;
 mod passes;
+mod reached;
 mod shapes;
 mod turn;
 mod types;
@@ -80,6 +81,7 @@ fn position(partition: i32) -> Position {
         partition,
         next_offset: 0,
         origin: None,
+        reached: None,
         healing: false,
         partial: false,
         schema: None,

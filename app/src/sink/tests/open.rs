@@ -58,11 +58,11 @@ fn a_sink_of_a_newer_program_and_a_source_are_refused() {
     drop(folder.sink());
     folder
         .user()
-        .execute_batch("UPDATE _rowferry_sink SET format = 2")
+        .execute_batch("UPDATE _rowferry_sink SET format = 3")
         .unwrap();
     let error = open_error(&folder.sink_path());
     assert!(
-        error.contains("written by a newer Rowferry (format 2, this one knows up to 1)"),
+        error.contains("written by a newer Rowferry (format 3, this one knows up to 2)"),
         "{error}"
     );
     let source = folder.0.join("source.db");
@@ -72,6 +72,71 @@ fn a_sink_of_a_newer_program_and_a_source_are_refused() {
         .unwrap();
     let error = open_error(&source);
     assert!(error.contains("is the source of a ferry already"), "{error}");
+}
+
+/// The sink's own tables in format 1, as the program made them then, and a position in them.
+const FORMAT_1: &str = r#"
+    CREATE TABLE _rowferry_sink (format INTEGER NOT NULL);
+    CREATE TABLE _rowferry_positions (
+        topic TEXT NOT NULL, partition INTEGER NOT NULL, next_offset INTEGER NOT NULL,
+        source TEXT, epoch INTEGER, seq INTEGER, prev INTEGER, healing INTEGER NOT NULL, partial INTEGER NOT NULL,
+        PRIMARY KEY (topic, partition)) WITHOUT ROWID;
+    CREATE TABLE _rowferry_passes (
+        topic TEXT NOT NULL, partition INTEGER NOT NULL, schema TEXT NOT NULL, pass INTEGER NOT NULL, ended INTEGER NOT NULL,
+        PRIMARY KEY (topic, partition)) WITHOUT ROWID;
+    CREATE TABLE _rowferry_tables (
+        topic TEXT NOT NULL PRIMARY KEY, name TEXT NOT NULL UNIQUE COLLATE NOCASE, schema TEXT, shape TEXT NOT NULL,
+        pass INTEGER NOT NULL, unseen INTEGER) WITHOUT ROWID;
+    CREATE TABLE _rowferry_dead_letters (
+        id INTEGER PRIMARY KEY, topic TEXT NOT NULL, partition INTEGER NOT NULL, "offset" INTEGER NOT NULL,
+        key BLOB NOT NULL, value BLOB NOT NULL, reason TEXT NOT NULL, at TEXT NOT NULL);
+    INSERT INTO _rowferry_sink VALUES (1);
+    INSERT INTO _rowferry_positions VALUES ('topic', 0, 12, 'ab', 7, 11, 6, 1, 1);
+"#;
+
+#[test]
+fn a_sink_of_format_1_is_brought_up_to_date_by_whoever_comes_first() {
+    for _ in 0..10 {
+        let folder = Folder::new();
+        folder.user().execute_batch(FORMAT_1).unwrap();
+        thread::scope(|scope| {
+            (0..4).for_each(|_| drop(scope.spawn(|| drop(folder.sink()))));
+        });
+        assert_eq!(query(&folder.user(), "SELECT format FROM _rowferry_sink"), [[int(2)]]);
+        let mut sink = folder.sink();
+        let origin = Origin {
+            source: "ab".into(),
+            epoch: 7,
+            seq: 11,
+            prev: Some(6),
+        };
+        let kept = Position {
+            next_offset: 12,
+            origin: Some(origin),
+            healing: true,
+            partial: true,
+            ..position(0)
+        };
+        assert_eq!(sink.positions("topic").unwrap(), std::slice::from_ref(&kept));
+        let moved = Position {
+            next_offset: 13,
+            reached: Some(9),
+            ..kept
+        };
+        let mut landing = sink.begin().unwrap();
+        landing.move_position(&moved, Some(12)).unwrap();
+        landing.commit().unwrap();
+        assert_eq!(folder.sink().positions("topic").unwrap(), [moved]);
+    }
+}
+
+#[test]
+fn the_upgraded_tables_are_those_of_a_new_sink() {
+    let (old, new) = (Folder::new(), Folder::new());
+    old.user().execute_batch(FORMAT_1).unwrap();
+    drop((old.sink(), new.sink()));
+    let columns = "SELECT m.name, c.name, c.type, c.\"notnull\", c.pk FROM sqlite_schema m, pragma_table_info(m.name) c ORDER BY 1, 2";
+    assert_eq!(query(&old.user(), columns), query(&new.user(), columns));
 }
 
 #[test]
