@@ -55,6 +55,8 @@ pub struct Origin {
     pub seq: u64,
     /// The run before it, as far as it told: a run between the two is not of the same file.
     pub prev: Option<u64>,
+    /// How many partitions its run spreads rows over, as far as it told.
+    pub partitions: Option<i32>,
 }
 
 impl From<Stamp<'_>> for Origin {
@@ -64,6 +66,7 @@ impl From<Stamp<'_>> for Origin {
             epoch: stamp.epoch,
             seq: stamp.seq,
             prev: None,
+            partitions: None,
         }
     }
 }
@@ -227,6 +230,7 @@ mod tests {
             epoch,
             seq,
             prev: None,
+            partitions: None,
         })
     }
 

@@ -1,5 +1,6 @@
 //! Partitions are added to a topic: keys move between them, and no row goes back to an older version.
 
+mod consumer;
 mod producer;
 
 use std::collections::HashMap;

@@ -286,6 +286,7 @@ impl Lane {
             origin => {
                 *origin = Some(Origin {
                     prev: record.link().and_then(|link| link.prev),
+                    partitions: record.link().and_then(|link| link.partitions),
                     ..Origin::from(*stamp)
                 })
             }

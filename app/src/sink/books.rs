@@ -16,14 +16,18 @@ use super::{Position, cannot};
 const FORMAT: i64 = 2;
 
 /// What each format brought that those before it lack.
-const UPGRADES: [(i64, &str); 1] = [(2, "ALTER TABLE _rowferry_positions ADD COLUMN reached INTEGER;")];
+const UPGRADES: [(i64, &str); 1] = [(
+    2,
+    "ALTER TABLE _rowferry_positions ADD COLUMN reached INTEGER;
+    ALTER TABLE _rowferry_positions ADD COLUMN partitions INTEGER;",
+)];
 
 const TABLES: &str = r#"
     CREATE TABLE _rowferry_sink (format INTEGER NOT NULL, id TEXT);
     CREATE TABLE _rowferry_positions (
         topic TEXT NOT NULL, partition INTEGER NOT NULL, next_offset INTEGER NOT NULL,
         source TEXT, epoch INTEGER, seq INTEGER, prev INTEGER, healing INTEGER NOT NULL, partial INTEGER NOT NULL,
-        reached INTEGER, PRIMARY KEY (topic, partition)) WITHOUT ROWID;
+        reached INTEGER, partitions INTEGER, PRIMARY KEY (topic, partition)) WITHOUT ROWID;
     -- The schema in force for a partition's records, the last pass begun there, and the last one ended.
     CREATE TABLE _rowferry_passes (
         topic TEXT NOT NULL, partition INTEGER NOT NULL, schema TEXT NOT NULL, pass INTEGER NOT NULL, ended INTEGER NOT NULL,

@@ -23,6 +23,7 @@ pub(super) fn all(conn: &Connection, schemas: &Schemas, topic: &str) -> Result<V
                 epoch: r.get::<_, i64>(3)? as u64,
                 seq: r.get::<_, i64>(4)? as u64,
                 prev: r.get::<_, Option<i64>>(9)?.map(|prev| prev as u64),
+                partitions: r.get(11)?,
             }),
             None => None,
         };
@@ -41,7 +42,7 @@ pub(super) fn all(conn: &Connection, schemas: &Schemas, topic: &str) -> Result<V
     };
     let mut statement = conn
         .prepare_cached(
-            "SELECT partition, next_offset, source, epoch, seq, healing, partial, schema, pass, prev, reached
+            "SELECT partition, next_offset, source, epoch, seq, healing, partial, schema, pass, prev, reached, partitions
              FROM _rowferry_positions LEFT JOIN _rowferry_passes USING (topic, partition) WHERE topic = ?1 ORDER BY partition",
         )
         .map_err(failed)?;
@@ -76,32 +77,15 @@ pub(super) fn advance(conn: &Connection, position: &Position, expected: Option<i
     let epoch = origin.as_ref().map(|o| o.epoch as i64);
     let seq = origin.as_ref().map(|o| o.seq as i64);
     let prev = origin.as_ref().and_then(|o| o.prev).map(|prev| prev as i64);
+    let partitions = origin.as_ref().and_then(|o| o.partitions);
     let reached = reached.map(|run| run as i64);
     // `partial` belongs to the first contact with a source; after that only a full pass changes it.
     let moved = match expected {
         None => conn
             .prepare_cached(
                 "INSERT OR IGNORE INTO _rowferry_positions
-                 (topic, partition, next_offset, source, epoch, seq, prev, healing, partial, reached)
-                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
-            )?
-            .execute(params![
-                &**topic,
-                partition,
-                next_offset,
-                source,
-                epoch,
-                seq,
-                prev,
-                healing,
-                partial,
-                reached
-            ])?,
-        Some(expected) => conn
-            .prepare_cached(
-                "UPDATE _rowferry_positions SET next_offset = ?3, partial = iif(source IS ?4, partial, ?9),
-                 source = ?4, epoch = ?5, seq = ?6, prev = ?7, healing = ?8, reached = ?10
-                 WHERE topic = ?1 AND partition = ?2 AND next_offset = ?11",
+                 (topic, partition, next_offset, source, epoch, seq, prev, healing, partial, reached, partitions)
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)",
             )?
             .execute(params![
                 &**topic,
@@ -114,6 +98,26 @@ pub(super) fn advance(conn: &Connection, position: &Position, expected: Option<i
                 healing,
                 partial,
                 reached,
+                partitions
+            ])?,
+        Some(expected) => conn
+            .prepare_cached(
+                "UPDATE _rowferry_positions SET next_offset = ?3, partial = iif(source IS ?4, partial, ?9),
+                 source = ?4, epoch = ?5, seq = ?6, prev = ?7, healing = ?8, reached = ?10, partitions = ?11
+                 WHERE topic = ?1 AND partition = ?2 AND next_offset = ?12",
+            )?
+            .execute(params![
+                &**topic,
+                partition,
+                next_offset,
+                source,
+                epoch,
+                seq,
+                prev,
+                healing,
+                partial,
+                reached,
+                partitions,
                 expected
             ])?,
     };

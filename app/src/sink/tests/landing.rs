@@ -16,6 +16,7 @@ fn a_position_comes_back_as_it_was_moved() {
         epoch: 1_700_000_000_000_000,
         seq: 7,
         prev: Some(1_600_000_000_000_000),
+        partitions: Some(5),
     });
     let mut first = Position {
         next_offset: 5,
@@ -66,6 +67,7 @@ fn partial_is_taken_over_on_the_first_contact_with_a_source_only() {
             epoch: 1,
             seq: 1,
             prev: None,
+            partitions: None,
         })
     };
     let mut moved = |from: Option<i64>, source: &str, partial: bool| {

@@ -192,6 +192,26 @@ fn a_newer_pass_overtakes_an_unfinished_one() {
 }
 
 #[test]
+fn a_pass_that_was_sent_before_partitions_were_added_is_whole_without_them() {
+    let mut ferry = Ferry::loaded();
+    for at in &mut ferry.at[..2] {
+        at.origin = Some(Origin {
+            source: "s".into(),
+            epoch: 7,
+            seq: 1,
+            prev: None,
+            partitions: Some(2),
+        });
+    }
+    ferry.land(&[(0, Begin(11)), (1, Begin(11)), (0, Put(3, 1)), (1, Put(1, 1))]);
+    ferry.restart();
+    assert_eq!(ferry.land(&[(0, End(11))]), None, "the other has not ended");
+    assert_eq!(ferry.land(&[(1, End(11))]), Some(4));
+    assert_eq!(ferry.rows(), [(1, 1), (3, 1)]);
+    assert_eq!(ferry.unseen(), None);
+}
+
+#[test]
 fn a_pass_whose_beginning_was_not_seen_removes_nothing() {
     let mut ferry = Ferry::new();
     ferry.at.iter_mut().for_each(|at| at.partial = true);

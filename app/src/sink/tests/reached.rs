@@ -9,6 +9,7 @@ fn landed(partition: i32, run: u64) -> Position {
         epoch: run,
         seq: 1,
         prev: None,
+        partitions: None,
     };
     Position {
         next_offset: 10,
