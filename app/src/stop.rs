@@ -11,7 +11,11 @@ use crate::error::{Error, Result};
 
 /// A flag that all threads of a program share.
 #[derive(Debug, Clone, Default)]
-pub struct Stop(Arc<AtomicBool>);
+pub struct Stop {
+    flag: Arc<AtomicBool>,
+    /// What this is a part of, and ends with.
+    whole: Option<Arc<Stop>>,
+}
 
 /// The longest time between two looks at the flag.
 const LOOK: Duration = Duration::from_millis(20);
@@ -21,19 +25,27 @@ impl Stop {
     pub fn on_signals() -> Result<Self> {
         let stop = Self::default();
         for signal in [SIGINT, SIGTERM] {
-            signal_hook::flag::register_conditional_shutdown(signal, 128 + signal, stop.0.clone())
-                .and_then(|_| signal_hook::flag::register(signal, stop.0.clone()))
+            signal_hook::flag::register_conditional_shutdown(signal, 128 + signal, stop.flag.clone())
+                .and_then(|_| signal_hook::flag::register(signal, stop.flag.clone()))
                 .map_err(|e| Error::failed(format!("cannot listen for signal {signal}: {e}")))?;
         }
         Ok(stop)
     }
 
+    /// A flag for a part of the work, which can end before the whole does.
+    pub fn part(&self) -> Self {
+        Self {
+            flag: Arc::default(),
+            whole: Some(Arc::new(self.clone())),
+        }
+    }
+
     pub fn request(&self) {
-        self.0.store(true, Ordering::Relaxed);
+        self.flag.store(true, Ordering::Relaxed);
     }
 
     pub fn requested(&self) -> bool {
-        self.0.load(Ordering::Relaxed)
+        self.flag.load(Ordering::Relaxed) || self.whole.as_ref().is_some_and(|whole| whole.requested())
     }
 
     /// An error once the flag is up, for `?`.
@@ -55,5 +67,20 @@ impl Stop {
             }
             thread::sleep(left.min(LOOK));
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_part_ends_with_the_whole_and_not_the_other_way_round() {
+        let whole = Stop::default();
+        let (first, second) = (whole.part(), whole.part());
+        first.request();
+        assert!(first.requested() && !second.requested() && !whole.requested());
+        whole.request();
+        assert!(second.requested());
     }
 }
