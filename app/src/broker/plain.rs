@@ -44,7 +44,8 @@ impl std::fmt::Display for Unanswered {
 pub struct Plain {
     stream: TcpStream,
     client_id: StrBytes,
-    next: i32,
+    /// The number of the request that was sent last.
+    last: i32,
 }
 
 impl Plain {
@@ -54,7 +55,7 @@ impl Plain {
         Ok(Self {
             stream,
             client_id: StrBytes::from_string(client_id.to_string()),
-            next: FIRST,
+            last: FIRST - 1,
         })
     }
 
@@ -65,12 +66,20 @@ impl Plain {
         R: Decodable + HeaderVersion,
     {
         let end = Instant::now() + limit;
-        let number = self.next;
-        self.next += 1;
+        self.send(api, version, request, limit)?;
+        self.receive(version, end.saturating_duration_since(Instant::now()))
+    }
+
+    /// Sends a request; its answer is to be received before the next one is sent.
+    pub fn send<Q>(&mut self, api: ApiKey, version: i16, request: &Q, limit: Duration) -> Result<(), Unanswered>
+    where
+        Q: Encodable + HeaderVersion,
+    {
+        self.last += 1;
         let header = RequestHeader::default()
             .with_request_api_key(api as i16)
             .with_request_api_version(version)
-            .with_correlation_id(number)
+            .with_correlation_id(self.last)
             .with_client_id(Some(self.client_id.clone()));
         let mut bytes = vec![0; 4];
         header
@@ -82,14 +91,37 @@ impl Plain {
         self.stream
             .set_write_timeout(Some(limit))
             .and_then(|()| self.stream.write_all(&bytes))
-            .map_err(unanswered)?;
+            .map_err(unanswered)
+    }
 
+    /// Whether the answer begins to come within this time.
+    pub fn arrives(&mut self, within: Duration) -> Result<bool, Unanswered> {
+        let peeked = self
+            .stream
+            .set_read_timeout(Some(within))
+            .and_then(|()| self.stream.peek(&mut [0]));
+        match peeked {
+            Ok(_) => Ok(true),
+            Err(e) if e.kind() == ErrorKind::Interrupted => Ok(false),
+            Err(e) => match unanswered(e) {
+                Unanswered::Silent => Ok(false),
+                why => Err(why),
+            },
+        }
+    }
+
+    /// Reads the answer to what was sent last.
+    pub fn receive<R>(&mut self, version: i16, limit: Duration) -> Result<R, Unanswered>
+    where
+        R: Decodable + HeaderVersion,
+    {
+        let end = Instant::now() + limit;
         let mut frame = [0; 8];
         self.read(&mut frame, end)?;
         let size = i32::from_be_bytes([frame[0], frame[1], frame[2], frame[3]]);
         let answers = i32::from_be_bytes([frame[4], frame[5], frame[6], frame[7]]);
         let size = usize::try_from(size).unwrap_or(0);
-        if !(4..=LARGEST_ANSWER).contains(&size) || answers != number {
+        if !(4..=LARGEST_ANSWER).contains(&size) || answers != self.last {
             return Err(Unanswered::Gibberish);
         }
         let mut body = vec![0; size];
