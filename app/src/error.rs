@@ -13,6 +13,8 @@ pub enum Kind {
     Usage,
     /// Records are missing, or a run that landed is not remembered by its source.
     Loss,
+    /// Another consumer has landed in the sink what this one was about to.
+    Rival,
     /// The user asked to stop.
     Stopped,
 }
@@ -69,7 +71,7 @@ impl Error {
     pub fn exit_code(&self) -> u8 {
         match self.kind {
             Kind::Stopped => 0,
-            Kind::Failed => 1,
+            Kind::Failed | Kind::Rival => 1,
             Kind::Usage => 2,
             Kind::Loss => 3,
         }

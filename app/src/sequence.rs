@@ -103,6 +103,8 @@ pub enum Gap {
     Forgotten { landed: u64, prev: Option<u64> },
     /// A run goes on that the one which landed here does not know of: the source was put back or copied.
     Unknown { found: u64, landed: u64 },
+    /// The topic has another number of partitions, and this sink lands only some of them: rows have moved to other sinks.
+    Moved { partitions: i32 },
     /// The records come from another database than those before.
     OtherSource { landed: String, found: String },
 }
@@ -112,7 +114,7 @@ impl Gap {
     pub fn is_hole(&self) -> bool {
         !matches!(
             self,
-            Gap::Forgotten { .. } | Gap::Unknown { .. } | Gap::OtherSource { .. }
+            Gap::Forgotten { .. } | Gap::Unknown { .. } | Gap::Moved { .. } | Gap::OtherSource { .. }
         )
     }
 }
@@ -152,6 +154,10 @@ impl fmt::Display for Gap {
             Gap::Unknown { found, landed } => write!(
                 f,
                 "run {landed} that landed here knows nothing of run {found}: the source's file was put back from a backup, or copied"
+            ),
+            Gap::Moved { partitions } => write!(
+                f,
+                "the topic has {partitions} partitions from here on, so that rows have moved between them, and this sink lands only some"
             ),
             Gap::OtherSource { landed, found } => write!(
                 f,

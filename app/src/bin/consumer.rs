@@ -2,14 +2,14 @@
 
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::time::Duration;
 
 use clap::Parser;
 use rowferry::broker::{Cluster, Compression};
 use rowferry::cli::{self, BrokerArgs};
 use rowferry::error::Result;
-use rowferry::land::{self, BadRecords, From, Summary};
+use rowferry::land::{self, BadRecords, From, Sharing, Summary};
 use rowferry::meter::{Meter, thousands};
-use rowferry::sink::Sink;
 use rowferry::stop::Stop;
 
 /// Lands Kafka topics in a SQLite database: each record once and in order, until Ctrl-C.
@@ -27,9 +27,22 @@ struct Args {
     #[arg(long = "topic", value_name = "NAME", env = "ROWFERRY_TOPIC", default_value = "users")]
     topics: Vec<String>,
 
-    /// The group whose offsets the broker shows to people; the sink's own position decides
+    /// The consumers of one group share the partitions and one sink file; the sink's own position decides where to read on
     #[arg(long, value_name = "NAME", env = "ROWFERRY_GROUP", default_value = "rowferry")]
     group: String,
+
+    /// Always land just these partitions, such as 0,2, without a group: for a sink that is spread over several files
+    #[arg(long, value_name = "N,N...", env = "ROWFERRY_PARTITIONS", value_delimiter = ',', conflicts_with = "group", allow_negative_numbers = true,
+          value_parser = clap::value_parser!(i32).range(0..))]
+    partitions: Vec<i32>,
+
+    /// How long the group waits for a member that is not heard of before others take over its partitions
+    #[arg(long, value_name = "TIME", env = "ROWFERRY_SESSION_TIMEOUT", value_parser = cli::duration, default_value = "6s")]
+    session_timeout: Duration,
+
+    /// How long landing may stand still, behind a lock for example, before other members get the partitions
+    #[arg(long, value_name = "TIME", env = "ROWFERRY_APPLY_TIMEOUT", value_parser = cli::duration, default_value = "5m")]
+    apply_timeout: Duration,
 
     /// Where to start in a topic that this sink has not seen
     #[arg(long, value_enum, env = "ROWFERRY_FROM", default_value_t = From::Earliest)]
@@ -67,9 +80,20 @@ fn run(args: Args) -> Result<u8> {
     let mut topics = args.topics;
     topics.sort();
     topics.dedup();
+    let mut partitions = args.partitions;
+    partitions.sort_unstable();
+    partitions.dedup();
     let options = land::Options {
+        sink: args.sink,
         topics,
-        group: args.group,
+        sharing: match partitions.is_empty() {
+            false => Sharing::Pinned(partitions),
+            true => Sharing::Group {
+                name: args.group,
+                session_timeout: args.session_timeout,
+                apply_timeout: args.apply_timeout,
+            },
+        },
         from: args.from,
         until_caught_up: args.until_caught_up,
         print: args.print,
@@ -81,9 +105,8 @@ fn run(args: Args) -> Result<u8> {
         args.broker.options("rowferry-consumer", Compression::None),
         stop.clone(),
     )?;
-    let mut sink = Sink::open(&args.sink, stop.clone())?;
     let mut meter = Meter::new("landed", args.broker.quiet);
-    let outcome = land::land(&options, &cluster, &mut sink, &mut meter, &stop);
+    let outcome = land::land(&options, &cluster, &mut meter, &stop);
     meter.finish();
     if !args.broker.quiet {
         // With --print, stdout belongs to the records.

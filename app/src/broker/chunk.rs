@@ -128,7 +128,7 @@ impl Chunk {
     }
 
     /// Whether the partition is read on where it was read before.
-    pub(super) fn stands_still(&self) -> bool {
+    pub fn stands_still(&self) -> bool {
         self.next_offset() == self.asked
     }
 

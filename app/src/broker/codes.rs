@@ -40,6 +40,48 @@ pub fn verdict(code: i16) -> Verdict {
     }
 }
 
+/// Whether a group's coordinator is only about to be there.
+pub fn is_settling(code: i16) -> bool {
+    matches!(
+        ResponseError::try_from_code(code),
+        Some(ResponseError::CoordinatorNotAvailable | ResponseError::CoordinatorLoadInProgress)
+    )
+}
+
+/// Whether a group has gone on without the member that asks, or is about to.
+pub fn is_unseated(code: i16) -> bool {
+    is_unknown_member(code)
+        || matches!(
+            ResponseError::try_from_code(code),
+            Some(ResponseError::IllegalGeneration | ResponseError::RebalanceInProgress)
+        )
+}
+
+/// Whether a group does not know the member that asks.
+pub fn is_unknown_member(code: i16) -> bool {
+    matches!(ResponseError::try_from_code(code), Some(ResponseError::UnknownMemberId))
+}
+
+/// The way out where a group does not take a member, `session` its session timeout in seconds.
+pub fn group_way_out(code: i16, session: u64) -> Option<String> {
+    Some(match ResponseError::try_from_code(code)? {
+        ResponseError::InconsistentGroupProtocol => {
+            "its members are not consumers that know the assignor \"range\": name another --group".to_string()
+        }
+        ResponseError::InvalidSessionTimeout => format!(
+            "the broker does not allow a session timeout of {session} s (its group.min.session.timeout.ms and group.max.session.timeout.ms): choose another --session-timeout"
+        ),
+        ResponseError::GroupMaxSizeReached => {
+            "stop another member, raise the broker's group.max.size, or name another --group".to_string()
+        }
+        ResponseError::GroupAuthorizationFailed => {
+            "let this client use the group (kafka-acls.sh), or name another --group".to_string()
+        }
+        ResponseError::InvalidGroupId => "name another --group".to_string(),
+        _ => return None,
+    })
+}
+
 /// A code's name, for people.
 pub fn name(code: i16) -> String {
     match ResponseError::try_from_code(code) {
@@ -67,6 +109,15 @@ mod tests {
             assert_eq!(verdict(code), Verdict::Fatal, "{}", name(code));
         }
         assert_eq!(verdict(1), Verdict::OutOfRange);
+    }
+
+    #[test]
+    fn codes_of_groups_are_told_apart() {
+        assert!([22, 25, 27].into_iter().all(is_unseated) && !is_unseated(16));
+        assert!(is_unknown_member(25) && !is_unknown_member(22));
+        assert!(is_settling(14) && is_settling(15) && !is_settling(16));
+        assert!(group_way_out(26, 3).unwrap().contains("--session-timeout"));
+        assert_eq!(group_way_out(16, 3), None);
     }
 
     #[test]

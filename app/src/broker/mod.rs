@@ -2,21 +2,25 @@
 
 mod address;
 mod aside;
+mod attendance;
 mod bundle;
 mod chunk;
 mod codes;
+mod coordinator;
 mod doubt;
 mod fetcher;
 mod group;
 mod hosts;
 mod inflight;
 mod lane;
+mod member;
 mod outage;
 mod partitioner;
 mod peek;
 mod plain;
 mod search;
 mod sender;
+mod shares;
 mod topics;
 mod trouble;
 mod window;
@@ -33,7 +37,8 @@ use crate::stop::Stop;
 pub use bundle::Bundle;
 pub use chunk::{Chunk, Message};
 pub use fetcher::{Fetched, Fetcher, OutOfRange, Position};
-pub use group::Group;
+pub use group::{Committed, Group};
+pub use member::{Member, Seat, Share, Terms};
 pub use partitioner::partition_for;
 pub use sender::{Sender, Sent, StandIn};
 
@@ -221,14 +226,34 @@ impl Cluster {
         Fetcher::new(self.clone())
     }
 
-    /// The offsets that a consumer group shows to others.
-    pub fn group(&self, group: &str) -> Group {
-        // It has the last word when the user has stopped everything else; its tries are bounded.
-        let recipe = Recipe {
+    /// A place in a consumer group.
+    pub fn join(&self, terms: Terms) -> Member {
+        Member::start(self.to_the_end(), self.outage(), terms, &self.recipe.stop)
+    }
+
+    /// The offsets that a consumer group shows to others, committed from a member's seat.
+    pub fn group(&self, group: &str, seat: Seat) -> Group {
+        Group::new(self.to_the_end(), group, seat)
+    }
+
+    /// For what has the last word when the user has stopped everything else; its tries are bounded.
+    fn to_the_end(&self) -> Arc<Recipe> {
+        Arc::new(Recipe {
             stop: Stop::default(),
             ..(*self.recipe).clone()
+        })
+    }
+
+    /// The same cluster for a part of the work that may end before the whole does.
+    pub fn until(&self, stop: &Stop) -> Self {
+        let recipe = Recipe {
+            stop: stop.clone(),
+            ..(*self.recipe).clone()
         };
-        Group::new(Arc::new(recipe), group)
+        Self {
+            recipe: Arc::new(recipe),
+            ..self.clone()
+        }
     }
 
     fn outage(&self) -> Outage {

@@ -1,6 +1,7 @@
 //! What answers at an address, and what a cluster says of a topic: asked over a plain connection, because the `kafka` crate
 //! waits without a limit for the first and forgets the error codes of the second.
 
+use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
 use kafka_protocol::messages::metadata_request::MetadataRequestTopic;
@@ -123,12 +124,25 @@ pub fn standing(hosts: &Hosts, client_id: &str, topic: &str, create: bool) -> Re
         }
         false => every_topic(),
     };
+    Ok(judge(&metadata(hosts, client_id, &request)?, topic))
+}
+
+/// Asks the cluster for all topics: how many partitions each has.
+pub fn counts(hosts: &Hosts, client_id: &str) -> Result<HashMap<String, i32>, Trouble> {
+    let answer = metadata(hosts, client_id, &every_topic())?;
+    let counted = answer
+        .topics
+        .into_iter()
+        .filter(|topic| topic.error_code == 0)
+        .filter_map(|topic| Some((topic.name?.to_string(), topic.partitions.len() as i32)));
+    Ok(counted.collect())
+}
+
+fn metadata(hosts: &Hosts, client_id: &str, request: &MetadataRequest) -> Result<MetadataResponse, Trouble> {
     let host = hosts.reachable().map_err(Trouble::passing)?;
-    let mut broker = Plain::open(&host, client_id, CONNECT).map_err(|e| Trouble::passing(format!("{host}: {e}")))?;
-    let answer = broker
-        .ask(ApiKey::Metadata, 0, &request, ANSWER)
-        .map_err(|e| Trouble::passing(format!("{host}: {e}")))?;
-    Ok(judge(&answer, topic))
+    let at = |e: Unanswered| Trouble::passing(format!("{host}: {e}"));
+    let mut broker = Plain::open(&host, client_id, CONNECT).map_err(at)?;
+    broker.ask(ApiKey::Metadata, 0, request, ANSWER).map_err(at)
 }
 
 fn judge(answer: &MetadataResponse, topic: &str) -> Standing {

@@ -1,19 +1,137 @@
-//! Telling the broker's group how far the sink is: for people and for lag monitoring. The sink's own position decides.
+//! The broker's group: told how far the sink is, for people and for lag monitoring, and asked whether another sink has landed for it.
+//! The sink's own position decides.
 
 use std::collections::HashMap;
+use std::path::Path;
 use std::sync::Arc;
-use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use crate::broker::Group;
-use crate::sink::Position;
+use crate::broker::{Cluster, Committed, Group, Seat};
+use crate::error::{Error, Result};
+use crate::sink::{Position, Sink};
+use crate::stop::Stop;
 
 /// Time between two words to the group.
 const EVERY: Duration = Duration::from_secs(1);
 
+/// Time between two words to the group when there is no news: brokers forget offsets that nobody speaks of.
+const KEEP_ALIVE: Duration = Duration::from_secs(30);
+
 /// The longest that the end of a run waits for the last word to the group.
-const LAST_WORD: Duration = Duration::from_secs(2);
+const LAST_WORD: Duration = Duration::from_millis(1500);
+
+/// How long the group may not answer when it is asked for other sinks.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// A sink's mark beside the offsets that are committed for it: `rowferry sink 1f00ab data/sink.db`.
+pub struct Mark {
+    id: String,
+    note: String,
+}
+
+const MARK: &str = "rowferry sink ";
+
+/// Brokers take notes of up to 4 KiB.
+const LONGEST_PATH: usize = 1000;
+
+impl Mark {
+    pub fn new(id: &str, path: &Path) -> Self {
+        let path: String = path.display().to_string().chars().take(LONGEST_PATH).collect();
+        Self {
+            id: id.to_owned(),
+            note: format!("{MARK}{id} {path}"),
+        }
+    }
+
+    /// The file of another sink, if that is what a note speaks of.
+    fn other<'n>(&self, note: &'n str) -> Option<&'n str> {
+        let (id, path) = note.strip_prefix(MARK)?.split_once(' ')?;
+        (id != self.id).then_some(path)
+    }
+}
+
+/// Members of this sink that were killed cannot leave the group: without this the others would wait for them until their session ends.
+pub fn dismiss_the_dead(cluster: &Cluster, group: &str, sink: &mut Sink) -> Result<()> {
+    let dead = sink.dead_members(group)?;
+    if dead.is_empty() {
+        return Ok(());
+    }
+    match cluster.group(group, Seat::none()).dismiss(dead.clone()) {
+        Ok(()) => sink.bury(&dead),
+        Err(error) => {
+            log::debug!("{error}");
+            Ok(())
+        }
+    }
+}
+
+/// Sees to it that this group lands in no other sink: a row's versions would be scattered over both. Each marks what it has, then looks
+/// for others' marks: of two that do so at once, one at least sees the other.
+pub fn check_sink(
+    group: &mut Group,
+    mark: &Mark,
+    name: &str,
+    sink: &Sink,
+    ours: &[Position],
+    topics: &HashMap<Arc<str>, Vec<i32>>,
+    over: &Stop,
+) -> Result<()> {
+    let look = |group: &mut Group| -> Result<()> {
+        for (topic, partitions) in topics {
+            let count = partitions.len() as i32;
+            let kept = bear(over, || group.committed(topic, count))?;
+            let landed = sink.positions(topic)?;
+            for (partition, kept) in kept.into_iter().enumerate() {
+                let landed = landed.iter().find(|p| p.partition == partition as i32);
+                if let Some(kept) = kept {
+                    check(mark, name, topic, partition, &kept, landed.map(|p| p.next_offset))?;
+                }
+            }
+        }
+        Ok(())
+    };
+    look(group)?;
+    if ours.is_empty() {
+        return Ok(());
+    }
+    let offsets: Vec<_> = ours.iter().map(offset).collect();
+    bear(over, || group.commit(&offsets, &mark.note))?;
+    look(group)
+}
+
+fn check(mark: &Mark, group: &str, topic: &str, partition: usize, kept: &Committed, landed: Option<i64>) -> Result<()> {
+    let Some(path) = mark.other(&kept.note) else {
+        return Ok(());
+    };
+    if landed.is_some_and(|landed| landed >= kept.offset) {
+        return Ok(());
+    }
+    let here = landed.map_or("nothing of it".to_owned(), |landed| format!("it up to offset {landed}"));
+    Err(Error::failed(format!(
+        "group \"{group}\" lands in another sink: topic \"{topic}\" partition {partition} has landed up to offset {} in {path}, and this sink has {here}",
+        kept.offset
+    ))
+    .way_out(format!(
+        "name that file with --sink, which all members of a group share; or give this one a --group of its own, or --partitions; when the other file is gone for good, let the group forget it: kafka-consumer-groups.sh --bootstrap-server HOST:PORT --delete --group {group}"
+    )))
+}
+
+/// Tries again for a while; the group's coordinator may be moving.
+fn bear<R>(over: &Stop, mut ask: impl FnMut() -> Result<R>) -> Result<R> {
+    let end = Instant::now() + PATIENCE;
+    loop {
+        match ask() {
+            Err(_) if Instant::now() < end => over.check()?,
+            done => return done,
+        }
+    }
+}
+
+fn offset(position: &Position) -> (Arc<str>, i32, i64) {
+    (position.topic.clone(), position.partition, position.next_offset)
+}
 
 /// Tells the group from a thread of its own, so that no row waits for it.
 pub struct GroupOffsets {
@@ -23,11 +141,11 @@ pub struct GroupOffsets {
 }
 
 impl GroupOffsets {
-    pub fn start(group: Group) -> Self {
+    pub fn start(group: Group, mark: Mark) -> Self {
         let (offsets, queue) = channel();
         let (alive, ended) = channel();
         thread::spawn(move || {
-            tell(group, &queue);
+            tell(group, &mark, &queue);
             drop(alive);
         });
         Self {
@@ -39,9 +157,9 @@ impl GroupOffsets {
     /// What is in the sink now; sent before long.
     pub fn tell<'p>(&self, positions: impl Iterator<Item = &'p Position>) {
         if let Some(offsets) = &self.offsets {
-            for p in positions {
+            for position in positions {
                 // The teller lives until `finish`.
-                let _ = offsets.send((p.topic.clone(), p.partition, p.next_offset));
+                let _ = offsets.send(offset(position));
             }
         }
     }
@@ -53,26 +171,75 @@ impl GroupOffsets {
     }
 }
 
-fn tell(mut group: Group, queue: &Receiver<(Arc<str>, i32, i64)>) {
-    let mut untold = HashMap::new();
+fn tell(mut group: Group, mark: &Mark, queue: &Receiver<(Arc<str>, i32, i64)>) {
+    let mut known = HashMap::new();
     let mut failing = false;
-    while let Ok((topic, partition, offset)) = queue.recv() {
-        untold.insert((topic, partition), offset);
-        let end = Instant::now() + EVERY;
-        while let Ok((topic, partition, offset)) = queue.recv_timeout(end.saturating_duration_since(Instant::now())) {
-            untold.insert((topic, partition), offset);
-        }
-        let offsets: Vec<_> = untold
-            .iter()
-            .map(|((topic, partition), offset)| (topic.clone(), *partition, *offset))
-            .collect();
-        match group.commit(&offsets) {
-            Ok(()) => untold.clear(),
-            Err(error) if !failing => {
-                log::warn!("the broker's group was not told how far the sink is (the sink itself is safe): {error}");
+    loop {
+        match queue.recv_timeout(KEEP_ALIVE) {
+            Ok((topic, partition, offset)) => {
+                known.insert((topic, partition), offset);
             }
-            Err(_) => {}
+            Err(RecvTimeoutError::Timeout) => {}
+            Err(RecvTimeoutError::Disconnected) if !failing => return,
+            Err(RecvTimeoutError::Disconnected) => {}
         }
-        failing = !untold.is_empty();
+        let end = Instant::now() + EVERY;
+        let ended = loop {
+            match queue.recv_timeout(end.saturating_duration_since(Instant::now())) {
+                Ok((topic, partition, offset)) => {
+                    known.insert((topic, partition), offset);
+                }
+                Err(why) => break why == RecvTimeoutError::Disconnected,
+            }
+        };
+        let offsets: Vec<_> = known
+            .iter()
+            .map(|((topic, partition), offset): (&(Arc<str>, i32), _)| (topic.clone(), *partition, *offset))
+            .collect();
+        let told = match offsets.is_empty() {
+            true => Ok(()),
+            false => group.commit(&offsets, &mark.note),
+        };
+        if let Err(error) = &told
+            && !failing
+        {
+            log::warn!("the broker's group was not told how far the sink is (the sink itself is safe): {error}");
+        }
+        failing = told.is_err();
+        if ended {
+            return;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn another_sink_is_known_by_its_mark() {
+        let mark = Mark::new("1f", Path::new("a b.db"));
+        assert_eq!(mark.other(&mark.note), None);
+        assert_eq!(mark.other("rowferry sink 2e c d.db"), Some("c d.db"));
+        assert_eq!(mark.other(""), None);
+    }
+
+    #[test]
+    fn what_others_have_landed_and_this_sink_has_not_is_refused() {
+        let mark = Mark::new("1f", Path::new("a.db"));
+        let kept = |note: &str| Committed {
+            offset: 7,
+            note: note.to_owned(),
+        };
+        let check = |note, landed| check(&mark, "g", "t", 0, &kept(note), landed);
+        check("", None).unwrap();
+        check(&mark.note, Some(3)).unwrap();
+        check("rowferry sink 2e b.db", Some(7)).unwrap();
+        let refused = check("rowferry sink 2e b.db", Some(6)).unwrap_err().to_string();
+        assert!(
+            refused.contains("up to offset 7 in b.db") && refused.contains("--group"),
+            "{refused}"
+        );
+        check("rowferry sink 2e b.db", None).unwrap_err();
     }
 }

@@ -54,6 +54,15 @@ pub struct Quay<'a, 'c> {
     pub options: &'a Options,
     /// The partitions of the topic that this sink lands.
     pub partitions: &'a [i32],
+    /// Whether they are not all of them, by the user's wish.
+    pub pinned: bool,
+}
+
+/// The next record begins a run over other partitions than those before. What other partitions still hold from before is older.
+pub struct Wait {
+    pub source: String,
+    pub moved: u64,
+    pub others: Vec<i32>,
 }
 
 /// A partition and where it stands.
@@ -66,6 +75,10 @@ pub struct Lane {
     /// Whether a full pass of the topic was completed here, until that is told to the topic's other lanes.
     pub pass_landed: bool,
     pub counts: Counts,
+    /// What is waited for before the next record may be taken.
+    pub waits: Option<Wait>,
+    /// What the sink had for `reached` when it was read or written last.
+    noted_reached: Option<u64>,
     /// The memory of the last row, for the next one.
     spare: Vec<Value<'static>>,
 }
@@ -74,11 +87,13 @@ impl Lane {
     pub fn new(position: Position, known: bool) -> Self {
         Self {
             noted: known.then_some(position.next_offset),
-            position,
             at_end: false,
             pass_landed: false,
             counts: Counts::default(),
+            waits: None,
+            noted_reached: position.reached.filter(|_| known),
             spare: Vec::new(),
+            position,
         }
     }
 
@@ -117,6 +132,9 @@ impl Lane {
             if self.take(quay, message)? && quay.options.print {
                 print::line(&self.position, message, prints);
             }
+            if self.waits.is_some() {
+                return Ok(());
+            }
         }
         // Behind the last record there can be offsets that hold none.
         self.position.next_offset = self.position.next_offset.max(chunk.next_offset());
@@ -125,16 +143,28 @@ impl Lane {
 
     /// Moves the sink's position to where this lane is.
     pub fn note(&mut self, landing: &mut Landing<'_>) -> Result<()> {
-        if self.noted != Some(self.position.next_offset) {
-            landing.move_position(&self.position, self.noted)?;
+        match self.position.reached {
+            _ if self.noted != Some(self.position.next_offset) => landing.move_position(&self.position, self.noted),
+            Some(run) if self.noted_reached != Some(run) => landing.wait_at(&self.position, run),
+            _ => Ok(()),
         }
-        Ok(())
+    }
+
+    /// What was noted has been committed.
+    pub fn is_noted(&mut self) {
+        self.noted = Some(self.position.next_offset);
+        self.noted_reached = self.position.reached;
     }
 
     /// Takes one message; true when it changed the sink's rows.
     pub fn take(&mut self, quay: &mut Quay<'_, '_>, message: Message<'_>) -> Result<bool> {
         let schema = self.position.schema.clone();
         let read = decode::record(message.value, schema.as_deref(), std::mem::take(&mut self.spare));
+        if let Ok(record) = &read
+            && self.has_to_wait(quay, record)?
+        {
+            return Ok(false);
+        }
         let landed = match read {
             Err(reason) => self.put_aside(quay, message, &reason)?,
             Ok(record) => match record.stamp() {
@@ -151,6 +181,40 @@ impl Lane {
         Ok(landed)
     }
 
+    /// Whether a record begins a run over other partitions, and others have not come to it. Waits for them then.
+    fn has_to_wait(&mut self, quay: &mut Quay<'_, '_>, record: &Record<'_>) -> Result<bool> {
+        let (Some(stamp), Some(link)) = (record.stamp(), record.link()) else {
+            return Ok(false);
+        };
+        let Some(moved) = link.moved.filter(|_| self.is_before(&stamp)) else {
+            return Ok(false);
+        };
+        // One that has only just been added may not be known here yet, and can hold rows that have moved before.
+        let others = match (quay.pinned, link.partitions) {
+            (false, Some(count)) => link.others(self.position.partition, &(0..count).collect::<Vec<_>>()),
+            _ => link.others(self.position.partition, quay.partitions),
+        };
+        let behind = quay
+            .landing
+            .others_have_reached(&self.position, stamp.source, moved, &others)?;
+        if behind.is_empty() {
+            return Ok(false);
+        }
+        self.position.reached = Some(stamp.epoch);
+        self.waits = Some(Wait {
+            source: stamp.source.to_owned(),
+            moved,
+            others,
+        });
+        Ok(true)
+    }
+
+    /// Whether no record of this run or a later one has landed.
+    fn is_before(&self, stamp: &Stamp<'_>) -> bool {
+        let landed = self.position.origin.as_ref();
+        landed.is_none_or(|landed| landed.source != stamp.source || landed.epoch < stamp.epoch)
+    }
+
     fn take_ours<'a>(
         &mut self,
         quay: &mut Quay<'_, '_>,
@@ -158,7 +222,7 @@ impl Lane {
         stamp: Stamp<'a>,
         record: Record<'a>,
     ) -> Result<bool> {
-        if !self.admit(message.offset, &stamp, &record, quay.options)? {
+        if !self.admit(message.offset, &stamp, &record, quay)? {
             return Ok(false);
         }
         self.advance(&stamp, &record);
@@ -211,7 +275,7 @@ impl Lane {
     }
 
     /// Whether a record of ours is to be applied now, by its number and by the state of healing.
-    fn admit(&mut self, offset: i64, stamp: &Stamp<'_>, record: &Record<'_>, options: &Options) -> Result<bool> {
+    fn admit(&mut self, offset: i64, stamp: &Stamp<'_>, record: &Record<'_>, quay: &Quay<'_, '_>) -> Result<bool> {
         let begin = match record {
             Record::Schema { begin, .. } => *begin,
             _ => None,
@@ -232,7 +296,10 @@ impl Lane {
             return Ok(true);
         }
         let gap = match judge(self.position.origin.as_ref(), stamp, record.link()) {
-            Verdict::Apply => return Ok(true),
+            Verdict::Apply => match self.moved_away(record, quay.partitions) {
+                None => return Ok(true),
+                Some(gap) => gap,
+            },
             Verdict::Resend | Verdict::Zombie => {
                 self.counts.skipped += 1;
                 return Ok(false);
@@ -247,10 +314,19 @@ impl Lane {
             }
             Verdict::Gap(gap) => gap,
         };
-        match self.bear(offset, &gap, options)? {
+        match self.bear(offset, &gap, quay.options)? {
             true => Ok(true),
-            false => self.admit(offset, stamp, record, options),
+            false => self.admit(offset, stamp, record, quay),
         }
+    }
+
+    /// Rows that landed here go on in partitions that this sink does not land, unless the whole table follows.
+    fn moved_away(&self, record: &Record<'_>, landed: &[i32]) -> Option<Gap> {
+        let link = record.link()?;
+        let crosses = self.position.origin.as_ref()?.epoch < link.moved?;
+        let partitions = link.partitions?;
+        let lands_all = (0..partitions).all(|p| landed.contains(&p));
+        (crosses && !link.full && !lands_all).then_some(Gap::Moved { partitions })
     }
 
     /// Whether a gap is allowed; if not, all up to the next full pass is passed over, or it is an error.

@@ -1,17 +1,19 @@
 //! Where to read on: the sink's positions beside what the broker still has.
 
+use std::collections::HashMap;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use crate::broker::{self, Chunk, Cluster};
 use crate::error::{Error, Result};
-use crate::sequence::{Gap, Verdict, judge};
+use crate::sequence::{Gap, Verdict, judge, run_at};
 use crate::sink::{Position, Sink};
 use crate::stop::Stop;
 use crate::wire::decode;
 
+use super::berths::Berth;
 use super::lane::Lane;
-use super::{From, Options};
+use super::{From, Options, Sharing};
 
 /// Time between two looks for a topic that does not exist yet.
 const LOOK_FOR_TOPIC: Duration = Duration::from_secs(1);
@@ -19,32 +21,74 @@ const LOOK_FOR_TOPIC: Duration = Duration::from_secs(1);
 /// The longest wait for the record that comes next, which is there.
 const PEEK: Duration = Duration::from_secs(5);
 
-/// The lanes, and for each the offset where it is caught up.
-pub struct Start {
-    pub lanes: Vec<Lane>,
-    pub targets: Vec<i64>,
+/// A topic to land, and where each of its partitions ended when the consumer began.
+pub struct Goal {
+    pub topic: Arc<str>,
+    pub ends: Vec<i64>,
 }
 
-pub fn lanes(options: &Options, cluster: &Cluster, sink: &Sink, stop: &Stop) -> Result<Start> {
+/// What the consumer is to have landed when it is caught up. Waits for topics that do not exist yet.
+pub fn goals(options: &Options, cluster: &Cluster, sink: &Sink, stop: &Stop) -> Result<Vec<Goal>> {
+    let goal = |name: &String| {
+        let topic: Arc<str> = name.as_str().into();
+        let landed = sink.positions(name)?.iter().any(|p| p.next_offset > 0);
+        let partitions = partitions(options, cluster, &topic, landed, stop)?;
+        if let Sharing::Pinned(pinned) = &options.sharing
+            && let Some(beyond) = pinned.iter().find(|&&p| p >= partitions)
+        {
+            return Err(Error::usage(format!(
+                "--partitions names {beyond}, but topic \"{topic}\" has {partitions} partitions"
+            ))
+            .way_out(format!("use numbers from 0 to {}", partitions - 1)));
+        }
+        let ends = cluster.latest(name)?;
+        Ok(Goal { topic, ends })
+    };
+    options.topics.iter().map(goal).collect()
+}
+
+/// Where the work begins.
+pub struct Start {
+    /// Those of the berth.
+    pub lanes: Vec<Lane>,
+    /// The partitions of each topic whose rows this sink holds, whoever lands them.
+    pub partitions: HashMap<Arc<str>, Vec<i32>>,
+}
+
+pub fn start(options: &Options, cluster: &Cluster, sink: &Sink, berth: &Berth) -> Result<Start> {
     let mut start = Start {
         lanes: Vec::new(),
-        targets: Vec::new(),
+        partitions: HashMap::new(),
     };
     for name in &options.topics {
         let topic: Arc<str> = name.as_str().into();
         let known = sink.positions(name)?;
         let landed = || known.iter().filter(|p| p.next_offset > 0);
-        let partitions = partitions(options, cluster, &topic, landed().next().is_some(), stop)?;
-        if let Some(gone) = landed().find(|p| p.partition >= partitions) {
+        let count = partitions(options, cluster, &topic, landed().next().is_some(), &berth.over)?;
+        if let Some(gone) = landed().find(|p| p.partition >= count) {
             return Err(Error::loss(format!(
-                "topic \"{topic}\" has {partitions} partitions, but this sink has landed records of partition {}: the topic was made anew",
+                "topic \"{topic}\" has {count} partitions, but this sink has landed records of partition {}: the topic was made anew",
                 gone.partition
             ))
             .way_out("land the new topic in another --sink"));
         }
+        let all = match &options.sharing {
+            Sharing::Group { .. } => (0..count).collect(),
+            Sharing::Pinned(pinned) => pinned.clone(),
+        };
+        start.partitions.insert(topic.clone(), all);
+        let ours = berth.partitions.iter().filter(|(of, _)| *of == topic);
+        let ours: Vec<i32> = ours.map(|&(_, partition)| partition).collect();
+        if ours.is_empty() {
+            continue;
+        }
+        let now = run_at(SystemTime::now());
         let (earliest, latest) = (cluster.earliest(name)?, cluster.latest(name)?);
-        for partition in 0..partitions {
-            let (first, end) = (earliest[partition as usize], latest[partition as usize]);
+        for partition in ours {
+            let at = partition as usize;
+            let (Some(&first), Some(&end)) = (earliest.get(at), latest.get(at)) else {
+                continue; // dealt out by a member that knows of newer partitions than the broker that was asked here
+            };
             let lane = match known.iter().find(|p| p.partition == partition) {
                 Some(position) => {
                     let mut lane = known_lane(position.clone(), first, end, options.heal)?;
@@ -55,14 +99,14 @@ pub fn lanes(options: &Options, cluster: &Cluster, sink: &Sink, stop: &Stop) -> 
                     }
                     lane
                 }
-                None => new_lane(
-                    &topic,
-                    partition,
-                    if options.from == From::Earliest { first } else { end },
-                ),
+                None => {
+                    // A partition that came later than the others holds nothing from before the first contact.
+                    let all = options.from == From::Earliest || !known.is_empty();
+                    let offset = if all { first } else { end };
+                    new_lane(&topic, partition, offset, (offset >= end).then_some(now))
+                }
             };
             start.lanes.push(lane);
-            start.targets.push(end);
         }
     }
     Ok(start)
@@ -94,13 +138,13 @@ fn partitions(options: &Options, cluster: &Cluster, topic: &Arc<str>, known: boo
     }
 }
 
-fn new_lane(topic: &Arc<str>, partition: i32, offset: i64) -> Lane {
+fn new_lane(topic: &Arc<str>, partition: i32, offset: i64, reached: Option<u64>) -> Lane {
     let position = Position {
         topic: topic.clone(),
         partition,
         next_offset: offset,
         origin: None,
-        reached: None,
+        reached,
         healing: false,
         partial: offset > 0,
         schema: None,

@@ -3,7 +3,7 @@
 use std::cell::RefCell;
 use std::sync::Arc;
 
-use rusqlite::{Connection, OptionalExtension, Row, Transaction, TransactionBehavior, params};
+use rusqlite::{Connection, OptionalExtension, Row, params};
 
 use crate::error::{Error, Result};
 use crate::row::TableSchema;
@@ -19,7 +19,12 @@ const FORMAT: i64 = 2;
 const UPGRADES: [(i64, &str); 1] = [(
     2,
     "ALTER TABLE _rowferry_positions ADD COLUMN reached INTEGER;
-    ALTER TABLE _rowferry_positions ADD COLUMN partitions INTEGER;",
+    ALTER TABLE _rowferry_positions ADD COLUMN partitions INTEGER;
+    ALTER TABLE _rowferry_sink ADD COLUMN id TEXT;
+    UPDATE _rowferry_sink SET id = lower(hex(randomblob(6)));
+    CREATE TABLE _rowferry_members (
+        group_name TEXT NOT NULL, member TEXT NOT NULL, host TEXT NOT NULL, process INTEGER NOT NULL, began TEXT NOT NULL,
+        PRIMARY KEY (member, host, process)) WITHOUT ROWID;",
 )];
 
 const TABLES: &str = r#"
@@ -36,6 +41,10 @@ const TABLES: &str = r#"
     CREATE TABLE _rowferry_tables (
         topic TEXT NOT NULL PRIMARY KEY, name TEXT NOT NULL UNIQUE COLLATE NOCASE, schema TEXT, shape TEXT NOT NULL,
         pass INTEGER NOT NULL, unseen INTEGER) WITHOUT ROWID;
+    -- Consumers that land here, and their processes; those in no group have empty names.
+    CREATE TABLE _rowferry_members (
+        group_name TEXT NOT NULL, member TEXT NOT NULL, host TEXT NOT NULL, process INTEGER NOT NULL, began TEXT NOT NULL,
+        PRIMARY KEY (member, host, process)) WITHOUT ROWID;
     CREATE TABLE _rowferry_dead_letters (
         id INTEGER PRIMARY KEY, topic TEXT NOT NULL, partition INTEGER NOT NULL, "offset" INTEGER NOT NULL,
         key BLOB NOT NULL, value BLOB NOT NULL, reason TEXT NOT NULL, at TEXT NOT NULL);
@@ -65,7 +74,12 @@ fn make(conn: &Connection) -> Result<()> {
         );
     }
     conn.execute_batch(TABLES)
-        .and_then(|()| conn.execute("INSERT INTO _rowferry_sink (format) VALUES (?1)", [FORMAT]))
+        .and_then(|()| {
+            conn.execute(
+                "INSERT INTO _rowferry_sink VALUES (?1, lower(hex(randomblob(6))))",
+                [FORMAT],
+            )
+        })
         .map_err(|e| cannot(e, "make the sink's own tables"))?;
     Ok(())
 }
@@ -94,24 +108,10 @@ fn format(conn: &Connection) -> Result<Option<i64>> {
     }
 }
 
-/// The sink's id: random, made once, also for a file from before there were ids.
+/// The sink's id.
 pub(super) fn id(conn: &Connection) -> Result<String> {
-    let failed = |e| cannot(e, "note the sink's id");
-    let number = |sql| conn.query_row(sql, [], |r| r.get::<_, i64>(0)).map_err(failed);
-    let has_column = || number("SELECT count(*) FROM pragma_table_info('_rowferry_sink') WHERE name = 'id'");
-    if has_column()? == 0 || number("SELECT id IS NULL FROM _rowferry_sink")? == 1 {
-        let transaction = Transaction::new_unchecked(conn, TransactionBehavior::Immediate).map_err(failed)?;
-        // Another consumer may have made it while this one waited.
-        if has_column()? == 0 {
-            conn.execute_batch("ALTER TABLE _rowferry_sink ADD COLUMN id TEXT")
-                .map_err(failed)?;
-        }
-        conn.execute_batch("UPDATE _rowferry_sink SET id = lower(hex(randomblob(6))) WHERE id IS NULL")
-            .map_err(failed)?;
-        transaction.commit().map_err(failed)?;
-    }
     conn.query_row("SELECT id FROM _rowferry_sink", [], |r| r.get(0))
-        .map_err(failed)
+        .map_err(|e| cannot(e, "read the sink's id"))
 }
 
 /// The schemas met so far, each kept once, so that equal ones are the same.

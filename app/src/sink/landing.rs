@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use rusqlite::{CachedStatement, Connection};
 
-use crate::error::{Error, Result};
+use crate::error::{Error, Kind, Result};
 use crate::row::{TableSchema, Value};
 use crate::sqlite::Bind;
 use crate::stop::Stop;
@@ -91,10 +91,11 @@ impl<'a> Landing<'a> {
         }
         let found = positions::next_offset(self.conn, topic, *partition).map_err(failed)?;
         let (expected, found) = (Offset(expected), Offset(found));
-        Err(Error::failed(format!(
-            "another consumer lands in this sink: topic {topic}, partition {partition} should be {expected} and is {found}"
-        ))
-        .way_out("stop the other consumer and start this one again, or name another file with --sink"))
+        Err(Error::new(
+            Kind::Rival,
+            format!("another consumer lands in this sink: topic {topic}, partition {partition} should be {expected} and is {found}"),
+        )
+        .way_out("consumers that share a sink need the same --group, or --partitions that do not overlap; or name another file with --sink"))
     }
 
     /// Makes all of it last.

@@ -4,14 +4,16 @@
 //! - `passes`: schema records and full passes; `foreign`: records without a schema
 //! - `table`: a landed table in memory; `affinity`: what its columns keep as it is
 //! - `ddl`: the SQL for a table; `reshape`: giving a table its shape
-//! - `books`: the sink's own tables; `positions`: how far each partition has landed
+//! - `members`: the consumers that land here
 //! - `open`: the file and its settings; `turn`: sharing it with other consumers
+//! - `books`: the sink's own tables; `positions`: how far each partition has landed
 
 mod affinity;
 mod books;
 mod ddl;
 mod foreign;
 mod landing;
+mod members;
 mod open;
 mod passes;
 mod positions;

@@ -112,7 +112,7 @@ fn of_two_consumers_in_one_sink_the_second_is_stopped_with_nothing_stored() {
         ),
         "{error}"
     );
-    assert!(error.contains("stop the other consumer"), "{error}");
+    assert!(error.contains("need the same --group"), "{error}");
     land(&mut two, 3, Some(1)).unwrap();
     let error = land(&mut one, 4, Some(1)).unwrap_err();
     assert!(error.contains("should be at offset 1 and is at offset 2"), "{error}");

@@ -1,0 +1,372 @@
+//! A member's attendance in its group, from the first JoinGroup to LeaveGroup, on a thread of its own: heartbeats go on whatever the rest
+//! of the program does. Version 0 of each request, which all brokers from 0.9 to 3.9 speak.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, TryRecvError};
+use std::time::{Duration, Instant};
+
+use kafka_protocol::messages::join_group_request::JoinGroupRequestProtocol;
+use kafka_protocol::messages::sync_group_request::SyncGroupRequestAssignment;
+use kafka_protocol::messages::{
+    ApiKey, HeartbeatRequest, HeartbeatResponse, JoinGroupRequest, JoinGroupResponse, LeaveGroupRequest,
+    LeaveGroupResponse, SyncGroupRequest, SyncGroupResponse,
+};
+use kafka_protocol::protocol::{Decodable, Encodable, HeaderVersion};
+
+use crate::error::Result;
+use crate::stop::Stop;
+
+use super::coordinator::{ANSWER, Coordinator, text};
+use super::member::{Pulse, Seat, Share, Terms, Word};
+use super::outage::Outage;
+use super::plain::Unanswered;
+use super::shares::{self, PROTOCOL_TYPE, RANGE};
+use super::trouble::Trouble;
+use super::worker::Recipe;
+use super::{codes, topics};
+
+/// How long the answer to a first JoinGroup is waited for although the user wants to stop: without it nobody knows which member leaves.
+const NAME: Duration = Duration::from_secs(1);
+
+/// How long a group's first coordinator may take to be there before we call it trouble.
+const SETTLING: Duration = Duration::from_secs(15);
+
+const LOOK: Duration = Duration::from_millis(50);
+
+/// Time between two looks at the partitions of the topics, by the member that deals them out.
+const COUNT: Duration = Duration::from_secs(5);
+
+/// Why a state ended.
+enum Next {
+    Join,
+    Leave,
+}
+
+/// What one member does in its group.
+pub struct Attendance {
+    coordinator: Coordinator,
+    outage: Outage,
+    terms: Terms,
+    /// Given by the coordinator; empty before.
+    id: String,
+    /// The partitions of all topics that the group wants, where this member deals them out.
+    leads: Option<HashMap<String, i32>>,
+    words: Receiver<Word>,
+    alive: Pulse,
+    stop: Stop,
+}
+
+impl Attendance {
+    pub fn new(
+        recipe: Arc<Recipe>,
+        outage: Outage,
+        terms: Terms,
+        words: Receiver<Word>,
+        alive: Pulse,
+        stop: Stop,
+    ) -> Self {
+        Self {
+            coordinator: Coordinator::new(recipe, &terms.group),
+            outage,
+            terms,
+            id: String::new(),
+            leads: None,
+            words,
+            alive,
+            stop,
+        }
+    }
+
+    /// Takes part until the member leaves, or the group cannot be used.
+    pub fn keep(mut self, post: &Sender<Result<Share>>) {
+        loop {
+            let next = match self.join() {
+                Ok(Some(share)) => {
+                    let (over, generation) = (share.over.clone(), share.seat.generation);
+                    self.alive.beat();
+                    let next = match post.send(Ok(share)) {
+                        Ok(()) => self.hold(generation, &over),
+                        Err(_) => Ok(Next::Leave),
+                    };
+                    over.request();
+                    next
+                }
+                Ok(None) => Ok(Next::Leave),
+                Err(error) => Err(error),
+            };
+            match next {
+                Ok(Next::Join) => {}
+                Ok(Next::Leave) => return self.leave(),
+                Err(error) => {
+                    self.leave();
+                    let _ = post.send(Err(error));
+                    return;
+                }
+            }
+        }
+    }
+
+    /// Joins until there is a share; none when it is time to leave.
+    fn join(&mut self) -> Result<Option<Share>> {
+        let began = Instant::now();
+        loop {
+            match self.try_to_join() {
+                Ok(Some(share)) => {
+                    self.outage.over();
+                    return Ok(Some(share));
+                }
+                Ok(None) => return Ok(None),
+                Err(Refusal::Again) => {}
+                Err(Refusal::Trouble(trouble)) if trouble.broken && began.elapsed() < SETTLING => {
+                    self.stop.sleep(LOOK)?
+                }
+                Err(Refusal::Trouble(trouble)) => self.outage.bear(trouble)?,
+            }
+            if self.wants_to_leave() {
+                return Ok(None);
+            }
+        }
+    }
+
+    fn try_to_join(&mut self) -> Result<Option<Share>, Refusal> {
+        let protocol = JoinGroupRequestProtocol::default()
+            .with_name(text(RANGE))
+            .with_metadata(shares::subscription(&self.terms.topics).into());
+        let request = JoinGroupRequest::default()
+            .with_group_id(self.coordinator.group_id())
+            .with_session_timeout_ms(self.terms.session.as_millis().min(i32::MAX as u128) as i32)
+            .with_member_id(text(&self.id))
+            .with_protocol_type(text(PROTOCOL_TYPE))
+            .with_protocols(vec![protocol]);
+        // The others may take as long as their own terms allow.
+        let patience = (self.terms.session * 2).max(Duration::from_secs(60));
+        let Some(joined) = self.wait_for::<_, JoinGroupResponse>(ApiKey::JoinGroup, &request, patience)? else {
+            return Ok(None);
+        };
+        self.accept(joined.error_code)?;
+        self.id = joined.member_id.to_string();
+        let leads = joined.leader == joined.member_id;
+        let mut assignments = Vec::new();
+        self.leads = None;
+        if leads {
+            let members: Vec<(String, Vec<String>)> = joined
+                .members
+                .iter()
+                .map(|member| (member.member_id.to_string(), shares::topics(&member.metadata)))
+                .collect();
+            let mut counts = self.count()?;
+            counts.retain(|topic, _| members.iter().any(|(_, wanted)| wanted.contains(topic)));
+            assignments = shares::range(&members, &counts)
+                .iter()
+                .map(|(id, share)| {
+                    SyncGroupRequestAssignment::default()
+                        .with_member_id(text(id))
+                        .with_assignment(shares::assignment(share).into())
+                })
+                .collect();
+            self.leads = Some(counts);
+        }
+        let request = SyncGroupRequest::default()
+            .with_group_id(self.coordinator.group_id())
+            .with_generation_id(joined.generation_id)
+            .with_member_id(text(&self.id))
+            .with_assignments(assignments);
+        let patience = self.terms.session + ANSWER;
+        let Some(synced) = self.wait_for::<_, SyncGroupResponse>(ApiKey::SyncGroup, &request, patience)? else {
+            return Ok(None);
+        };
+        self.accept(synced.error_code)?;
+        let partitions = shares::share(&synced.assignment).ok_or_else(|| {
+            Refusal::Trouble(Trouble::fatal(
+                format!(
+                    "group {}: the share that its leader deals out cannot be read",
+                    self.coordinator.group()
+                ),
+                "name another --group, or stop the members that are no consumers of Kafka's usual kind",
+            ))
+        })?;
+        Ok(Some(Share {
+            partitions,
+            seat: Seat {
+                member: self.id.clone(),
+                generation: joined.generation_id,
+            },
+            over: self.stop.part(),
+        }))
+    }
+
+    /// Sends a request whose answer waits for other members; none when it is time to leave.
+    fn wait_for<Q, R>(&mut self, api: ApiKey, request: &Q, patience: Duration) -> Result<Option<R>, Refusal>
+    where
+        Q: Encodable + HeaderVersion,
+        R: Decodable + HeaderVersion,
+    {
+        let (words, stop, nameless) = (&self.words, &self.stop, self.id.is_empty());
+        let mut leaves_since = None;
+        let answer = self.coordinator.talk(|connection| {
+            connection.send(api, 0, request, ANSWER)?;
+            let end = Instant::now() + patience;
+            loop {
+                if connection.arrives(LOOK)? {
+                    return connection.receive(0, ANSWER).map(Some);
+                }
+                if leaves_since.is_none() && (stop.requested() || leaves(words)) {
+                    leaves_since = Some(Instant::now());
+                }
+                let grace = if nameless { NAME } else { Duration::ZERO };
+                if leaves_since.is_some_and(|since| since.elapsed() >= grace) {
+                    return Ok(None);
+                }
+                if Instant::now() >= end {
+                    return Err(Unanswered::Silent);
+                }
+            }
+        });
+        let answer = answer.map_err(Refusal::Trouble)?;
+        if answer.is_none() {
+            // What comes on this connection now answers what nobody asks any more.
+            self.coordinator.disconnect();
+        }
+        Ok(answer)
+    }
+
+    /// Looks at an error code of the group: it may have gone on without this member.
+    fn accept(&mut self, code: i16) -> Result<(), Refusal> {
+        if code == 0 {
+            return Ok(());
+        }
+        if codes::is_unseated(code) {
+            if codes::is_unknown_member(code) {
+                self.id.clear();
+            }
+            return Err(Refusal::Again);
+        }
+        let session = self.terms.session.as_secs();
+        Err(Refusal::Trouble(match codes::group_way_out(code, session) {
+            Some(way_out) => Trouble::fatal(self.coordinator.code(code).to_string(), way_out),
+            None => self.coordinator.code(code),
+        }))
+    }
+
+    /// Holds a share: heartbeats until the group deals anew, the session is lost, or the work on the share stands still.
+    fn hold(&mut self, generation: i32, over: &Stop) -> Result<Next> {
+        let beat = (self.terms.session / 10).clamp(LOOK, Duration::from_secs(1));
+        let (mut next_beat, mut next_count) = (Instant::now() + beat, Instant::now() + COUNT);
+        let mut heard = Instant::now();
+        loop {
+            match self
+                .words
+                .recv_timeout(next_beat.saturating_duration_since(Instant::now()))
+            {
+                Ok(Word::GivenUp) => return Ok(Next::Join),
+                Ok(Word::Leave) | Err(RecvTimeoutError::Disconnected) => return Ok(Next::Leave),
+                Err(RecvTimeoutError::Timeout) => next_beat = Instant::now() + beat,
+            }
+            if self.alive.age() > self.terms.standstill {
+                log::warn!(
+                    "group {}: nothing has landed for {} s, so that the partitions are given to other members",
+                    self.terms.group,
+                    self.terms.standstill.as_secs()
+                );
+                self.leave();
+                return Ok(self.wait_until_given_up(over));
+            }
+            match self.beat(generation) {
+                Ok(()) => {
+                    heard = Instant::now();
+                    self.outage.over();
+                }
+                // Until the share is given up the heart beats on, so that the others wait.
+                Err(Refusal::Again) if self.id.is_empty() => return Ok(self.wait_until_given_up(over)),
+                Err(Refusal::Again) => over.request(),
+                // The last word is the other side's: it has offsets to commit from this seat.
+                Err(Refusal::Trouble(_)) if over.requested() => {}
+                Err(Refusal::Trouble(trouble)) => {
+                    self.outage.note(trouble)?;
+                    if heard.elapsed() > self.terms.session {
+                        log::debug!("group {}: the session is over", self.terms.group);
+                        return Ok(self.wait_until_given_up(over));
+                    }
+                }
+            }
+            if self.leads.is_some() && Instant::now() >= next_count {
+                next_count = Instant::now() + COUNT;
+                if self.has_grown() {
+                    over.request();
+                }
+            }
+        }
+    }
+
+    fn wait_until_given_up(&mut self, over: &Stop) -> Next {
+        over.request();
+        match self.words.recv() {
+            Ok(Word::GivenUp) => Next::Join,
+            Ok(Word::Leave) | Err(_) => Next::Leave,
+        }
+    }
+
+    fn beat(&mut self, generation: i32) -> Result<(), Refusal> {
+        let request = HeartbeatRequest::default()
+            .with_group_id(self.coordinator.group_id())
+            .with_generation_id(generation)
+            .with_member_id(text(&self.id));
+        let answer: HeartbeatResponse = self
+            .coordinator
+            .ask(ApiKey::Heartbeat, 0, &request)
+            .map_err(Refusal::Trouble)?;
+        self.accept(answer.error_code)
+    }
+
+    /// How many partitions each topic has.
+    fn count(&self) -> Result<HashMap<String, i32>, Refusal> {
+        let recipe = self.coordinator.recipe();
+        topics::counts(&recipe.hosts, &recipe.client_id).map_err(Refusal::Trouble)
+    }
+
+    /// Whether a topic of the group has other partitions than those that were dealt out.
+    fn has_grown(&self) -> bool {
+        let (Some(dealt), Ok(counts)) = (&self.leads, self.count()) else {
+            return false;
+        };
+        dealt
+            .iter()
+            .any(|(topic, n)| counts.get(topic).is_some_and(|now| now != n))
+    }
+
+    fn wants_to_leave(&self) -> bool {
+        self.stop.requested() || leaves(&self.words)
+    }
+
+    fn leave(&mut self) {
+        if self.id.is_empty() {
+            return;
+        }
+        let request = LeaveGroupRequest::default()
+            .with_group_id(self.coordinator.group_id())
+            .with_member_id(text(&std::mem::take(&mut self.id)));
+        let left: Result<LeaveGroupResponse, Trouble> = self.coordinator.ask(ApiKey::LeaveGroup, 0, &request);
+        if let Err(trouble) = left {
+            log::debug!("{trouble}");
+        }
+    }
+}
+
+/// Whether the rest of the program wants to leave; that it gave up a share it does not have says nothing.
+fn leaves(words: &Receiver<Word>) -> bool {
+    loop {
+        match words.try_recv() {
+            Ok(Word::GivenUp) => {}
+            Ok(Word::Leave) | Err(TryRecvError::Disconnected) => return true,
+            Err(TryRecvError::Empty) => return false,
+        }
+    }
+}
+
+/// Why a request to the group did not do what it should have.
+enum Refusal {
+    /// The group has gone on: join again.
+    Again,
+    Trouble(Trouble),
+}

@@ -1,0 +1,133 @@
+//! A place in a consumer group, as the rest of the program sees it: shares that come and go. `attendance` keeps it.
+
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use crate::error::{Error, Result};
+use crate::stop::Stop;
+
+use super::aside;
+use super::attendance::Attendance;
+use super::outage::Outage;
+use super::worker::Recipe;
+
+/// How a member takes part.
+#[derive(Debug, Clone)]
+pub struct Terms {
+    pub group: String,
+    pub topics: Vec<String>,
+    /// How long the others wait for a member that is not heard of.
+    pub session: Duration,
+    /// How long the work on a share may stand still before the share is given up.
+    pub standstill: Duration,
+}
+
+/// A member and the generation of the group in which it has its place, for commits in its name.
+#[derive(Debug, Clone)]
+pub struct Seat {
+    pub(super) member: String,
+    pub(super) generation: i32,
+}
+
+impl Seat {
+    /// For what concerns the group from outside.
+    pub fn none() -> Self {
+        Self {
+            member: String::new(),
+            generation: -1,
+        }
+    }
+
+    /// The member's name in its group.
+    pub fn member(&self) -> &str {
+        &self.member
+    }
+}
+
+/// The partitions that are a member's until `over` is raised.
+#[derive(Debug)]
+pub struct Share {
+    pub partitions: Vec<(Arc<str>, i32)>,
+    pub seat: Seat,
+    pub over: Stop,
+}
+
+/// What the rest of the program tells the member's thread.
+pub(super) enum Word {
+    /// The share is no longer worked on.
+    GivenUp,
+    Leave,
+}
+
+/// A place in a group.
+pub struct Member {
+    shares: Receiver<Result<Share>>,
+    words: Sender<Word>,
+    alive: Pulse,
+    /// Closed when the thread has ended.
+    ended: Receiver<()>,
+}
+
+/// When the work on the share was last seen to go on.
+#[derive(Clone)]
+pub(super) struct Pulse(Arc<Mutex<Instant>>);
+
+impl Pulse {
+    pub(super) fn beat(&self) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Instant::now();
+    }
+
+    pub(super) fn age(&self) -> Duration {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).elapsed()
+    }
+}
+
+/// The longest that the end of a run waits until the group is told.
+const LAST_WORD: Duration = Duration::from_millis(1500);
+
+impl Member {
+    pub(super) fn start(recipe: Arc<Recipe>, outage: Outage, terms: Terms, stop: &Stop) -> Self {
+        let (post, shares) = channel();
+        let (words, heard) = channel();
+        let (living, ended) = channel();
+        let alive = Pulse(Arc::new(Mutex::new(Instant::now())));
+        let attendance = Attendance::new(recipe, outage, terms, heard, alive.clone(), stop.clone());
+        aside::spawn("kafka-member", move || {
+            attendance.keep(&post);
+            drop(living);
+        });
+        Self {
+            shares,
+            words,
+            alive,
+            ended,
+        }
+    }
+
+    /// Waits for a share of the partitions for up to `wait`.
+    pub fn share(&self, wait: Duration) -> Result<Option<Share>> {
+        match self.shares.recv_timeout(wait) {
+            Ok(share) => share.map(Some),
+            Err(RecvTimeoutError::Timeout) => Ok(None),
+            Err(RecvTimeoutError::Disconnected) => Err(Error::failed("the group's thread ended")),
+        }
+    }
+
+    /// The work on the share goes on.
+    pub fn goes_on(&self) {
+        self.alive.beat();
+    }
+
+    /// Gives the share back; the next one comes when the group has dealt anew.
+    pub fn give_up(&self) {
+        self.alive.beat();
+        let _ = self.words.send(Word::GivenUp);
+    }
+
+    /// Leaves the group, so that the others need not wait for the session to end.
+    pub fn leave(self) {
+        let _ = self.words.send(Word::Leave);
+        let _ = self.ended.recv_timeout(LAST_WORD);
+    }
+}
