@@ -1,7 +1,7 @@
 //! Whatever dies, hangs or fails in mid-flight: once everything runs again both sides are equal, and each record was applied once and in order.
 
 mod answers;
-mod audit;
+pub mod audit;
 mod brokers;
 mod kills;
 mod rivals;
@@ -9,21 +9,21 @@ mod stops;
 
 use std::time::Duration;
 
-use self::audit::Audit;
+pub use self::audit::Audit;
 use crate::support::*;
 
 /// How long something that is due may take on a busy machine.
-const LIMIT: Duration = Duration::from_secs(60);
+pub const LIMIT: Duration = Duration::from_secs(60);
 
 /// A table `t` with rows that have landed, an audit of the sink, and a writer that keeps changing the source.
-struct Scene<'w> {
+pub struct Scene<'w> {
     workspace: &'w Workspace,
     audit: Audit,
-    writer: Writer,
+    pub writer: Writer,
 }
 
 impl<'w> Scene<'w> {
-    fn start(workspace: &'w Workspace, random: &mut Random) -> Self {
+    pub fn start(workspace: &'w Workspace, random: &mut Random) -> Self {
         workspace.cluster().create_topic(workspace.topic(), 3, &[]);
         workspace.sql(
             &workspace.source(),
@@ -40,7 +40,7 @@ impl<'w> Scene<'w> {
 
     /// Ends the writer, lets both sides come to rest, and compares what the log says with what the sink did.
     #[track_caller]
-    fn end(self, ferry: Ferry) -> audit::Tally {
+    pub fn end(self, ferry: Ferry) -> audit::Tally {
         self.writer.stop();
         ferry.end();
         self.audit.check(self.workspace)
@@ -48,7 +48,7 @@ impl<'w> Scene<'w> {
 }
 
 /// Keeps changing rows in small transactions; each change of a row gives it a version above all before.
-fn start_writer(workspace: &Workspace, random: &mut Random) -> Writer {
+pub fn start_writer(workspace: &Workspace, random: &mut Random) -> Writer {
     Writer::start(&workspace.source(), random.next(), |user, random, version| {
         std::thread::sleep(Duration::from_micros(random.below(3000))); // its pace
         let (id, text) = (random.below(600), random.next());
@@ -66,7 +66,7 @@ fn start_writer(workspace: &Workspace, random: &mut Random) -> Writer {
 }
 
 /// Whether the source has changes that the sink has not.
-fn is_behind(workspace: &Workspace) -> bool {
+pub fn is_behind(workspace: &Workspace) -> bool {
     let newest = |database| workspace.number(database, "SELECT max(version) FROM t");
     newest(&workspace.sink()) < newest(&workspace.source())
 }

@@ -23,8 +23,8 @@ fn three_partitions(workspace: Workspace) -> Workspace {
     w.cluster().create_topic(w.topic(), 3, &[]);
     w.sql(
         &w.source(),
-        "PRAGMA journal_mode = WAL; CREATE TABLE t(id INTEGER PRIMARY KEY, version INTEGER);
-         WITH c(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM c WHERE n < 300) INSERT INTO t SELECT n, 0 FROM c",
+        "PRAGMA journal_mode = WAL; CREATE TABLE t(id INTEGER PRIMARY KEY, version INTEGER, v TEXT);
+         WITH c(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM c WHERE n < 300) INSERT INTO t SELECT n, 0, 'v' || n FROM c",
     );
     w
 }

@@ -7,6 +7,7 @@ mod cluster;
 mod crashes;
 mod demo;
 mod edges;
+mod groups;
 mod growth;
 mod losses;
 mod memory;

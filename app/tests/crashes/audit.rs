@@ -55,6 +55,12 @@ impl Audit {
         workspace.number(&workspace.sink(), "SELECT ifnull(max(n), 0) FROM audit")
     }
 
+    /// Fails when a row of the sink went back to an older version.
+    #[track_caller]
+    pub fn check_no_row_went_back(workspace: &Workspace) {
+        check_versions(&changes(workspace));
+    }
+
     /// Fails unless the sink has made exactly the changes that the log says, once and in order.
     #[track_caller]
     pub fn check(&self, workspace: &Workspace) -> Tally {
@@ -78,10 +84,7 @@ impl Audit {
             .collect();
         tally.cut_runs = cut.len();
         let mut done = vec![Vec::new(); due.len()];
-        for row in workspace.rows(&workspace.sink(), "SELECT id, version FROM audit ORDER BY n") {
-            let [id, version] = <[Cell; 2]>::try_from(row).expect("two columns were asked for");
-            let version = (version != Cell::Null).then(|| integer(version));
-            let id = integer(id);
+        for (id, version) in changes(workspace) {
             done[partition_of[&id]].push((id, version));
             tally.applied += 1;
         }
@@ -102,7 +105,18 @@ impl Audit {
     }
 }
 
+/// What the sink did with its rows since the audit began.
+fn changes(workspace: &Workspace) -> Vec<Done> {
+    let rows = workspace.rows(&workspace.sink(), "SELECT id, version FROM audit ORDER BY n");
+    let change = |row| {
+        let [id, version] = <[Cell; 2]>::try_from(row).expect("two columns were asked for");
+        (integer(id), (version != Cell::Null).then(|| integer(version)))
+    };
+    rows.into_iter().map(change).collect()
+}
+
 /// Fails when a row goes back to an older version.
+#[track_caller]
 fn check_versions(done: &[Done]) {
     let mut newest: HashMap<i64, i64> = HashMap::new();
     for &(id, version) in done {

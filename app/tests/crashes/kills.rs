@@ -5,7 +5,7 @@ use std::thread;
 use std::time::Duration;
 
 use super::audit::Audit;
-use super::{LIMIT, Scene, is_behind};
+use super::{LIMIT, Scene, is_behind, wait_until_it_lands};
 use crate::support::*;
 
 const ROUNDS: usize = 60;
@@ -24,6 +24,10 @@ fn sixty_kills_at_random_moments_lose_double_and_reorder_nothing() {
     for round in 0..ROUNDS {
         thread::sleep(Duration::from_millis(40 + random.below(400))); // the random moment
         let (producer, consumer) = [(true, false), (false, true), (true, true)][random.below(3) as usize];
+        if consumer {
+            wait_until_it_lands(&workspace); // one that was killed before may have to be waited for by its group
+            thread::sleep(Duration::from_millis(random.below(60)));
+        }
         if producer {
             ferry.producer.signal(libc::SIGKILL);
         }

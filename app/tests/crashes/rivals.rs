@@ -71,15 +71,15 @@ fn of_two_consumers_on_one_sink_one_stops_with_a_clear_message() {
     let workspace = Workspace::new("two consumers do no harm").of("t");
     let scene = Scene::start(&workspace, &mut random);
     let mut ferry = Ferry::start(&workspace, &["--batch-rows", "20"], &[]);
-    for _ in 0..5 {
-        one_of_two_stops(&mut ferry);
+    for round in 0..5 {
+        one_of_two_stops(&workspace, &mut ferry, round);
     }
     scene.end(ferry);
 }
 
-/// Starts a second consumer, waits until one of the two stops, and leaves the other in the ferry.
-fn one_of_two_stops(ferry: &mut Ferry) {
-    let mut rival = ferry.next_consumer();
+/// Starts a second consumer, of another group, waits until one of the two stops, and leaves the other in the ferry.
+fn one_of_two_stops(workspace: &Workspace, ferry: &mut Ferry, round: u32) {
+    let mut rival = workspace.start_consumer(&["--group", &format!("{}-{round}", workspace.topic())]);
     let stopped = wait_until(LIMIT, || !rival.is_running() || !ferry.consumer.is_running());
     assert!(
         stopped,
@@ -111,6 +111,6 @@ fn of_two_consumers_that_start_on_a_new_sink_one_lands_it_all() {
     );
     workspace.producer(&["--batch-rows", "100"]).ok();
     let mut ferry = Ferry::start(&workspace, &[], &[]);
-    one_of_two_stops(&mut ferry);
+    one_of_two_stops(&workspace, &mut ferry, 0);
     ferry.end();
 }

@@ -133,7 +133,7 @@ fn a_full_pass_that_was_interrupted_begins_anew_in_all_partitions() {
     ship_and_land(&w);
     w.sql(
         &w.source(),
-        "WITH c(n) AS (SELECT 301 UNION ALL SELECT n + 1 FROM c WHERE n < 60000) INSERT INTO t SELECT n, 0 FROM c",
+        "WITH c(n) AS (SELECT 301 UNION ALL SELECT n + 1 FROM c WHERE n < 60000) INSERT INTO t SELECT n, 0, 'v' || n FROM c",
     );
     let producer = w.start_producer(&["--backfill", "--batch-rows", "100"]);
     let midway = "SELECT count(*) FROM _rowferry_tracked WHERE pending AND cursor IS NOT NULL";
@@ -200,8 +200,8 @@ fn a_table_that_is_gone_when_the_topic_grows_is_waited_for() {
     assert!(producer.is_running(), "{}", producer.output());
     w.sql(
         &w.source(),
-        "CREATE TABLE t(id INTEGER PRIMARY KEY, version INTEGER);
-         WITH c(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM c WHERE n < 300) INSERT INTO t SELECT n, 1000 + n FROM c",
+        "CREATE TABLE t(id INTEGER PRIMARY KEY, version INTEGER, v TEXT);
+         WITH c(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM c WHERE n < 300) INSERT INTO t SELECT n, 1000 + n, 'v' || n FROM c",
     );
     producer.wait_for_lines("rows to ship", 2, LIMIT);
     change_all(&w);

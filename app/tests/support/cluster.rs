@@ -26,6 +26,9 @@ done
 sh "$0/server_down.sh" --native -v </dev/null >"$1/down.log" 2>&1 && rm -rf "$1"
 "#;
 
+/// Lets members of groups be missed sooner than a broker usually allows.
+const QUICK_GROUPS: &str = "\ngroup.min.session.timeout.ms=500";
+
 /// What a cluster of one's own differs in.
 pub struct Config<'a> {
     /// The version of Kafka; by default that of KAFKA_VERSION, or 2.8.1.
@@ -74,7 +77,7 @@ impl Cluster {
     /// A cluster for one test.
     pub fn own(config: Config) -> Self {
         let [port, zookeeper_port, inner_port] = [(); 3].map(|()| free_port());
-        let mut broker_config = config.broker_config;
+        let mut broker_config = config.broker_config + QUICK_GROUPS;
         if let Some(proxy) = config.proxy {
             proxy.forward_to(inner_port);
             broker_config += &format!(

@@ -14,6 +14,9 @@ use super::{Cluster, Process, Run, new_folder, number};
 /// How long a command may take that a test waits for.
 const LIMIT: Duration = Duration::from_secs(120);
 
+/// How long a group waits for a consumer that was killed.
+pub const SESSION: &str = "2s";
+
 /// A test's own folder, topic and databases. The cluster starts when a command first needs it.
 pub struct Workspace {
     sentence: String,
@@ -143,12 +146,18 @@ impl Workspace {
     /// Starts a consumer that the test goes on beside.
     pub fn start_consumer(&self, args: &[&str]) -> Process {
         let (brokers, sink) = (self.cluster().brokers(), self.sink());
+        // The consumers of a group share a sink.
+        let given = args.iter().skip_while(|&&arg| arg != "--sink").nth(1);
+        let file = given.map_or(sink.as_path(), |given| Path::new(given)).file_name();
+        let group = format!("{}-{}", self.topic, file.unwrap_or_default().display());
         let flags = [
             ("--brokers", brokers.as_str()),
             ("--sink", path(&sink)),
             ("--topic", &self.topic),
+            ("--session-timeout", SESSION),
         ];
-        self.start("consumer", args, flags.into_iter())
+        let group = (!args.contains(&"--partitions")).then_some(("--group", group.as_str()));
+        self.start("consumer", args, flags.into_iter().chain(group))
     }
 
     /// Starts verify beside the test.

@@ -1,0 +1,77 @@
+//! The consumers of a group share the partitions and one sink: whoever comes, goes or dies, each record is applied once.
+
+mod others;
+mod rounds;
+mod shards;
+mod shares;
+
+use std::time::Duration;
+
+use crate::support::*;
+
+/// How long something that is due may take on a busy machine.
+const LIMIT: Duration = Duration::from_secs(60);
+
+/// The partitions that a consumer said last that it has; none where it never said so.
+fn berth(consumer: &Process) -> Option<Vec<i32>> {
+    let output = consumer.output();
+    let said = output
+        .lines()
+        .rfind(|line| line.contains("this consumer has") || line.contains("no partition is left for this consumer"))?;
+    let (_, list) = said.split_once("partition")?;
+    let numbers = list.split(" of topic").next().unwrap_or_default();
+    Some(
+        numbers
+            .split(|c: char| !c.is_ascii_digit())
+            .filter_map(|n| n.parse().ok())
+            .collect(),
+    )
+}
+
+/// Waits until the consumers have these numbers of partitions, in any order.
+#[track_caller]
+fn wait_until_shared(consumers: &[&Process], wanted: &[usize]) {
+    let mut wanted = wanted.to_vec();
+    wanted.sort();
+    let shared = wait_until(LIMIT, || {
+        let berths: Option<Vec<Vec<i32>>> = consumers.iter().map(|consumer| berth(consumer)).collect();
+        berths.is_some_and(|berths| {
+            let mut counts: Vec<usize> = berths.iter().map(Vec::len).collect();
+            counts.sort();
+            let mut all = berths.concat();
+            all.sort();
+            all.dedup();
+            counts == wanted && all.len() == wanted.iter().sum::<usize>()
+        })
+    });
+    let outputs: Vec<String> = consumers.iter().map(|consumer| consumer.output()).collect();
+    assert!(
+        shared,
+        "the partitions are not shared as {wanted:?}:\n{}",
+        outputs.join("--\n")
+    );
+}
+
+/// What kafka-consumer-groups.sh says of a group: a line for each partition, with its words.
+fn described(cluster: &Cluster, group: &str) -> Vec<Vec<String>> {
+    let args = ["--bootstrap-server", "localhost:9092", "--describe", "--group", group];
+    let told = cluster.tool("kafka-consumer-groups", &args).ok();
+    let lines = told.stdout().lines().filter(|line| line.contains("topic-"));
+    let mut lines: Vec<Vec<String>> = lines
+        .map(|line| line.split_whitespace().map(str::to_owned).collect())
+        .collect();
+    lines.sort();
+    lines
+}
+
+/// Makes a table `t` of so many rows, in a topic of three partitions.
+fn fill(workspace: &Workspace, rows: u32) {
+    workspace.cluster().create_topic(workspace.topic(), 3, &[]);
+    workspace.sql(
+        &workspace.source(),
+        &format!(
+            "PRAGMA journal_mode = WAL; CREATE TABLE t(id INTEGER PRIMARY KEY, version INTEGER, v TEXT);
+             WITH c(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM c WHERE n < {rows}) INSERT INTO t SELECT n, 0, 'v' || n FROM c"
+        ),
+    );
+}
