@@ -32,6 +32,9 @@ const NAME: Duration = Duration::from_secs(1);
 /// How long a group's first coordinator may take to be there before we call it trouble.
 const SETTLING: Duration = Duration::from_secs(15);
 
+/// How long other members may be waited for before the user is told.
+const SAY: Duration = Duration::from_secs(2);
+
 const LOOK: Duration = Duration::from_millis(50);
 
 /// Time between two looks at the partitions of the topics, by the member that deals them out.
@@ -203,10 +206,11 @@ impl Attendance {
         R: Decodable + HeaderVersion,
     {
         let (words, stop, nameless) = (&self.words, &self.stop, self.id.is_empty());
+        let (group, session) = (&self.terms.group, self.terms.session.as_secs());
+        let (began, mut said) = (Instant::now(), false);
         let mut leaves_since = None;
         let answer = self.coordinator.talk(|connection| {
             connection.send(api, 0, request, ANSWER)?;
-            let end = Instant::now() + patience;
             loop {
                 if connection.arrives(LOOK)? {
                     return connection.receive(0, ANSWER).map(Some);
@@ -218,8 +222,12 @@ impl Attendance {
                 if leaves_since.is_some_and(|since| since.elapsed() >= grace) {
                     return Ok(None);
                 }
-                if Instant::now() >= end {
+                if began.elapsed() >= patience {
                     return Err(Unanswered::Silent);
+                }
+                if !said && began.elapsed() >= SAY {
+                    said = true;
+                    log::info!("group {group}: waiting for its other members; one that was killed keeps its place for {session} s");
                 }
             }
         });
