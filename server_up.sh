@@ -13,16 +13,21 @@ TOP=$(cd "$(dirname "$0")" && pwd)
 
 usage() {
     cat <<'END'
-sh server_up.sh [--native | --docker] [--topic NAME] [--partitions N] [--replication-factor N]
+sh server_up.sh [--native | --docker] [--stack NAME] [--brokers N] [--topic NAME] [--partitions N] [--replication-factor N]
 
-Starts ZooKeeper and Kafka, waits until they serve, and creates the topic if it is not there. Safe to call again: what
-runs is left alone, what is missing is started. sh server_down.sh stops it.
+Starts a Kafka cluster, waits until it serves, and creates the topic if it is not there. Safe to call again: what runs is
+left alone, what is missing is started. sh server_down.sh stops it.
 
   --docker                through Docker Compose (the default where a Docker engine answers)
   --native                as plain Java processes (the default elsewhere; needs Java 11+ and Maven)
+  --stack NAME            what the cluster is made of (wurstmeister, or what the cluster that is here is made of)
+                            wurstmeister  ZooKeeper and Kafka 2.8.1
+                            confluent     ZooKeeper and Kafka 3.3.2, the one in Confluent Platform 7.3.2
+                            kraft         Kafka 3.9, which needs no ZooKeeper
+  --brokers N             the number of brokers, 1 to 9, on ports 9092, 9093 ... (1, or as many as the cluster that is here has)
   --topic NAME            the topic to create (users)
   --partitions N          its number of partitions (3)
-  --replication-factor N  its number of replicas (1)
+  --replication-factor N  its number of replicas (the number of brokers, and 3 at most)
   --help                  this text
 
 Environment, for the native cluster:
@@ -40,36 +45,43 @@ positive() { # OPTION VALUE
     case $2 in *[!0-9]* | '' | 0* | ??????*) misused "$1 needs a number from 1 to 99999, not '$2'" ;; esac
 }
 
-way='' topic=users partitions=3 replicas=1
+# What was not asked for stays empty: `stack` and `brokers` are what was asked, STACK and BROKERS what holds.
+way='' stack='' brokers='' topic=users partitions=3 replicas=''
 while [ $# -gt 0 ]; do
     option=$1
     case $option in
-    --topic=* | --partitions=* | --replication-factor=*)
+    --stack=* | --brokers=* | --topic=* | --partitions=* | --replication-factor=*)
         value=${option#*=}
         shift
         set -- "${option%%=*}" "$value" "$@"
         continue ;;
-    --topic | --partitions | --replication-factor) [ $# -ge 2 ] || misused "$option needs a value" ;;
+    --stack | --brokers | --topic | --partitions | --replication-factor) [ $# -ge 2 ] || misused "$option needs a value" ;;
     esac
     case $option in
+    --stack)
+        case $2 in wurstmeister | confluent | kraft) ;; *) misused "--stack is wurstmeister, confluent or kraft, not '$2'" ;; esac
+        stack=$2 && shift ;;
+    --brokers)
+        case $2 in [1-9]) ;; *) misused "--brokers needs a number from 1 to 9, not '$2'" ;; esac
+        brokers=$2 && shift ;;
     --native | --docker)
         [ -z "$way" ] || [ "$way" = "${option#--}" ] || misused "--native and --docker exclude each other"
         way=${option#--} ;;
     --topic) topic=$2 && shift ;;
-    --partitions) partitions=$2 && shift ;;
-    --replication-factor) replicas=$2 && shift ;;
+    --partitions) positive "$option" "$2" && partitions=$2 && shift ;;
+    --replication-factor) positive "$option" "$2" && replicas=$2 && shift ;;
     -h | --help) usage && exit ;;
     *) misused "unknown option $option" ;;
     esac
     shift
 done
-positive --partitions "$partitions"
-positive --replication-factor "$replicas"
 case $topic in . | .. | '' | *[!A-Za-z0-9._-]*)
     misused "--topic needs a name of letters, digits, '.', '_' and '-', not '$topic'" ;;
 esac
 
 choose_way
+STACK=${stack:-wurstmeister} BROKERS=${brokers:-1}
+[ -n "$replicas" ] || replicas=$((BROKERS < 3 ? BROKERS : 3))
 "${way}_up"
 if ! created=$("${way}_create_topic" "$topic" "$partitions" "$replicas" 2>&1); then
     printf '%s\n' "$created" | grep -v '^[[:space:]]*at ' | head -n 5 | cut -c 1-300 | sed 's/^/  | /' >&2

@@ -96,6 +96,7 @@ await_node() { # NODE PATTERN
 
 native_up() {
     native_settings
+    [ "$STACK $BROKERS" = 'wurstmeister 1' ] || die "natively, only --stack wurstmeister with --brokers 1 can be started yet"
     find_java
     mkdir -p "$ROWFERRY_CLUSTER_DIR" 2>/dev/null || die "cannot make the folder $ROWFERRY_CLUSTER_DIR" "choose another one with ROWFERRY_CLUSTER_DIR"
     [ "$KAFKA_VERSION" = "$(recorded version "$KAFKA_VERSION")" ] ||
