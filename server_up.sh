@@ -31,11 +31,11 @@ left alone, what is missing is started. sh server_down.sh stops it.
   --help                  this text
 
 Environment, for the native cluster:
-  KAFKA_VERSION            the version of Kafka (2.8.1; 0.9.0.1, 3.3.2 and 3.9.1 are tried as well)
+  KAFKA_VERSION            the version of Kafka (that of the stack: 2.8.1, 3.3.2 or 3.9.1; 0.9.0.1 is tried as well)
   ROWFERRY_CLUSTER_DIR     folder for its data, logs and process ids (data/cluster)
-  ROWFERRY_KAFKA_PORT      port of the broker (9092)
+  ROWFERRY_KAFKA_PORT      port of the first broker, the others take the next ones (9092); or a port for each: 9092,9192,9292
   ROWFERRY_ZOOKEEPER_PORT  port of ZooKeeper (2181)
-  ROWFERRY_KAFKA_CONFIG    more lines for the broker's server.properties, such as auto.create.topics.enable=false
+  ROWFERRY_KAFKA_CONFIG    more lines for the brokers' server.properties, such as auto.create.topics.enable=false
   XDG_CACHE_HOME           where the folder rowferry with Kafka's jars lies (~/.cache)
   JAVA_HOME                the Java to use
 END
@@ -81,8 +81,8 @@ esac
 
 choose_way
 STACK=${stack:-wurstmeister} BROKERS=${brokers:-1}
-[ -n "$replicas" ] || replicas=$((BROKERS < 3 ? BROKERS : 3))
 "${way}_up"
+[ -n "$replicas" ] || replicas=$((BROKERS < 3 ? BROKERS : 3))
 if ! created=$("${way}_create_topic" "$topic" "$partitions" "$replicas" 2>&1); then
     printf '%s\n' "$created" | grep -v '^[[:space:]]*at ' | head -n 5 | cut -c 1-300 | sed 's/^/  | /' >&2
     die "the cluster runs, but the topic $topic could not be created" "the lines above say why; then call server_up.sh again"

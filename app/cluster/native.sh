@@ -1,19 +1,71 @@
 # shellcheck shell=sh
-# The native cluster: one ZooKeeper and one Kafka broker as plain Java processes. To be sourced after jars.sh.
-# A node is one process; all that belongs to node N lies in the cluster's folder as N.pid, N.log, N.properties and N/ (data).
+# The native cluster: Kafka brokers, and ZooKeeper for the stacks that have it, as plain Java processes. To be sourced after jars.sh.
+# shellcheck source-path=SCRIPTDIR source=nodes.sh disable=SC1091
+. "$TOP/app/cluster/nodes.sh"
+# shellcheck source-path=SCRIPTDIR source=zookeeper.sh disable=SC1091
+. "$TOP/app/cluster/zookeeper.sh"
+# shellcheck source-path=SCRIPTDIR source=kraft.sh disable=SC1091
+. "$TOP/app/cluster/kraft.sh"
 
-# Fills in what the environment leaves open: first what the cluster in the folder runs with, then the defaults.
+# The folder of the cluster, which is all that tells whether one runs.
 native_settings() {
     ROWFERRY_CLUSTER_DIR=${ROWFERRY_CLUSTER_DIR:-$TOP/data/cluster}
     case $ROWFERRY_CLUSTER_DIR in /*) ;; *) ROWFERRY_CLUSTER_DIR=$PWD/$ROWFERRY_CLUSTER_DIR ;; esac
-    KAFKA_VERSION=${KAFKA_VERSION:-$(recorded version 2.8.1)}
-    ROWFERRY_KAFKA_PORT=${ROWFERRY_KAFKA_PORT:-$(recorded kafka.port 9092)}
-    ROWFERRY_ZOOKEEPER_PORT=${ROWFERRY_ZOOKEEPER_PORT:-$(recorded zookeeper.port 2181)}
+}
+
+# Fills in what the options and the environment leave open: first what the cluster in the folder is made of, then the defaults.
+cluster_settings() { # ASKED-STACK ASKED-BROKERS: empty is not asked
+    native_settings
+    STACK=${1:-$(recorded stack wurstmeister)}
+    BROKERS=${2:-$(recorded brokers 1)}
+    same_as_recorded stack "$STACK" wurstmeister 'of the stack' 'call it without --stack'
+    same_as_recorded brokers "$BROKERS" 1 'whose number of brokers is' 'call it without --brokers'
+    case $STACK in
+    confluent) version=3.3.2 ;;
+    kraft) version=3.9.1 ;;
+    *) version=2.8.1 ;;
+    esac
+    KAFKA_VERSION=${KAFKA_VERSION:-$(recorded version "$version")}
     case $KAFKA_VERSION in *[!0-9.]* | '' | .*)
         die "KAFKA_VERSION is '$KAFKA_VERSION', which is no version" "use one such as 2.8.1" ;;
     esac
-    check_port ROWFERRY_KAFKA_PORT "$ROWFERRY_KAFKA_PORT"
+    ROWFERRY_ZOOKEEPER_PORT=${ROWFERRY_ZOOKEEPER_PORT:-$(recorded zookeeper.port 2181)}
     check_port ROWFERRY_ZOOKEEPER_PORT "$ROWFERRY_ZOOKEEPER_PORT"
+    broker_ports "${ROWFERRY_KAFKA_PORT:-$(recorded kafka.port 9092)}"
+}
+
+# The folder holds one cluster, and what it is made of does not change while its data is there.
+same_as_recorded() { # FILE VALUE DEFAULT WHAT WAY-OUT
+    [ ! -e "$ROWFERRY_CLUSTER_DIR/version" ] || [ "$(recorded "$1" "$3")" = "$2" ] ||
+        die "$ROWFERRY_CLUSTER_DIR holds a cluster $4 $(recorded "$1" "$3"), not $2" \
+            "remove it with its data (sh server_down.sh -v), $5, or choose another folder with ROWFERRY_CLUSTER_DIR"
+}
+
+recorded() { # FILE DEFAULT
+    cat "$ROWFERRY_CLUSTER_DIR/$1" 2>/dev/null || printf '%s' "$2"
+}
+
+record() { printf '%s' "$2" >"$ROWFERRY_CLUSTER_DIR/$1"; }
+
+# Sets ROWFERRY_KAFKA_PORT to a port for each broker. A single one stands for itself and those that follow it.
+broker_ports() { # PORT or PORT,PORT...
+    case $1 in
+    *,*)
+        count=$(($(printf '%s' "$1" | tr -dc , | wc -c) + 1))
+        [ "$count" -eq "$BROKERS" ] || die "ROWFERRY_KAFKA_PORT is '$1', which is $count ports for $BROKERS broker(s)" \
+            "name a port for each, or only the first one" ;;
+    *) check_port ROWFERRY_KAFKA_PORT "$1" ;;
+    esac
+    ROWFERRY_KAFKA_PORT=
+    for number in $(numbers); do
+        case $1 in
+        *,*) port=$(nth "$number" "$1") ;;
+        *) port=$(($1 + number - 1)) ;;
+        esac
+        check_port "ROWFERRY_KAFKA_PORT for broker $number" "$port"
+        ! among "$port" "$ROWFERRY_KAFKA_PORT" || die "ROWFERRY_KAFKA_PORT is '$1', which names $port twice" "give each broker a port of its own"
+        ROWFERRY_KAFKA_PORT=${ROWFERRY_KAFKA_PORT:+$ROWFERRY_KAFKA_PORT,}$port
+    done
 }
 
 check_port() { # SETTING VALUE
@@ -24,190 +76,126 @@ check_port() { # SETTING VALUE
     die "$1 is '$2', which is no port" "use a number from 1 to 65535"
 }
 
-recorded() { # NAME DEFAULT
-    cat "$ROWFERRY_CLUSTER_DIR/$1" 2>/dev/null || printf '%s' "$2"
-}
-
-# The process id of a node, if it runs and is ours: a left-over file can name a process that is something else by now.
-node_pid() {
-    pid=$(cat "$ROWFERRY_CLUSTER_DIR/$1.pid" 2>/dev/null) && [ -n "$pid" ] || return 1
-    if [ -d /proc/self ]; then
-        tr '\0' '\n' <"/proc/$pid/cmdline" 2>/dev/null
-    else
-        ps -ww -o args= -p "$pid" | tr ' ' '\n'
-    fi 2>/dev/null | grep -qxF -e "$(node_mark "$1")" && printf '%s' "$pid"
-}
-
-# An argument by which a process of ours is known; ps shows it in words, so it holds no space.
-node_mark() { printf -- '-Drowferry.node=%s' "$(printf %s "$ROWFERRY_CLUSTER_DIR/$1" | tr ' ' '_')"; }
-
-nodes() { # all that were ever started here, brokers first
-    for file in "$ROWFERRY_CLUSTER_DIR"/broker-*.pid "$ROWFERRY_CLUSTER_DIR"/zookeeper.pid; do
-        [ ! -e "$file" ] || basename "$file" .pid
+numbers() { # of all brokers
+    number=1
+    while [ "$number" -le "$BROKERS" ]; do
+        echo "$number"
+        number=$((number + 1))
     done
 }
 
-native_runs() {
-    for node in $(nodes); do
-        ! node_pid "$node" >/dev/null || return 0
-    done
-    return 1
-}
+nth() { printf '%s' "$2" | cut -d , -f "$1"; } # NUMBER A,B,C
 
-# Starts a node as a daemon. It runs inside the cluster's folder, so that no file of settings needs to hold a path.
-start_node() { # NODE HEAP CLASS ARGUMENT...
-    node=$1 heap=$2
-    shift 2
-    launch=
-    ! have setsid || launch=setsid # a session of its own, where there is the command for it
-    (
-        cd "$ROWFERRY_CLUSTER_DIR" || exit 1
-        rm -f "$node.pid"
-        [ ! -e "$node.log" ] || mv "$node.log" "$node.log.old"
-        # The shell notes its own process id and then becomes Java: from the first moment the process has its mark.
-        # shellcheck disable=SC2016 # the inner shell is to expand these
-        $launch nohup sh -c 'echo $$ >"$0" && exec "$@"' "$node.pid" "$JAVA" "$(node_mark "$node")" "-Xmx$heap" \
-            -XX:+UseSerialGC -XX:+ExitOnOutOfMemoryError -Djava.awt.headless=true -Dlog4j.configuration=file:log4j.properties \
-            -Dzookeeper.preAllocSize=1024 -cp "$LIBS/*" "$@" </dev/null >"$node.log" 2>&1 &
-    )
-    tries=0
-    until [ -s "$ROWFERRY_CLUSTER_DIR/$node.pid" ]; do
-        tries=$((tries + 1))
-        [ "$tries" -lt 100 ] || { tail_of "$ROWFERRY_CLUSTER_DIR/$node.log"; die "could not start $node"; }
-        sleep 0.05
-    done
-}
+among() { case ",$2," in *",$1,"*) ;; *) false ;; esac; } # ITEM A,B,C
 
-# Waits until a node has written a line that matches.
-await_node() { # NODE PATTERN
-    log=$ROWFERRY_CLUSTER_DIR/$1.log
-    end=$(($(date +%s) + 60))
-    until grep -qE "$2" "$log" 2>/dev/null; do
-        if ! node_pid "$1" >/dev/null; then
-            warn "the last lines of $log:"
-            grep -E 'ERROR|FATAL|Exception|Error:' "$log" | tail -n 4 | cut -c 1-300 | sed 's/^/  | /' >&2
-            tail_of "$log"
-            die "$1 ended while it started" "the lines above say why; sh server_down.sh -v removes all data if that is what stands in the way"
-        fi
-        [ "$(date +%s)" -lt "$end" ] || { tail_of "$log"; die "$1 did not get ready within 60 s" "see $log"; }
-        sleep 0.1
-    done
-}
+broker_port() { nth "$1" "$ROWFERRY_KAFKA_PORT"; } # NUMBER
 
 native_up() {
-    native_settings
-    [ "$STACK $BROKERS" = 'wurstmeister 1' ] || die "natively, only --stack wurstmeister with --brokers 1 can be started yet"
+    cluster_settings "${stack:-}" "${brokers:-}"
+    check_version
     find_java
     mkdir -p "$ROWFERRY_CLUSTER_DIR" 2>/dev/null || die "cannot make the folder $ROWFERRY_CLUSTER_DIR" "choose another one with ROWFERRY_CLUSTER_DIR"
-    [ "$KAFKA_VERSION" = "$(recorded version "$KAFKA_VERSION")" ] ||
-        die "$ROWFERRY_CLUSTER_DIR holds a cluster of Kafka $(recorded version ''), not $KAFKA_VERSION" \
-            "remove it with its data (sh server_down.sh -v), leave KAFKA_VERSION unset, or choose another folder with ROWFERRY_CLUSTER_DIR"
     need_space "$ROWFERRY_CLUSTER_DIR" 200 ROWFERRY_CLUSTER_DIR
     find_jars
-    same_port kafka.port "$ROWFERRY_KAFKA_PORT" broker-1
-    same_port zookeeper.port "$ROWFERRY_ZOOKEEPER_PORT" zookeeper
-    zookeeper_up
-    broker_up 1 "$ROWFERRY_KAFKA_PORT"
-}
-
-same_port() { # FILE PORT NODE: a node that runs keeps its port
-    if [ "$(recorded "$1" "$2")" != "$2" ] && node_pid "$3" >/dev/null; then
-        die "$3 runs on port $(recorded "$1" ''), not $2" "stop it first: sh server_down.sh"
-    fi
-}
-
-zookeeper_up() {
-    if pid=$(node_pid zookeeper); then
-        say "ZooKeeper runs already (process $pid)"
-    else
-        need_port "$ROWFERRY_ZOOKEEPER_PORT" ZooKeeper "another port with ROWFERRY_ZOOKEEPER_PORT"
-        record version "$KAFKA_VERSION"
+    need_ports
+    record version "$KAFKA_VERSION"
+    record stack "$STACK"
+    record brokers "$BROKERS"
+    record kafka.port "$ROWFERRY_KAFKA_PORT"
+    cp "$TOP/app/cluster/log4j.properties" "$ROWFERRY_CLUSTER_DIR/"
+    if has_zookeeper; then
         record zookeeper.port "$ROWFERRY_ZOOKEEPER_PORT"
-        cp "$TOP/app/cluster/log4j.properties" "$ROWFERRY_CLUSTER_DIR/"
-        zookeeper_properties >"$ROWFERRY_CLUSTER_DIR/zookeeper.properties"
-        start_node zookeeper 256m org.apache.zookeeper.server.quorum.QuorumPeerMain zookeeper.properties
-        say "ZooKeeper starts (process $(node_pid zookeeper))"
-    fi
-    await_node zookeeper 'binding to port'
-}
-
-record() { printf '%s' "$2" >"$ROWFERRY_CLUSTER_DIR/$1"; }
-
-zookeeper_properties() {
-    cat <<END
-dataDir=./zookeeper
-clientPort=$ROWFERRY_ZOOKEEPER_PORT
-clientPortAddress=127.0.0.1
-maxClientCnxns=0
-tickTime=2000
-admin.enableServer=false
-4lw.commands.whitelist=*
-END
-}
-
-broker_up() { # ID PORT
-    if pid=$(node_pid "broker-$1"); then
-        say "the broker runs already (process $pid)"
-        if [ -n "${ROWFERRY_KAFKA_CONFIG:-}" ] &&
-            ! broker_properties "$@" | cmp -s - "$ROWFERRY_CLUSTER_DIR/broker-$1.properties"; then
-            die "the broker runs with settings other than ROWFERRY_KAFKA_CONFIG asks for" "stop it first: sh server_down.sh"
-        fi
+        zookeeper_up
     else
-        need_port "$2" Kafka "another port with ROWFERRY_KAFKA_PORT"
-        await_forgotten "$1"
-        record kafka.port "$2"
-        broker_properties "$@" >"$ROWFERRY_CLUSTER_DIR/broker-$1.properties"
-        start_node "broker-$1" 400m kafka.Kafka "broker-$1.properties"
-        say "Kafka $KAFKA_VERSION starts (process $(node_pid "broker-$1"))"
+        choose_controller_ports
     fi
-    await_node "broker-$1" 'started \(kafka\.server\.KafkaServer\)'
+    brokers_up
 }
 
-# A broker that was killed stays registered until its session with ZooKeeper ends, and until then a new one may not register.
-await_forgotten() { # ID
-    end=$(($(date +%s) + 30))
-    told=
-    while zookeeper_dump | grep -qx "[[:space:]]*/brokers/ids/$1"; do
-        [ -n "$told" ] || say "waiting until ZooKeeper has forgotten the broker that ended (some seconds)"
-        told=yes
-        [ "$(date +%s)" -lt "$end" ] || die "another broker is registered as number $1 in this ZooKeeper" "stop that broker"
-        sleep 0.5
+has_zookeeper() { [ "$STACK" != kraft ]; }
+
+check_version() {
+    same_as_recorded version "$KAFKA_VERSION" '' 'of Kafka' 'leave KAFKA_VERSION unset'
+    case $STACK-$KAFKA_VERSION in
+    *-[4-9].* | *-[1-9][0-9]*)
+        die "KAFKA_VERSION is $KAFKA_VERSION, which is too new: the client here speaks the protocol of Kafka 0.9 to 3.9" "use 3.9.1 or older" ;;
+    kraft-[0-2].* | kraft-3.[0-2] | kraft-3.[0-2].*)
+        die "KAFKA_VERSION is $KAFKA_VERSION, which needs ZooKeeper, and --stack kraft has none" \
+            "use 3.3 or later for it, or --stack wurstmeister, which runs any" ;;
+    esac
+}
+
+# Every node that does not run needs its port, and one that runs keeps it.
+need_ports() {
+    for number in $(numbers); do
+        need_port_for "broker-$number" "$(broker_port "$number")" "$(nth "$number" "$(recorded kafka.port '')")" ROWFERRY_KAFKA_PORT
     done
+    if has_zookeeper; then
+        need_port_for zookeeper "$ROWFERRY_ZOOKEEPER_PORT" "$(recorded zookeeper.port '')" ROWFERRY_ZOOKEEPER_PORT
+    fi
 }
 
-zookeeper_dump() {
-    run_class org.apache.zookeeper.client.FourLetterWordMain 127.0.0.1 "$ROWFERRY_ZOOKEEPER_PORT" dump
+need_port_for() { # NODE PORT RECORDED-PORT SETTING
+    if ! node_pid "$1" >/dev/null; then
+        need_port "$2" "$1" "another port with $4"
+    elif [ "$3" != "$2" ]; then
+        die "$1 runs on port $3, not $2" "stop it first: sh server_down.sh"
+    fi
 }
 
-broker_properties() { # ID PORT
+# Starts the brokers that do not run, together, and waits for all.
+brokers_up() {
+    missing=
+    for number in $(numbers); do
+        file=$ROWFERRY_CLUSTER_DIR/broker-$number.properties
+        if pid=$(node_pid "broker-$number"); then
+            say "broker $number runs already (process $pid)"
+            [ -z "${ROWFERRY_KAFKA_CONFIG:-}" ] || broker_properties "$number" | cmp -s - "$file" ||
+                die "broker $number runs with settings other than ROWFERRY_KAFKA_CONFIG asks for" "stop it first: sh server_down.sh"
+        else
+            broker_properties "$number" >"$file"
+            missing="$missing $number"
+        fi
+    done
+    if [ -n "$missing" ]; then
+        # shellcheck disable=SC2086 # numbers
+        if has_zookeeper; then await_forgotten $missing; else format_storage $missing; fi
+    fi
+    for number in $missing; do
+        start_node "broker-$number" 400m kafka.Kafka "broker-$number.properties"
+        say "broker $number starts: Kafka $KAFKA_VERSION (process $(node_pid "broker-$number"))"
+    done
+    for number in $(numbers); do
+        await_node "broker-$number" 'started \(kafka\.server\.Kafka(Raft)?Server\)'
+    done
+    ! has_zookeeper || await_registered
+}
+
+# No controlled shutdown: all brokers stop together, and each would look in vain for another one to lead its partitions.
+broker_properties() ( # NUMBER
+    replicas=$((BROKERS < 3 ? BROKERS : 3))
+    in_sync=$((BROKERS < 3 ? 1 : 2))
+    if has_zookeeper; then zookeeper_broker_properties "$1"; else kraft_broker_properties "$1"; fi
     cat <<END
-broker.id=$1
+advertised.listeners=PLAINTEXT://localhost:$(broker_port "$1")
 log.dirs=broker-$1
-listeners=PLAINTEXT://127.0.0.1:$2
-advertised.listeners=PLAINTEXT://localhost:$2
-zookeeper.connect=127.0.0.1:$ROWFERRY_ZOOKEEPER_PORT
-zookeeper.session.timeout.ms=6000
-zookeeper.connection.timeout.ms=20000
 num.partitions=3
+default.replication.factor=$replicas
+min.insync.replicas=$in_sync
 auto.create.topics.enable=true
 delete.topic.enable=true
+controlled.shutdown.enable=false
 unclean.leader.election.enable=false
 message.max.bytes=10485760
 replica.fetch.max.bytes=10485760
-offsets.topic.replication.factor=1
-transaction.state.log.replication.factor=1
-transaction.state.log.min.isr=1
+offsets.topic.replication.factor=$replicas
+transaction.state.log.replication.factor=$replicas
+transaction.state.log.min.isr=$in_sync
 group.initial.rebalance.delay.ms=0
 log.cleaner.dedupe.buffer.size=16777216
 ${ROWFERRY_KAFKA_CONFIG:-}
 END
-}
-
-# Runs a class of Kafka or ZooKeeper as a short-lived tool.
-run_class() { # CLASS ARGUMENT...
-    "$JAVA" -Xmx256m -XX:TieredStopAtLevel=1 -XX:+UseSerialGC -Xshare:auto \
-        "-Dlog4j.configuration=file:$TOP/app/cluster/tools-log4j.properties" -cp "$LIBS/*" "$@"
-}
+)
 
 native_create_topic() { # TOPIC PARTITIONS REPLICATION-FACTOR
     case $KAFKA_VERSION in
@@ -227,43 +215,25 @@ native_create_topic() { # TOPIC PARTITIONS REPLICATION-FACTOR
 }
 
 native_addresses() {
-    say "  brokers      localhost:$ROWFERRY_KAFKA_PORT" \
-        "  ZooKeeper    localhost:$ROWFERRY_ZOOKEEPER_PORT"
+    say "  brokers      $(printf '%s' "$ROWFERRY_KAFKA_PORT" | sed 's/^/localhost:/; s/,/,localhost:/g')"
+    ! has_zookeeper || say "  ZooKeeper    localhost:$ROWFERRY_ZOOKEEPER_PORT"
+    say '  Kafka UI     only through Docker (--docker): it comes as an image'
 }
 
 native_down() { # "data" to remove that as well
     native_settings
-    for node in $(nodes); do
-        if pid=$(node_pid "$node"); then
-            stop_node "$node" "$pid"
-            export STOPPED=yes
-        fi
-        rm -f "$ROWFERRY_CLUSTER_DIR/$node.pid"
-    done
-    rm -f "$ROWFERRY_CLUSTER_DIR/kafka.port" "$ROWFERRY_CLUSTER_DIR/zookeeper.port"
+    # shellcheck disable=SC2046 # names
+    stop_nodes $(nodes | grep broker)
+    stop_nodes zookeeper
+    (cd "$ROWFERRY_CLUSTER_DIR" 2>/dev/null && rm -f kafka.port zookeeper.port controller.port)
     if [ "${1:-}" = data ]; then native_remove; fi
-}
-
-stop_node() { # NODE PID
-    kill "$2" 2>/dev/null
-    kill -CONT "$2" 2>/dev/null # in case it is paused
-    end=$(($(date +%s) + 20))
-    while node_pid "$1" >/dev/null; do
-        if [ "$(date +%s)" -ge "$end" ]; then
-            say "$1 (process $2) does not end within 20 s: killing it"
-            kill -KILL "$2" 2>/dev/null
-            end=$((end + 20))
-        fi
-        sleep 0.1
-    done
-    say "$1 stopped (process $2)"
 }
 
 native_remove() {
     [ -d "$ROWFERRY_CLUSTER_DIR" ] || return 0
     (
         cd "$ROWFERRY_CLUSTER_DIR" || exit 1
-        rm -rf broker-* zookeeper zookeeper.* log4j.properties version # only what is ours
+        rm -rf broker-* zookeeper zookeeper.* log4j.properties version stack brokers cluster.id # only what is ours
     ) || exit 1
     rmdir "$ROWFERRY_CLUSTER_DIR" 2>/dev/null
     say "the data in $ROWFERRY_CLUSTER_DIR is removed"

@@ -1,0 +1,54 @@
+# shellcheck shell=sh
+# Kafka without ZooKeeper, the stack kraft: each broker is a controller too. To be sourced by native.sh.
+
+# Chooses the ports on which the controllers talk to one another; while a node runs they stay what they are.
+choose_controller_ports() {
+    ! native_runs || return 0
+    chosen=
+    for number in $(numbers); do
+        candidate=$(($(broker_port "$number") + 100))
+        while port_taken "$candidate" || [ "$candidate" -gt 65535 ] || among "$candidate" "$chosen,$ROWFERRY_KAFKA_PORT"; do
+            candidate=$((candidate < 65535 ? candidate + 1 : 1024))
+        done
+        chosen=${chosen:+$chosen,}$candidate
+    done
+    record controller.port "$chosen"
+}
+
+kraft_broker_properties() { # NUMBER
+    controllers=$(recorded controller.port '')
+    voters=
+    for number in $(numbers); do
+        voters=${voters:+$voters,}$number@127.0.0.1:$(nth "$number" "$controllers")
+    done
+    cat <<END
+process.roles=broker,controller
+node.id=$1
+listeners=PLAINTEXT://127.0.0.1:$(broker_port "$1"),CONTROLLER://127.0.0.1:$(nth "$1" "$controllers")
+controller.listener.names=CONTROLLER
+controller.quorum.voters=$voters
+broker.session.timeout.ms=6000
+END
+}
+
+# A node's storage bears the name of the cluster and its number before it starts for the first time.
+format_storage() { # NUMBER...
+    [ -s "$ROWFERRY_CLUSTER_DIR/cluster.id" ] || record cluster.id "$(cluster_id)"
+    for number do
+        [ -e "$ROWFERRY_CLUSTER_DIR/broker-$number/meta.properties" ] || (
+            cd "$ROWFERRY_CLUSTER_DIR" || exit 1
+            run_class kafka.tools.StorageTool format --ignore-formatted -t "$(recorded cluster.id '')" -c "broker-$number.properties" \
+                </dev/null >"broker-$number.log" 2>&1
+        ) &
+    done
+    wait
+    for number do
+        [ -e "$ROWFERRY_CLUSTER_DIR/broker-$number/meta.properties" ] || {
+            tail_of "$ROWFERRY_CLUSTER_DIR/broker-$number.log"
+            die "the storage of broker $number could not be formatted" "the lines above say why"
+        }
+    done
+}
+
+# 16 bytes by chance, in the base64 that Kafka wants. The last sign holds two bits only, so it is always the same.
+cluster_id() { printf '%sA' "$(LC_ALL=C tr -dc 'A-Za-z0-9' </dev/urandom | head -c 21)"; }
