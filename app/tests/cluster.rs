@@ -1,5 +1,7 @@
 //! The cluster that server_up.sh starts when there is no Docker, and its end.
 
+mod stacks;
+
 use std::fs;
 use std::net::{Ipv4Addr, TcpListener, TcpStream};
 use std::os::unix::fs::symlink;
@@ -18,9 +20,16 @@ fn down() -> PathBuf {
     top().join("server_down.sh")
 }
 
-/// The process ids that the scripts have noted.
-fn pids(cluster: &Cluster) -> [String; 2] {
-    ["broker-1.pid", "zookeeper.pid"].map(|name| fs::read_to_string(cluster.folder().join(name)).expect("it is noted"))
+/// The process ids that the scripts have noted, by their files: first the brokers', then ZooKeeper's.
+fn pids(cluster: &Cluster) -> Vec<(String, String)> {
+    let files = fs::read_dir(cluster.folder())
+        .expect("the cluster has started")
+        .flatten();
+    let names = files.map(|file| file.file_name().into_string().expect("a plain name"));
+    let mut names: Vec<_> = names.filter(|name| name.ends_with(".pid")).collect();
+    names.sort();
+    let read = |name: &String| fs::read_to_string(cluster.folder().join(name)).expect("it is noted");
+    names.iter().map(|name| (name.clone(), read(name))).collect()
 }
 
 /// Where the proxy or the broker listens, nothing may remain.
@@ -175,6 +184,8 @@ fn both_scripts_tell_their_options() {
     [
         "--native",
         "--docker",
+        "--stack NAME",
+        "--brokers N",
         "--topic NAME",
         "--partitions N",
         "--replication-factor N",

@@ -1,8 +1,11 @@
 //! Real clusters, started by the project's own scripts on free ports in a temporary folder.
 
+mod nodes;
+mod topics;
+
 use std::hash::{BuildHasher, RandomState};
 use std::io::{BufRead, BufReader, Write};
-use std::net::{Ipv4Addr, TcpListener, TcpStream};
+use std::net::{Ipv4Addr, TcpListener};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, Command, Stdio};
@@ -11,7 +14,7 @@ use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 use std::{fs, thread};
 
-use super::{Process, Proxy, Random, Run, kcat, new_folder, top, wait_until};
+use super::{Process, Proxy, Random, Run, new_folder, top, wait_until};
 
 /// How long the script may take to start a cluster; the first time it fetches Kafka's jars.
 const START: Duration = Duration::from_secs(300);
@@ -20,43 +23,53 @@ const START: Duration = Duration::from_secs(300);
 /// test has ended in whatever way, it stops the cluster and removes the folder. Out of reach of Ctrl-C by its own process group.
 const KEEPER: &str = r#"
 while read -r _; do
-    sh "$0/server_up.sh" --native </dev/null >"$1/up.log" 2>&1
+    sh "$0/server_up.sh" --native --stack "$2" --brokers "$3" </dev/null >"$1/up.log" 2>&1
     echo $?
 done
 sh "$0/server_down.sh" --native -v </dev/null >"$1/down.log" 2>&1 && rm -rf "$1"
 "#;
+
+const DEFAULT_STACK: &str = "wurstmeister";
 
 /// Lets members of groups be missed sooner than a broker usually allows.
 const QUICK_GROUPS: &str = "\ngroup.min.session.timeout.ms=500";
 
 /// What a cluster of one's own differs in.
 pub struct Config<'a> {
-    /// The version of Kafka; by default that of KAFKA_VERSION, or 2.8.1.
+    /// What it is made of: wurstmeister, confluent or kraft.
+    pub stack: &'a str,
+    /// How many brokers it has; their numbers begin with 1.
+    pub brokers: u32,
+    /// The version of Kafka; empty means that of the stack, or of KAFKA_VERSION for the default stack.
     pub kafka_version: String,
-    /// More lines for the broker's server.properties.
+    /// More lines for the brokers' server.properties.
     pub broker_config: String,
-    /// A proxy that stands before the broker: `brokers()` leads through it, the tools go around it.
+    /// A proxy that stands before the one broker: `brokers()` leads through it, the tools go around it.
     pub proxy: Option<&'a Proxy>,
 }
 
 impl Default for Config<'_> {
     fn default() -> Self {
         Self {
-            kafka_version: std::env::var("KAFKA_VERSION").unwrap_or("2.8.1".to_owned()),
+            stack: DEFAULT_STACK,
+            brokers: 1,
+            kafka_version: String::new(),
             broker_config: String::new(),
             proxy: None,
         }
     }
 }
 
-/// A ZooKeeper and a Kafka broker. Its copies are the same cluster; it ends with the last of them, or with the test process.
+/// Kafka brokers, and ZooKeeper where the stack has it. Its copies are the same cluster; it ends with the last of them, or with the test process.
 #[derive(Clone)]
 pub struct Cluster(Arc<Inner>);
 
 struct Inner {
     folder: PathBuf,
-    kafka_version: String,
-    port: u16,
+    stack: String,
+    kafka_version: OnceLock<String>,
+    ports: Vec<u16>,
+    zookeeper_port: u16,
     proxied_port: Option<u16>,
     keeper: Mutex<Keeper>,
 }
@@ -76,10 +89,16 @@ impl Cluster {
 
     /// A cluster for one test.
     pub fn own(config: Config) -> Self {
-        let [port, zookeeper_port, inner_port] = [(); 3].map(|()| free_port());
+        let ports: Vec<u16> = (0..config.brokers).map(|_| free_port()).collect();
+        let [zookeeper_port, inner_port] = [(); 2].map(|()| free_port());
         let mut broker_config = config.broker_config + QUICK_GROUPS;
         if let Some(proxy) = config.proxy {
+            assert!(
+                config.stack != "kraft" && config.brokers == 1,
+                "a proxy stands before a single broker with a ZooKeeper"
+            );
             proxy.forward_to(inner_port);
+            let port = ports[0];
             broker_config += &format!(
                 "\nlisteners=PLAINTEXT://127.0.0.1:{port},PROXIED://127.0.0.1:{inner_port}\
                  \nadvertised.listeners=PLAINTEXT://localhost:{port},PROXIED://127.0.0.1:{}\
@@ -87,15 +106,23 @@ impl Cluster {
                 proxy.port()
             );
         }
+        let list: Vec<String> = ports.iter().map(u16::to_string).collect();
         let folder = new_folder("cluster");
-        let mut process = Command::new("sh")
+        let mut keeper = Command::new("sh");
+        keeper
             .args(["-c", KEEPER])
             .args([top(), &folder])
+            .args([config.stack, &config.brokers.to_string()])
             .env("ROWFERRY_CLUSTER_DIR", folder.join("cluster"))
-            .env("ROWFERRY_KAFKA_PORT", port.to_string())
+            .env("ROWFERRY_KAFKA_PORT", list.join(","))
             .env("ROWFERRY_ZOOKEEPER_PORT", zookeeper_port.to_string())
-            .env("ROWFERRY_KAFKA_CONFIG", broker_config)
-            .env("KAFKA_VERSION", &config.kafka_version)
+            .env("ROWFERRY_KAFKA_CONFIG", broker_config);
+        if !config.kafka_version.is_empty() {
+            keeper.env("KAFKA_VERSION", &config.kafka_version);
+        } else if config.stack != DEFAULT_STACK {
+            keeper.env_remove("KAFKA_VERSION");
+        }
+        let mut process = keeper
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::null())
@@ -112,28 +139,45 @@ impl Cluster {
         };
         let cluster = Self(Arc::new(Inner {
             folder,
-            kafka_version: config.kafka_version,
-            port,
+            stack: config.stack.to_owned(),
+            kafka_version: OnceLock::new(),
+            ports,
+            zookeeper_port,
             proxied_port: config.proxy.map(Proxy::port),
             keeper: Mutex::new(keeper),
         }));
-        cluster.start_broker();
+        cluster.start_missing();
         cluster
     }
 
-    /// Where clients find it: the broker, or the proxy before it.
+    /// Where clients find it: all brokers, or the proxy before the one.
     pub fn brokers(&self) -> String {
-        format!("127.0.0.1:{}", self.0.proxied_port.unwrap_or(self.0.port))
+        match self.0.proxied_port {
+            Some(port) => format!("127.0.0.1:{port}"),
+            None => self.direct(),
+        }
     }
 
-    /// The broker itself, past any proxy.
+    /// The brokers themselves, past any proxy.
     pub fn direct(&self) -> String {
-        format!("127.0.0.1:{}", self.0.port)
+        let all: Vec<String> = self.numbers().map(|n| self.broker(n)).collect();
+        all.join(",")
+    }
+
+    /// Where one of the brokers listens.
+    pub fn broker(&self, number: u32) -> String {
+        format!("127.0.0.1:{}", self.0.ports[number as usize - 1])
+    }
+
+    /// The numbers of all brokers.
+    fn numbers(&self) -> std::ops::RangeInclusive<u32> {
+        1..=self.0.ports.len() as u32
     }
 
     /// The version of Kafka that it runs.
     pub fn kafka_version(&self) -> &str {
-        &self.0.kafka_version
+        let recorded = || fs::read_to_string(self.folder().join("version")).expect("the cluster has started");
+        self.0.kafka_version.get_or_init(recorded)
     }
 
     /// The folder with its data, logs and process ids.
@@ -141,8 +185,13 @@ impl Cluster {
         self.0.folder.join("cluster")
     }
 
-    /// Starts what does not run, through server_up.sh, and waits until it serves.
+    /// The same for a cluster with one broker, by the name that says it.
     pub fn start_broker(&self) {
+        self.start_missing();
+    }
+
+    /// Starts what does not run, through server_up.sh, and waits until it serves.
+    pub fn start_missing(&self) {
         let mut keeper = self.0.keeper.lock().expect("no start of this cluster failed before");
         let order = keeper
             .orders
@@ -157,95 +206,6 @@ impl Cluster {
             Ok(code) => panic!("sh server_up.sh --native ended with exit code {code}:\n{}", log()),
             Err(_) => panic!("sh server_up.sh --native is not done after {START:?}:\n{}", log()),
         }
-    }
-
-    /// Kills the broker with SIGKILL and waits until it is gone.
-    pub fn kill_broker(&self) {
-        self.signal_broker(libc::SIGKILL);
-        let gone = wait_until(Duration::from_secs(10), || {
-            TcpStream::connect((Ipv4Addr::LOCALHOST, self.0.port)).is_err()
-        });
-        assert!(gone, "the broker answers though it was killed");
-    }
-
-    /// Stops the broker in its tracks with SIGSTOP: connections stay open and nothing answers.
-    pub fn pause_broker(&self) {
-        self.signal_broker(libc::SIGSTOP);
-    }
-
-    /// Lets a paused broker go on.
-    pub fn resume_broker(&self) {
-        self.signal_broker(libc::SIGCONT);
-    }
-
-    fn signal_broker(&self, signal: i32) {
-        let file = self.folder().join("broker-1.pid");
-        let pid = fs::read_to_string(&file).unwrap_or_else(|e| panic!("{}: {e}", file.display()));
-        let pid: i32 = pid
-            .trim()
-            .parse()
-            .unwrap_or_else(|_| panic!("{} holds {pid}", file.display()));
-        let command = fs::read_to_string(format!("/proc/{pid}/cmdline")).unwrap_or_default();
-        assert!(
-            command.contains("kafka.Kafka"),
-            "process {pid} is not the broker: {command}"
-        );
-        // SAFETY: sends a signal to the process that was just looked at.
-        let sent = unsafe { libc::kill(pid, signal) };
-        assert_eq!(
-            sent,
-            0,
-            "signal {signal} to the broker: {}",
-            std::io::Error::last_os_error()
-        );
-    }
-
-    /// Creates a topic, with settings such as `("cleanup.policy", "compact")`.
-    pub fn create_topic(&self, name: &str, partitions: u32, settings: &[(&str, &str)]) {
-        let settings: Vec<String> = settings
-            .iter()
-            .map(|(name, value)| format!("--config={name}={value}"))
-            .collect();
-        let partitions = partitions.to_string();
-        let mut args = vec![
-            "--create",
-            "--topic",
-            name,
-            "--partitions",
-            &partitions,
-            "--replication-factor",
-            "1",
-        ];
-        args.extend(settings.iter().map(String::as_str));
-        self.topics(&args);
-    }
-
-    /// Adds partitions to a topic, so that it has so many.
-    pub fn add_partitions(&self, name: &str, partitions: u32) {
-        self.topics(&["--alter", "--topic", name, "--partitions", &partitions.to_string()]);
-        assert_eq!(self.partitions(name), partitions as usize, "partitions of {name}");
-    }
-
-    /// Deletes a topic and waits until it is gone.
-    pub fn delete_topic(&self, name: &str) {
-        self.topics(&["--delete", "--topic", name]);
-        let gone = wait_until(Duration::from_secs(30), || {
-            !self
-                .topics(&["--list"])
-                .stdout()
-                .lines()
-                .any(|line| line.split(' ').next() == Some(name))
-        });
-        assert!(gone, "the topic {name} is still there 30 s after its deletion");
-    }
-
-    /// kafka-topics.sh, by the way that this version of Kafka knows.
-    fn topics(&self, args: &[&str]) -> Run {
-        let place = match self.0.kafka_version.starts_with("0.") {
-            true => ["--zookeeper", "zookeeper:2181"],
-            false => ["--bootstrap-server", "localhost:9092"],
-        };
-        self.tool("kafka-topics", &[&place, args].concat()).ok()
     }
 
     /// Runs app/cluster/NAME.sh; `localhost:9092` and `zookeeper:2181` in its arguments mean this cluster.
@@ -275,57 +235,6 @@ impl Cluster {
             command.env_remove(setting); // the script knows what runs in the folder
         }
         Process::start(command.envs(settings.iter().copied())).wait(Duration::from_secs(90))
-    }
-
-    /// Removes the records of a partition before an offset, as if they had expired.
-    pub fn delete_records(&self, topic: &str, partition: u32, before_offset: i64) {
-        let file = self.0.folder.join(format!("delete-{topic}-{partition}.json"));
-        let place = format!(r#"{{"topic":"{topic}","partition":{partition},"offset":{before_offset}}}"#);
-        fs::write(&file, format!(r#"{{"version":1,"partitions":[{place}]}}"#)).expect("the folder can be written");
-        let file = file.to_str().expect("the temporary folder has a plain name");
-        let args = ["--bootstrap-server", "localhost:9092", "--offset-json-file", file];
-        self.tool("kafka-delete-records", &args).ok().says("low_watermark");
-    }
-
-    /// The first offset of each partition that the broker still holds.
-    pub fn earliest(&self, topic: &str) -> Vec<i64> {
-        self.offsets(topic, "beginning")
-    }
-
-    /// The offset after the last record of each partition.
-    pub fn latest(&self, topic: &str) -> Vec<i64> {
-        self.offsets(topic, "end")
-    }
-
-    fn offsets(&self, topic: &str, place: &str) -> Vec<i64> {
-        let time = if place == "end" { -1 } else { -2 };
-        let places: Vec<String> = (0..self.partitions(topic))
-            .map(|p| format!("{topic}:{p}:{time}"))
-            .collect();
-        let args: Vec<&str> = places.iter().flat_map(|place| ["-t", place]).collect();
-        let answer = kcat(self, &[&["-Q"], &args[..]].concat(), b"");
-        (0..places.len())
-            .map(|partition| {
-                let start = format!("{topic} [{partition}] offset ");
-                let line = answer.lines().find_map(|line| line.strip_prefix(&start));
-                line.and_then(|offset| offset.trim().parse().ok())
-                    .unwrap_or_else(|| panic!("kcat tells no {place} of {topic} [{partition}]:\n{answer}"))
-            })
-            .collect()
-    }
-
-    /// How many partitions a topic has.
-    pub fn partitions(&self, topic: &str) -> usize {
-        let answer = kcat(self, &["-L", "-t", topic], b"");
-        let start = format!("topic \"{topic}\" with ");
-        let rest = answer
-            .lines()
-            .find_map(|line| line.trim().strip_prefix(&start))
-            .unwrap_or_default();
-        rest.split(' ')
-            .next()
-            .and_then(|n| n.parse().ok())
-            .unwrap_or_else(|| panic!("no count of partitions in:\n{answer}"))
     }
 }
 

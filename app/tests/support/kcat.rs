@@ -13,8 +13,10 @@ pub fn kcat(cluster: &Cluster, args: &[&str], stdin: &[u8]) -> String {
 
 /// The same, for output that need not be text.
 fn kcat_bytes(cluster: &Cluster, args: &[&str], stdin: &[u8]) -> Vec<u8> {
+    // A broker that is paused would be waited for.
+    let brokers: Vec<String> = cluster.awake().into_iter().map(|n| cluster.broker(n)).collect();
     let mut command = Command::new("timeout");
-    command.args(["60", "kcat", "-b", &cluster.direct()]);
+    command.args(["60", "kcat", "-b", &brokers.join(",")]);
     if cluster.kafka_version().starts_with("0.") {
         // A broker this old cannot be asked for what it speaks.
         let fallback = format!("broker.version.fallback={}", cluster.kafka_version());

@@ -1,0 +1,148 @@
+//! Each stack with three brokers: what it holds is the same whichever node is lost.
+
+use std::net::{Ipv4Addr, TcpListener};
+use std::time::Duration;
+
+use super::{down, is_open, pids, up};
+use crate::support::*;
+
+const LIMIT: Duration = Duration::from_secs(120);
+
+const ALL: [u32; 3] = [1, 2, 3];
+
+/// Waits until all brokers have all records of the one partition.
+fn wait_until_in_sync(cluster: &Cluster, topic: &str) {
+    let done = wait_until(LIMIT, || cluster.in_sync(topic, 0) == ALL);
+    assert!(done, "in sync: {:?}", cluster.in_sync(topic, 0));
+}
+
+/// Waits until the topic's partition has a leader other than a broker that is gone.
+fn wait_until_led_by_another(cluster: &Cluster, topic: &str, gone: u32) {
+    let moved = wait_until(LIMIT, || cluster.leader(topic, 0) != gone);
+    assert!(moved, "broker {gone} is gone, and is still the leader of {topic}");
+}
+
+/// Adds rows and takes them to the sink.
+fn round(workspace: &Workspace) {
+    workspace.producer(&["--fake", "100"]).ok();
+    ship_and_land(workspace);
+}
+
+/// A cluster of three that has been up for a round, and was asked to become what it is not.
+fn three_brokers(stack: &str) -> (Cluster, Workspace) {
+    let cluster = Cluster::own(Config {
+        stack,
+        brokers: 3,
+        ..Config::default()
+    });
+    assert_eq!(cluster.partitions("users"), 3);
+    assert_eq!(cluster.in_sync("users", 2), ALL);
+    let workspace = Workspace::on(
+        &cluster,
+        &format!("{stack} with three brokers loses one and carries on"),
+    );
+    cluster.create_topic(workspace.topic(), 1, &[]);
+    round(&workspace);
+
+    let before = pids(&cluster);
+    cluster.script(&up(), &["--native"]).ok().says("broker 3 runs already");
+    assert_eq!(pids(&cluster), before, "what ran was started anew");
+    let other = if stack == "kraft" { "confluent" } else { "kraft" };
+    for asked in [["--stack", other], ["--brokers", "2"]] {
+        let run = cluster.script(&up(), &[&["--native"], &asked[..]].concat()).code(1);
+        run.says("holds a cluster").says(asked[0]).says("server_down.sh -v");
+    }
+    (cluster, workspace)
+}
+
+/// The leader of the topic dies and comes back, then another pauses.
+fn lose_brokers(cluster: &Cluster, workspace: &Workspace) {
+    let (topic, before) = (workspace.topic(), pids(cluster));
+    let killed = cluster.leader(topic, 0);
+    cluster.kill_broker_number(killed);
+    assert!(!is_open(&cluster.broker(killed)) && cluster.awake().len() == 2);
+    wait_until_led_by_another(cluster, topic, killed);
+    round(workspace);
+
+    let address = cluster.broker(killed);
+    let port = address.rsplit(':').next().expect("a port");
+    let other = TcpListener::bind((Ipv4Addr::LOCALHOST, port.parse().expect("a number"))).expect("the port is free");
+    let run = cluster.script(&up(), &["--native"]).code(1);
+    run.says(&format!("error: port {port}, which broker-{killed} needs, is taken by"));
+    drop(other);
+    cluster.start_missing();
+    assert!(is_open(&address), "it came back on another port");
+    wait_until_in_sync(cluster, topic);
+    for (before, after) in before.iter().zip(pids(cluster)) {
+        let is_new = before.0 == format!("broker-{killed}.pid");
+        assert_eq!(before.1 != after.1, is_new, "{} and then {}", before.1, after.1);
+    }
+
+    let paused = cluster.leader(topic, 0);
+    cluster.pause_broker_number(paused);
+    assert!(!cluster.awake().contains(&paused));
+    wait_until_led_by_another(cluster, topic, paused);
+    cluster.resume_broker_number(paused);
+    wait_until_in_sync(cluster, topic);
+    round(workspace);
+}
+
+/// All nodes end, and only the data is left, until that is removed too.
+fn stop(cluster: &Cluster) {
+    let run = cluster.script(&down(), &["--native"]).ok().never_says("killing it");
+    ALL.iter().fold(run, |run, n| run.says(&format!("broker-{n} stopped")));
+    assert!(ALL.iter().all(|&n| !is_open(&cluster.broker(n))));
+    let run = cluster.script(&down(), &["--native", "-v"]).ok().says("removed");
+    run.says("nothing of ours runs here");
+    assert!(!cluster.folder().exists());
+}
+
+#[test]
+fn wurstmeister_with_three_brokers_outlives_the_loss_of_any_node() {
+    let (cluster, workspace) = three_brokers("wurstmeister");
+    lose_brokers(&cluster, &workspace);
+    // Rows travel without ZooKeeper, and the brokers find it again when it is back.
+    cluster.pause_zookeeper();
+    round(&workspace);
+    cluster.resume_zookeeper();
+    cluster.kill_zookeeper();
+    round(&workspace);
+    cluster.start_missing();
+    cluster.create_topic("anew", 1, &[]);
+    assert_eq!(cluster.in_sync("anew", 0), ALL);
+    stop(&cluster);
+}
+
+#[test]
+fn confluent_with_three_brokers_outlives_the_loss_of_any_node() {
+    let (cluster, workspace) = three_brokers("confluent");
+    assert_eq!(cluster.kafka_version(), "3.3.2");
+    lose_brokers(&cluster, &workspace);
+    stop(&cluster);
+}
+
+#[test]
+fn kraft_with_three_brokers_outlives_the_loss_of_any_node() {
+    let (cluster, workspace) = three_brokers("kraft");
+    assert_eq!(cluster.kafka_version(), "3.9.1");
+    lose_brokers(&cluster, &workspace);
+    // The controller dies, and another one takes over.
+    let killed = cluster.controller();
+    cluster.kill_broker_number(killed);
+    let moved = wait_until(LIMIT, || cluster.controller() != killed);
+    assert!(moved, "broker {killed} is dead, and is still the controller");
+    cluster.create_topic_replicated("anew", 1, 2, &[]);
+    round(&workspace);
+    cluster.start_missing();
+    wait_until_in_sync(&cluster, workspace.topic());
+    // Without ZooKeeper the tools that want it say so.
+    let run = cluster.tool("kafka-topics", &["--list", "--zookeeper", "zookeeper:2181"]);
+    run.code(1)
+        .says("no ZooKeeper")
+        .says("--bootstrap-server localhost:9092");
+    for place in ["localhost:9093,localhost:9094", "kafka_server_3:29092"] {
+        let run = cluster.tool("kafka-topics", &["--list", "--bootstrap-server", place]);
+        run.ok().says("anew");
+    }
+    stop(&cluster);
+}
