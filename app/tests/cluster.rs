@@ -239,23 +239,76 @@ fn without_java_or_maven_it_says_what_to_install() {
 
 #[test]
 fn older_and_newer_versions_of_kafka_serve_too() {
-    for version in ["0.9.0.1", "3.3.2", "3.9.1"] {
+    for (stack, kafka_version, expected) in [
+        ("wurstmeister", "0.9.0.1", "0.9.0.1"),
+        ("wurstmeister", "3.9.1", "3.9.1"),
+        ("confluent", "", "3.3.2"),
+        ("kraft", "3.3.2", "3.3.2"),
+        ("kraft", "", "3.9.1"),
+    ] {
         let cluster = Cluster::own(Config {
-            kafka_version: version.to_owned(),
+            stack,
+            kafka_version: kafka_version.to_owned(),
             ..Config::default()
         });
+        assert_eq!(cluster.kafka_version(), expected);
         cluster.create_topic("hello", 2, &[]);
-        kcat(&cluster, &["-P", "-t", "hello", "-p", "1"], version.as_bytes());
+        kcat(&cluster, &["-P", "-t", "hello", "-p", "1"], stack.as_bytes());
+        let before = pids(&cluster);
+        cluster.start_broker(); // twice is once
+        assert_eq!(pids(&cluster), before);
         assert_eq!(
             kcat(&cluster, &["-C", "-t", "hello", "-e", "-q"], b""),
-            format!("{version}\n")
+            format!("{stack}\n")
         );
-        assert_eq!(
-            (cluster.earliest("hello"), cluster.latest("hello")),
-            (vec![0, 0], vec![0, 1]),
-            "{version}"
-        );
+        let offsets = (cluster.earliest("hello"), cluster.latest("hello"));
+        assert_eq!(offsets, (vec![0, 0], vec![0, 1]), "{stack} {expected}");
         cluster.delete_topic("hello");
+    }
+}
+
+#[test]
+fn what_cannot_be_is_refused_with_the_way_out() {
+    let ws = Workspace::new("a cluster that cannot be is refused before anything starts");
+    for (options, setting, message) in [
+        (
+            "--stack docker",
+            ("KAFKA_VERSION", ""),
+            "--stack is wurstmeister, confluent or kraft, not 'docker'",
+        ),
+        (
+            "--brokers 10",
+            ("KAFKA_VERSION", ""),
+            "--brokers needs a number from 1 to 9, not '10'",
+        ),
+        ("--stack kraft", ("KAFKA_VERSION", "3.2.3"), "use 3.3 or later"),
+        ("", ("KAFKA_VERSION", "4.0.0"), "use 3.9.1 or older"),
+        (
+            "--brokers 3",
+            ("ROWFERRY_KAFKA_PORT", "15000,15001"),
+            "name a port for each",
+        ),
+        (
+            "--brokers 3",
+            ("ROWFERRY_KAFKA_PORT", "15000,15001,15000"),
+            "names 15000 twice",
+        ),
+        (
+            "--brokers 3",
+            ("ROWFERRY_KAFKA_PORT", "65534"),
+            "'65536', which is no port",
+        ),
+    ] {
+        let mut command = Command::new("sh");
+        command.arg(up()).arg("--native").args(options.split_whitespace());
+        command.env_remove("KAFKA_VERSION").env_remove("ROWFERRY_KAFKA_PORT");
+        command
+            .env(setting.0, setting.1)
+            .env("ROWFERRY_CLUSTER_DIR", ws.path("cluster"));
+        let run = Process::start(&mut command).wait(Duration::from_secs(20));
+        let code = if message.starts_with("--") { 2 } else { 1 };
+        run.code(code).says("error: ").says(message);
+        assert!(!ws.path("cluster").exists());
     }
 }
 
