@@ -45,6 +45,12 @@ impl Cluster {
         );
     }
 
+    /// Adds partitions to a topic, so that it has so many.
+    pub fn add_partitions(&self, name: &str, partitions: u32) {
+        self.topics(&["--alter", "--topic", name, "--partitions", &partitions.to_string()]);
+        assert_eq!(self.partitions(name), partitions as usize, "partitions of {name}");
+    }
+
     /// Deletes a topic and waits until it is gone.
     pub fn delete_topic(&self, name: &str) {
         self.topics(&["--delete", "--topic", name]);
