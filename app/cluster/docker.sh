@@ -114,5 +114,5 @@ docker_down() { # "data" to remove that as well
     elif [ -z "${1:-}" ]; then
         return
     fi
-    compose down --remove-orphans ${1:+-v} || die "Docker Compose could not stop the cluster" "the lines above say why"
+    COMPOSE_PROFILES=apps compose down --remove-orphans ${1:+-v} || die "Docker Compose could not stop the cluster" "the lines above say why"
 }
