@@ -52,26 +52,77 @@ choose_way() {
     fi
 }
 
-compose() {
+# Each kind of cluster is a Compose project of its own, with networks and volumes of its own. The default kind has the name
+# that Compose itself takes, so that a plain `docker compose up` means it too.
+project() { # STACK BROKERS
+    base=${COMPOSE_PROJECT_NAME:-$(basename "$TOP")}
+    base=$(printf '%s' "$base" | tr '[:upper:]' '[:lower:]' | tr -cd 'a-z0-9_-')
+    case $1-$2 in
+    wurstmeister-1) printf '%s' "$base" ;;
+    *) printf '%s_%s_%s' "$base" "$1" "$2" ;;
+    esac
+}
+
+compose() { # ARGUMENT...: for the cluster of STACK and BROKERS
+    case $STACK in
+    wurstmeister) set -- -f "$TOP/docker-compose.yml" "$@" ;;
+    *) set -- -f "$TOP/app/cluster/$STACK.yml" "$@" ;;
+    esac
+    set -- --project-directory "$TOP" -p "$(project "$STACK" "$BROKERS")" "$@"
     if docker compose version >/dev/null 2>&1; then
-        docker compose -f "$TOP/docker-compose.yml" "$@"
+        docker compose "$@"
     else
-        docker-compose -f "$TOP/docker-compose.yml" "$@"
+        docker-compose "$@"
     fi
 }
 
-# Does a container of this checkout exist, running or not?
-docker_has_containers() { [ -n "$(compose ps -a -q 2>/dev/null)" ]; }
+# The clusters of this checkout whose containers or volumes (the COMMAND lists them) are here, a line each: STACK BROKERS.
+docker_kinds() { # COMMAND...
+    labels=$("$@" --format '{{.Label "com.docker.compose.project"}}')
+    for kind in 'wurstmeister 1' 'wurstmeister 2' 'wurstmeister 3' 'confluent 1' 'confluent 2' 'confluent 3' 'kraft 1' 'kraft 2' 'kraft 3'; do
+        ! printf '%s\n' "$labels" | grep -qxF "$(project "${kind% *}" "${kind#* }")" || echo "$kind"
+    done
+}
+
+# Sets STACK and BROKERS to what was asked for, and where nothing was, to what is here, running or not, or to the default.
+docker_settings() {
+    here=$(docker_kinds docker ps -a | head -n 1)
+    STACK=${stack:-${here% *}}
+    BROKERS=${brokers:-${here#* }}
+    STACK=${STACK:-wurstmeister} BROKERS=${BROKERS:-1}
+    [ "$BROKERS" -le 3 ] || die "through Docker a cluster has 3 brokers at most, not $BROKERS" "use --brokers 3, or --native"
+    [ "${here:-$STACK $BROKERS}" = "$STACK $BROKERS" ] ||
+        die "another cluster is here: --stack ${here% *} --brokers ${here#* }, not --stack $STACK --brokers $BROKERS" \
+            "stop it first (sh server_down.sh; its data stays, and it comes back with these options), or leave the options out"
+    case $STACK in
+    confluent) BROKER=broker ;;
+    kraft) BROKER=kafka ;;
+    *) BROKER=kafka_server ;;
+    esac
+    # What the Compose files take from here.
+    COMPOSE_PROFILES=brokers_$BROKERS
+    ROWFERRY_REPLICAS=$BROKERS
+    ROWFERRY_IN_SYNC=$((BROKERS < 3 ? 1 : 2))
+    ROWFERRY_VOTERS=$(docker_brokers | awk '{ printf "%s%d@%s:29093", (NR > 1 ? "," : ""), NR, $0 }')
+    export COMPOSE_PROFILES ROWFERRY_REPLICAS ROWFERRY_IN_SYNC ROWFERRY_VOTERS
+}
+
+# The brokers' containers and their ports on this machine, a line each.
+docker_brokers() { printf '%s\n' "$BROKER" "${BROKER}_2" "${BROKER}_3" | head -n "$BROKERS"; }
+docker_ports() { printf '%s\n' 9092 9093 9094 | head -n "$BROKERS"; }
 
 docker_up() {
-    if ! docker_has_containers; then
-        for port in 2181 9092 8080; do
+    docker_settings
+    if [ -z "$here" ]; then
+        zookeeper=2181
+        [ "$STACK" != kraft ] || zookeeper=
+        for port in $zookeeper $(docker_ports) 8080; do
             need_port "$port" 'the cluster in Docker' 'the native cluster on other ports (sh server_up.sh --help)'
         done
     fi
     if ! compose_up; then
         # A broker that comes back from a crash ends until ZooKeeper has forgotten the old one, which Compose takes for a failure.
-        case $(docker inspect -f '{{.State.Status}}' kafka_server 2>/dev/null) in
+        case $(docker inspect -f '{{.State.Status}}' "$BROKER" 2>/dev/null) in
         running | restarting) await_docker && compose_up ;;
         *) false ;;
         esac || die "Docker Compose could not start the cluster" \
@@ -83,36 +134,52 @@ docker_up() {
 compose_up() { compose up --remove-orphans --build -d; }
 
 await_docker() {
-    say 'waiting until the broker serves'
+    say 'waiting until the cluster serves'
     end=$(($(date +%s) + 120))
-    until [ "$(docker_health kafka_server)" = healthy ]; do
-        if [ "$(date +%s)" -ge "$end" ]; then
-            docker logs --tail 8 kafka_server 2>&1 | cut -c 1-300 | sed 's/^/  | /' >&2
-            die "the container kafka_server does not get ready (health: $(docker_health kafka_server))" \
-                "docker logs kafka_server and docker logs zookeeper tell more"
-        fi
-        sleep 0.5
+    for broker in $(docker_brokers); do
+        until [ "$(docker_health "$broker")" = healthy ]; do
+            if [ "$(date +%s)" -ge "$end" ]; then
+                docker logs --tail 8 "$broker" 2>&1 | cut -c 1-300 | sed 's/^/  | /' >&2
+                die "the container $broker does not get ready (health: $(docker_health "$broker"))" \
+                    "docker logs $broker tells more$([ "$STACK" = kraft ] || echo ', and docker logs zookeeper')"
+            fi
+            sleep 0.5
+        done
     done
 }
 
 docker_health() { docker inspect -f '{{.State.Health.Status}}' "$1" 2>/dev/null || echo absent; }
 
 docker_create_topic() { # TOPIC PARTITIONS REPLICATION-FACTOR
-    docker exec kafka_server kafka-topics.sh --create --if-not-exists --bootstrap-server localhost:9092 \
-        --topic "$1" --partitions "$2" --replication-factor "$3"
+    case $STACK in
+    confluent) tool=kafka-topics ;;
+    kraft) tool=/opt/kafka/bin/kafka-topics.sh ;;
+    *) tool=kafka-topics.sh ;;
+    esac
+    end=$(($(date +%s) + 30))
+    until made=$(docker exec "$BROKER" "$tool" --create --if-not-exists --bootstrap-server "$BROKER:29092" \
+        --topic "$1" --partitions "$2" --replication-factor "$3" 2>&1); do
+        # A broker can serve a moment before the controller counts it.
+        case $made in *InvalidReplicationFactorException*) [ "$3" -le "$BROKERS" ] && [ "$(date +%s)" -lt "$end" ] ;; *) false ;; esac ||
+            { say "$made" && return 1; }
+    done
+    say "$made"
 }
 
 docker_addresses() {
-    say '  brokers      localhost:9092 (from other containers: kafka_server:29092)' \
-        '  ZooKeeper    localhost:2181' \
-        '  Kafka UI     http://localhost:8080'
+    say "  brokers      $(docker_ports | sed 's/^/localhost:/' | paste -sd , -)" \
+        "               $(docker_brokers | sed 's/$/:29092/' | paste -sd , -) from other containers and with docker exec"
+    [ "$STACK" = kraft ] || say '  ZooKeeper    localhost:2181'
+    say '  Kafka UI     http://localhost:8080'
 }
 
 docker_down() { # "data" to remove that as well
-    if docker_has_containers; then
-        export STOPPED=yes
-    elif [ -z "${1:-}" ]; then
-        return
-    fi
-    COMPOSE_PROFILES=apps compose down --remove-orphans ${1:+-v} || die "Docker Compose could not stop the cluster" "the lines above say why"
+    running=$(docker_kinds docker ps -a)
+    [ -z "$running" ] || export STOPPED=yes
+    kinds=$running${1:+"
+$(docker_kinds docker volume ls)"}
+    export COMPOSE_PROFILES=apps,brokers_3
+    printf '%s\n' "$kinds" | sort -u | while read -r STACK BROKERS; do
+        [ -z "$STACK" ] || compose down --remove-orphans ${1:+-v} </dev/null || exit 1
+    done || die "Docker Compose could not stop the cluster" "the lines above say why"
 }
