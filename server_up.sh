@@ -24,7 +24,8 @@ left alone, what is missing is started. sh server_down.sh stops it.
                             wurstmeister  ZooKeeper and Kafka 2.8.1
                             confluent     ZooKeeper and Kafka 3.3.2, the one in Confluent Platform 7.3.2
                             kraft         Kafka 3.9, which needs no ZooKeeper
-  --brokers N             the number of brokers, 1 to 9, on ports 9092, 9093 ... (1, or as many as the cluster that is here has)
+  --brokers N             the number of brokers, 1 to 9 (through Docker 1 to 3), on ports 9092, 9093 ... (1, or as many as the
+                            cluster that is here has)
   --topic NAME            the topic to create (users)
   --partitions N          its number of partitions (3)
   --replication-factor N  its number of replicas (the number of brokers, and 3 at most)

@@ -56,10 +56,10 @@ choose_way() {
 # that Compose itself takes, so that a plain `docker compose up` means it too.
 project() { # STACK BROKERS
     base=${COMPOSE_PROJECT_NAME:-$(basename "$TOP")}
-    base=$(printf '%s' "$base" | tr '[:upper:]' '[:lower:]' | tr -cd 'a-z0-9_-')
+    base=$(printf '%s' "$base" | tr '[:upper:]' '[:lower:]' | tr -cd 'a-z0-9_-' | sed 's/^[_-]*//')
     case $1-$2 in
-    wurstmeister-1) printf '%s' "$base" ;;
-    *) printf '%s_%s_%s' "$base" "$1" "$2" ;;
+    wurstmeister-1) printf '%s' "${base:-rowferry}" ;;
+    *) printf '%s_%s_%s' "${base:-rowferry}" "$1" "$2" ;;
     esac
 }
 
@@ -93,11 +93,11 @@ docker_settings() {
     [ "$BROKERS" -le 3 ] || die "through Docker a cluster has 3 brokers at most, not $BROKERS" "use --brokers 3, or --native"
     [ "${here:-$STACK $BROKERS}" = "$STACK $BROKERS" ] ||
         die "another cluster is here: --stack ${here% *} --brokers ${here#* }, not --stack $STACK --brokers $BROKERS" \
-            "stop it first (sh server_down.sh; its data stays, and it comes back with these options), or leave the options out"
+            "stop it first (sh server_down.sh, which leaves its data), or leave --stack and --brokers out to go on with it"
     case $STACK in
-    confluent) BROKER=broker ;;
-    kraft) BROKER=kafka ;;
-    *) BROKER=kafka_server ;;
+    confluent) BROKER=broker TOPICS=kafka-topics ;;
+    kraft) BROKER=kafka TOPICS=/opt/kafka/bin/kafka-topics.sh ;;
+    *) BROKER=kafka_server TOPICS=kafka-topics.sh ;;
     esac
     # What the Compose files take from here.
     COMPOSE_PROFILES=brokers_$BROKERS
@@ -135,7 +135,7 @@ compose_up() { compose up --remove-orphans --build -d; }
 
 await_docker() {
     say 'waiting until the cluster serves'
-    end=$(($(date +%s) + 120))
+    end=$(($(date +%s) + 180))
     for broker in $(docker_brokers); do
         until [ "$(docker_health "$broker")" = healthy ]; do
             if [ "$(date +%s)" -ge "$end" ]; then
@@ -151,13 +151,8 @@ await_docker() {
 docker_health() { docker inspect -f '{{.State.Health.Status}}' "$1" 2>/dev/null || echo absent; }
 
 docker_create_topic() { # TOPIC PARTITIONS REPLICATION-FACTOR
-    case $STACK in
-    confluent) tool=kafka-topics ;;
-    kraft) tool=/opt/kafka/bin/kafka-topics.sh ;;
-    *) tool=kafka-topics.sh ;;
-    esac
     end=$(($(date +%s) + 30))
-    until made=$(docker exec "$BROKER" "$tool" --create --if-not-exists --bootstrap-server "$BROKER:29092" \
+    until made=$(docker exec "$BROKER" "$TOPICS" --create --if-not-exists --bootstrap-server "$BROKER:29092" \
         --topic "$1" --partitions "$2" --replication-factor "$3" 2>&1); do
         # A broker can serve a moment before the controller counts it.
         case $made in *InvalidReplicationFactorException*) [ "$3" -le "$BROKERS" ] && [ "$(date +%s)" -lt "$end" ] ;; *) false ;; esac ||

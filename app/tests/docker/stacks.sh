@@ -52,8 +52,8 @@ for stack in wurstmeister confluent kraft; do
     started=$(since)
     quietly sh server_up.sh --docker --stack "$stack"
     quietly sh server_up.sh --docker
-    refused 'stop it first (sh server_down.sh' sh server_up.sh --docker --stack "$other"
-    refused 'stop it first (sh server_down.sh' sh server_up.sh --docker --brokers 3
+    refused 'stop it first (sh server_down.sh,' sh server_up.sh --docker --stack "$other"
+    refused 'stop it first (sh server_down.sh,' sh server_up.sh --docker --brokers 3
     [ "$started" = "$(since)" ] || fail "a container was started anew: $(since)"
 
     step "$stack: three brokers, beside the data of one"
@@ -61,7 +61,7 @@ for stack in wurstmeister confluent kraft; do
     afresh
     quietly sh server_up.sh --docker --stack "$stack" --brokers 3
     [ "$(ours | paste -sd ' ' -)" = "$(containers "$stack" 3)" ] || fail "these containers run: $(ours)"
-    await 30 in_sync "$stack"
+    await 120 in_sync "$stack"
     printf '%s\n' "$described" | grep -q 'min.insync.replicas=2' || fail "min.insync.replicas is not 2: $described"
     page
 
@@ -74,7 +74,7 @@ for stack in wurstmeister confluent kraft; do
     compare 2000
     [ "$(state Running "$second")" = false ] || fail "$second runs, so nothing was tried"
     quietly sh server_up.sh --docker
-    await 60 in_sync "$stack"
+    await 120 in_sync "$stack"
 
     step "$stack: down, and up again with its data; down with -v removes all data"
     quietly sh server_down.sh --docker
