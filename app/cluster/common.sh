@@ -24,23 +24,30 @@ tail_of() { tail -n "${2:-8}" "$1" 2>/dev/null | cut -c 1-300 | sed 's/^/  | /' 
 # Does something listen on this TCP port of the machine?
 port_taken() {
     if [ -r /proc/net/tcp ]; then
-        # State 0A is LISTEN; the address is hexadecimal, ADDRESS:PORT.
-        cat /proc/net/tcp /proc/net/tcp6 2>/dev/null |
-            awk -v port="$(printf '%04X' "$1")" '$4 == "0A" && $2 ~ ":" port "$" { found = 1 } END { exit !found }'
+        [ -n "$(listening_socket "$1")" ]
     else
         lsof -nP -iTCP:"$1" -sTCP:LISTEN >/dev/null 2>&1
     fi
 }
 
+# The inode of the socket that listens there. State 0A is LISTEN; the address is hexadecimal, ADDRESS:PORT.
+listening_socket() {
+    cat /proc/net/tcp /proc/net/tcp6 2>/dev/null |
+        awk -v port="$(printf '%04X' "$1")" '$4 == "0A" && $2 ~ ":" port "$" { print $10; exit }'
+}
+
 # Who listens there: "java (process 123)", or that it cannot be told.
 port_owner() {
     owner=
-    if have lsof; then
+    if [ -r /proc/net/tcp ]; then
+        # shellcheck disable=SC2012 # all that is read of a line is its end, and no file here has a name with a space
+        id=$(ls -l /proc/[0-9]*/fd 2>/dev/null | awk -v socket="socket:[$(listening_socket "$1")]" '
+            /^\/proc\// { split($0, part, "/") }
+            $NF == socket { print part[3]; exit }')
+        [ -z "$id" ] || owner="$(cat "/proc/$id/comm") (process $id)"
+    elif have lsof; then
         owner=$(lsof -nP -iTCP:"$1" -sTCP:LISTEN -Fpc 2>/dev/null |
             awk '/^p/ { p = substr($0, 2) } /^c/ { print substr($0, 2) " (process " p ")"; exit }')
-    elif have ss; then
-        owner=$(ss -Hltnp "sport = :$1" 2>/dev/null |
-            sed -n 's/.*users:(("\([^"]*\)",pid=\([0-9]*\).*/\1 (process \2)/p' | head -n 1)
     fi
     printf '%s' "${owner:-a process that cannot be told from here (another user\'s?)}"
 }
