@@ -50,5 +50,5 @@ format_storage() { # NUMBER...
     done
 }
 
-# 16 bytes by chance, in the base64 that Kafka wants. The last sign holds two bits only, so it is always the same.
-cluster_id() { printf '%sA' "$(LC_ALL=C tr -dc 'A-Za-z0-9' </dev/urandom | head -c 21)"; }
+# 16 bytes by chance, in the base64 that Kafka wants: 22 signs, the last of which holds just two bits.
+cluster_id() { printf '%sA' "$(od -An -N 11 -tx1 /dev/urandom | tr -d ' \n' | cut -c 1-21)"; }

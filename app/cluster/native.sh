@@ -52,8 +52,8 @@ broker_ports() { # PORT or PORT,PORT...
     case $1 in
     *,*)
         count=$(($(printf '%s' "$1" | tr -dc , | wc -c) + 1))
-        [ "$count" -eq "$BROKERS" ] || die "ROWFERRY_KAFKA_PORT is '$1', which is $count ports for $BROKERS broker(s)" \
-            "name a port for each, or only the first one" ;;
+        [ "$count" -eq "$BROKERS" ] || die "ROWFERRY_KAFKA_PORT is '$1', which is $count ports, and the cluster is to have $BROKERS broker(s)" \
+            "name a port for each or only the first one, or use --brokers $count" ;;
     *) check_port ROWFERRY_KAFKA_PORT "$1" ;;
     esac
     ROWFERRY_KAFKA_PORT=
@@ -117,7 +117,7 @@ has_zookeeper() { [ "$STACK" != kraft ]; }
 check_version() {
     same_as_recorded version "$KAFKA_VERSION" '' 'of Kafka' 'leave KAFKA_VERSION unset'
     case $STACK-$KAFKA_VERSION in
-    *-[4-9].* | *-[1-9][0-9]*)
+    *-[4-9] | *-[4-9].* | *-[1-9][0-9]*)
         die "KAFKA_VERSION is $KAFKA_VERSION, which is too new: the client here speaks the protocol of Kafka 0.9 to 3.9" "use 3.9.1 or older" ;;
     kraft-[0-2].* | kraft-3.[0-2] | kraft-3.[0-2].*)
         die "KAFKA_VERSION is $KAFKA_VERSION, which needs ZooKeeper, and --stack kraft has none" \

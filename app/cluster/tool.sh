@@ -37,8 +37,8 @@ translate() { # HOST:PORT,...
         case $each in
         zookeeper:2181*) each=127.0.0.1:$ROWFERRY_ZOOKEEPER_PORT${each#zookeeper:2181} ;;
         localhost:2181*) each=127.0.0.1:$ROWFERRY_ZOOKEEPER_PORT${each#localhost:2181} ;;
-        kafka_server:29092 | broker:29092) number=1 ;;
-        kafka_server_[2-9]:29092 | broker_[2-9]:29092) number=${each%:29092} && number=${number##*_} ;;
+        kafka_server:29092 | broker:29092 | kafka:29092) number=1 ;;
+        kafka_server_[2-9]:29092 | broker_[2-9]:29092 | kafka_[2-9]:29092) number=${each%:29092} && number=${number##*_} ;;
         localhost:909[2-9] | localhost:9100) number=$((${each#localhost:} - 9091)) ;;
         esac
         if [ "${number:-10}" -le "$BROKERS" ]; then each=localhost:$(broker_port "$number"); fi

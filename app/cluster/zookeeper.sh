@@ -53,9 +53,16 @@ await_forgotten() { # NUMBER...
 # A broker that ran on while ZooKeeper did not comes back to it by itself, a little later.
 await_registered() {
     end=$(($(date +%s) + 60))
-    until [ "$(registered_brokers | sort -u | wc -l)" -ge "$BROKERS" ]; do
-        [ "$(date +%s)" -lt "$end" ] || die "not all brokers have registered with ZooKeeper within 60 s" "see the logs in $ROWFERRY_CLUSTER_DIR"
+    until all_registered; do
+        [ "$(date +%s)" -lt "$end" ] || die "broker $number is not registered with ZooKeeper after 60 s" "see $ROWFERRY_CLUSTER_DIR/broker-$number.log"
         sleep 0.5
+    done
+}
+
+all_registered() {
+    registered=$(registered_brokers)
+    for number in $(numbers); do
+        printf '%s\n' "$registered" | grep -qx "$number" || return 1
     done
 }
 
