@@ -1,5 +1,6 @@
 //! Real clusters, started by the project's own scripts on free ports in a temporary folder.
 
+mod answers;
 mod nodes;
 mod topics;
 

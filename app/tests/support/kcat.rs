@@ -13,6 +13,11 @@ pub fn kcat(cluster: &Cluster, args: &[&str], stdin: &[u8]) -> String {
 
 /// The same, for output that need not be text.
 fn kcat_bytes(cluster: &Cluster, args: &[&str], stdin: &[u8]) -> Vec<u8> {
+    try_kcat(cluster, args, stdin).unwrap_or_else(|error| panic!("{error}"))
+}
+
+/// The same, where kcat may fail: what it says then.
+pub(super) fn try_kcat(cluster: &Cluster, args: &[&str], stdin: &[u8]) -> Result<Vec<u8>, String> {
     // A broker that is paused would be waited for.
     let brokers: Vec<String> = cluster.awake().into_iter().map(|n| cluster.broker(n)).collect();
     let mut command = Command::new("timeout");
@@ -40,9 +45,13 @@ fn kcat_bytes(cluster: &Cluster, args: &[&str], stdin: &[u8]) -> Vec<u8> {
     writer.join().expect("the writer does not fail");
     let stderr = String::from_utf8_lossy(&output.stderr);
     match output.status.code() {
-        Some(0) => output.stdout,
+        Some(0) => Ok(output.stdout),
         Some(127) => panic!("these tests need kcat: apt-get install kcat\n{stderr}"),
-        _ => panic!("kcat {} ended with {}:\n{stderr}", args.join(" "), output.status),
+        _ => Err(format!(
+            "kcat {} ended with {}:\n{stderr}",
+            args.join(" "),
+            output.status
+        )),
     }
 }
 

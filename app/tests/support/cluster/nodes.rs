@@ -1,11 +1,11 @@
-//! The nodes of a cluster, one by one: killed, paused, and asked who leads.
+//! The nodes of a cluster, one by one: killed, paused, resumed.
 
 use std::fs;
 use std::net::{Ipv4Addr, TcpStream};
 use std::time::Duration;
 
 use super::Cluster;
-use crate::support::{kcat, wait_until};
+use crate::support::wait_until;
 
 const ZOOKEEPER: &str = "zookeeper";
 
@@ -105,66 +105,6 @@ impl Cluster {
         let stat = fs::read_to_string(format!("/proc/{id}/stat")).unwrap_or_default();
         // The name of the command may hold anything, so look behind its closing bracket. T is stopped.
         !stat.rsplit(") ").next().unwrap_or_default().starts_with('T')
-    }
-
-    /// The broker that leads a partition, as another broker tells it: for some seconds that may be one that was just killed.
-    /// Waits while there is none.
-    pub fn leader(&self, topic: &str, partition: u32) -> u32 {
-        let mut leader = None;
-        wait_until(Duration::from_secs(60), || {
-            leader = self.told(topic, partition, "leader ").first().copied();
-            leader.is_some()
-        });
-        leader.unwrap_or_else(|| panic!("{topic} [{partition}] has no leader for 60 s"))
-    }
-
-    /// The brokers that have all records of a partition, in the order of their numbers.
-    pub fn in_sync(&self, topic: &str, partition: u32) -> Vec<u32> {
-        let mut numbers = self.told(topic, partition, "isrs: ");
-        numbers.sort();
-        numbers
-    }
-
-    /// The numbers that stand behind a word in kcat's line for a partition, such as
-    /// `partition 0, leader 2, replicas: 2,3,1, isrs: 2,3,1`; none while no broker tells of it.
-    fn told(&self, topic: &str, partition: u32, word: &str) -> Vec<u32> {
-        let answer = kcat(self, &["-L"], b"");
-        let (topic, partition) = (format!("topic \"{topic}\" with "), format!("partition {partition}, "));
-        let lines = answer
-            .lines()
-            .map(str::trim)
-            .skip_while(|line| !line.starts_with(&topic))
-            .skip(1);
-        let line = lines
-            .take_while(|line| line.starts_with("partition "))
-            .find(|line| line.starts_with(&partition));
-        let list = line
-            .and_then(|line| line.split_once(word))
-            .and_then(|(_, rest)| rest.split(", ").next());
-        list.unwrap_or_default()
-            .split(',')
-            .filter_map(|number| number.parse().ok())
-            .collect()
-    }
-
-    /// The broker that is the controller: in a cluster without ZooKeeper the leader of the controllers' quorum.
-    pub fn controller(&self) -> u32 {
-        let number = match self.0.stack.as_str() {
-            "kraft" => {
-                let args = ["--bootstrap-server", &self.for_tools(), "describe", "--status"];
-                let run = self.tool("kafka-metadata-quorum", &args).ok();
-                let line = run.stdout().lines().find_map(|line| line.strip_prefix("LeaderId:"));
-                line.and_then(|id| id.trim().parse().ok())
-            }
-            _ => {
-                let answer = kcat(self, &["-L"], b"");
-                let line = answer
-                    .lines()
-                    .find_map(|line| line.trim().strip_suffix(" (controller)"));
-                line.and_then(|line| line.split(' ').nth(1)?.parse().ok())
-            }
-        };
-        number.expect("the cluster tells who its controller is")
     }
 
     /// The brokers that are awake, by the addresses that the fronts of Kafka's tools translate.

@@ -4,6 +4,7 @@ use std::fs;
 use std::time::Duration;
 
 use super::Cluster;
+use crate::support::kcat::try_kcat;
 use crate::support::{Run, kcat, wait_until};
 
 impl Cluster {
@@ -30,15 +31,7 @@ impl Cluster {
         ];
         args.extend(settings.iter().map(String::as_str));
         self.topics(&args);
-        let line = format!("topic \"{name}\" with {partitions} partitions:");
-        let known = wait_until(Duration::from_secs(30), || {
-            let knows = |n: &u32| {
-                kcat(self, &["-b", &self.broker(*n), "-L"], b"")
-                    .lines()
-                    .any(|told| told.trim() == line)
-            };
-            self.awake().iter().all(knows)
-        });
+        let known = wait_until(Duration::from_secs(30), || self.know(name, partitions));
         assert!(
             known,
             "not every broker knows the topic {name} 30 s after it was created"
@@ -100,7 +93,14 @@ impl Cluster {
             .map(|p| format!("{topic}:{p}:{time}"))
             .collect();
         let args: Vec<&str> = places.iter().flat_map(|place| ["-t", place]).collect();
-        let answer = kcat(self, &[&["-Q"], &args[..]].concat(), b"");
+        // A new leader does not know at once how far its log goes, and does not tell until it does.
+        let mut answer = Err(String::new());
+        wait_until(Duration::from_secs(30), || {
+            answer = try_kcat(self, &[&["-Q"], &args[..]].concat(), b"");
+            answer.is_ok()
+        });
+        let answer = answer.unwrap_or_else(|error| panic!("{error}"));
+        let answer = String::from_utf8_lossy(&answer);
         (0..places.len())
             .map(|partition| {
                 let start = format!("{topic} [{partition}] offset ");
