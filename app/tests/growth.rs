@@ -43,6 +43,30 @@ fn wait_until_shipped(w: &Workspace) {
     assert!(wait_until(LIMIT, shipped), "not all was shipped in time");
 }
 
+/// Kills a producer in the midst of a full pass over many rows, and adds partitions.
+#[track_caller]
+fn interrupt_a_pass(w: &Workspace) {
+    ship_and_land(w);
+    w.sql(
+        &w.source(),
+        "WITH c(n) AS (SELECT 301 UNION ALL SELECT n + 1 FROM c WHERE n < 60000) INSERT INTO t SELECT n, 0, 'v' || n FROM c",
+    );
+    let producer = w.start_producer(&["--backfill", "--batch-rows", "100"]);
+    let midway = "SELECT count(*) FROM _rowferry_tracked WHERE pending AND cursor IS NOT NULL";
+    assert!(
+        wait_until(LIMIT, || w.number(&w.source(), midway) == 1),
+        "{}",
+        producer.output()
+    );
+    producer.kill9();
+    assert_eq!(
+        w.number(&w.source(), midway),
+        1,
+        "the pass was over when the producer was killed"
+    );
+    w.cluster().add_partitions(w.topic(), 5);
+}
+
 /// What stands in the first record of a run in a partition.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Link {

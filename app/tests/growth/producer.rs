@@ -130,25 +130,7 @@ fn a_full_pass_that_was_interrupted_begins_anew_in_all_partitions() {
     let w = three_partitions(Workspace::new(
         "a full pass stands in all partitions though some were added in its midst",
     ));
-    ship_and_land(&w);
-    w.sql(
-        &w.source(),
-        "WITH c(n) AS (SELECT 301 UNION ALL SELECT n + 1 FROM c WHERE n < 60000) INSERT INTO t SELECT n, 0, 'v' || n FROM c",
-    );
-    let producer = w.start_producer(&["--backfill", "--batch-rows", "100"]);
-    let midway = "SELECT count(*) FROM _rowferry_tracked WHERE pending AND cursor IS NOT NULL";
-    assert!(
-        wait_until(LIMIT, || w.number(&w.source(), midway) == 1),
-        "{}",
-        producer.output()
-    );
-    producer.kill9();
-    assert_eq!(
-        w.number(&w.source(), midway),
-        1,
-        "the pass was over when the producer was killed"
-    );
-    w.cluster().add_partitions(w.topic(), 5);
+    interrupt_a_pass(&w);
     w.producer(&[]).ok();
     let last_pass = |partition| {
         let passes = records(&w, partition)
