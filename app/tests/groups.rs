@@ -52,14 +52,26 @@ fn wait_until_shared(consumers: &[&Process], wanted: &[usize]) {
     );
 }
 
-/// What kafka-consumer-groups.sh says of a group: a line for each partition, with its words.
+/// How Kafka's tools for consumers find the cluster, without ZooKeeper.
+fn new_consumer(cluster: &Cluster) -> Vec<&'static str> {
+    let mut args = vec!["--bootstrap-server", "localhost:9092"];
+    if cluster.is_before_1() {
+        args.push("--new-consumer");
+    }
+    args
+}
+
+/// What kafka-consumer-groups.sh says of a group: a line for each partition, with its words. 0.9 parts them by commas, names the
+/// owner by client and host only, and tells nothing of a group without members.
 fn described(cluster: &Cluster, group: &str) -> Vec<Vec<String>> {
-    let args = ["--bootstrap-server", "localhost:9092", "--describe", "--group", group];
+    let args = [&new_consumer(cluster)[..], &["--describe", "--group", group]].concat();
     let told = cluster.tool("kafka-consumer-groups", &args).ok();
-    let lines = told.stdout().lines().filter(|line| line.contains("topic-"));
-    let mut lines: Vec<Vec<String>> = lines
-        .map(|line| line.split_whitespace().map(str::to_owned).collect())
-        .collect();
+    let words = |line: &str| -> Vec<String> {
+        let words = line.split([' ', ',']).filter(|word| !word.is_empty());
+        words.map(str::to_owned).collect()
+    };
+    let mut lines: Vec<Vec<String>> = told.stdout().lines().map(words).collect();
+    lines.retain(|line| line.first().is_some_and(|word| word == group));
     lines.sort();
     lines
 }

@@ -3,7 +3,7 @@
 use std::os::unix::process::CommandExt;
 use std::process::Command;
 
-use super::{LIMIT, berth, fill};
+use super::{LIMIT, berth, fill, new_consumer};
 use crate::support::*;
 
 /// Lets another client come and go: it has its share while it is there, and nothing is missing in the sink afterwards.
@@ -51,18 +51,16 @@ fn comes_and_goes(ws: &Workspace, start: impl Fn(&str) -> Process) {
 #[test]
 fn a_java_console_consumer_takes_its_share_and_gives_it_back() {
     let ws = Workspace::new("Java's consumer is a member like any other").of("t");
+    let settings = ws.path("java.properties");
     comes_and_goes(&ws, |group| {
+        // 0.9 has no --group.
+        std::fs::write(&settings, format!("group.id={group}\n")).expect("the folder can be written");
         let mut command = Command::new("sh");
         command
             .arg(top().join("app/cluster/kafka-console-consumer.sh"))
-            .args([
-                "--bootstrap-server",
-                "localhost:9092",
-                "--topic",
-                ws.topic(),
-                "--group",
-                group,
-            ])
+            .args(new_consumer(ws.cluster()))
+            .args(["--topic", ws.topic(), "--consumer.config"])
+            .arg(&settings)
             .env("ROWFERRY_CLUSTER_DIR", ws.cluster().folder());
         Process::start(command.process_group(0))
     });
@@ -73,7 +71,9 @@ fn a_librdkafka_consumer_takes_its_share_and_gives_it_back() {
     let ws = Workspace::new("librdkafka's consumer is a member like any other").of("t");
     comes_and_goes(&ws, |group| {
         let mut command = Command::new("kcat");
-        command.args(["-b", &ws.cluster().direct(), "-u", "-G", group, ws.topic()]);
+        command
+            .args(kcat_reaches(ws.cluster()))
+            .args(["-u", "-G", group, ws.topic()]);
         Process::start(command.process_group(0))
     });
 }

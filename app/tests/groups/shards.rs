@@ -40,9 +40,12 @@ fn a_second_sink_in_one_group_is_refused_with_the_way_out() {
     member.signal(libc::SIGINT);
     member.wait(LIMIT).ok();
 
-    // The ways out work: another group, and a group that has been made to forget.
+    // The ways out work: another group, and a group that has been made to forget, which 0.9 has no tool for.
     ws.consumer(&["--sink", "second.db", "--until-caught-up"]).ok();
     ws.verify(&["--sink", "second.db"]).ok();
+    if ws.cluster().is_before_1() {
+        return;
+    }
     let args = ["--bootstrap-server", "localhost:9092", "--delete", "--group", group[1]];
     let forgotten = wait_until(LIMIT, || {
         let told = ws.cluster().tool("kafka-consumer-groups", &args);

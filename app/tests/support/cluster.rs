@@ -181,6 +181,11 @@ impl Cluster {
         self.0.kafka_version.get_or_init(recorded)
     }
 
+    /// Whether it runs Kafka 0.x, whose tools and log are of another kind.
+    pub fn is_before_1(&self) -> bool {
+        self.kafka_version().starts_with("0.")
+    }
+
     /// The folder with its data, logs and process ids.
     pub fn folder(&self) -> PathBuf {
         self.0.folder.join("cluster")

@@ -18,16 +18,10 @@ fn kcat_bytes(cluster: &Cluster, args: &[&str], stdin: &[u8]) -> Vec<u8> {
 
 /// The same, where kcat may fail: what it says then.
 pub(super) fn try_kcat(cluster: &Cluster, args: &[&str], stdin: &[u8]) -> Result<Vec<u8>, String> {
-    // A broker that is paused would be waited for.
-    let brokers: Vec<String> = cluster.awake().into_iter().map(|n| cluster.broker(n)).collect();
     let mut command = Command::new("timeout");
-    command.args(["60", "kcat", "-b", &brokers.join(",")]);
-    if cluster.kafka_version().starts_with("0.") {
-        // A broker this old cannot be asked for what it speaks.
-        let fallback = format!("broker.version.fallback={}", cluster.kafka_version());
-        command.args(["-X", "api.version.request=false", "-X", &fallback]);
-    }
     command
+        .args(["60", "kcat"])
+        .args(kcat_reaches(cluster))
         .args(args)
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
@@ -53,6 +47,19 @@ pub(super) fn try_kcat(cluster: &Cluster, args: &[&str], stdin: &[u8]) -> Result
             output.status
         )),
     }
+}
+
+/// The arguments by which kcat finds a cluster and speaks as that one does.
+pub fn kcat_reaches(cluster: &Cluster) -> Vec<String> {
+    // A broker that is paused would be waited for.
+    let brokers: Vec<String> = cluster.awake().into_iter().map(|n| cluster.broker(n)).collect();
+    let mut args = vec!["-b".to_owned(), brokers.join(",")];
+    if cluster.is_before_1() {
+        // A broker this old cannot be asked for what it speaks.
+        let fallback = format!("broker.version.fallback={}", cluster.kafka_version());
+        args.extend(["-X", "api.version.request=false", "-X", &fallback].map(str::to_owned));
+    }
+    args
 }
 
 /// A record as another client writes and reads it; an empty key or value is none.

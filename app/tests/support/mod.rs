@@ -13,7 +13,7 @@ mod workspace;
 pub use cluster::{Cluster, Config, free_port};
 pub use ferry::{Ferry, Writer};
 pub use kafka4::Kafka4;
-pub use kcat::{Record, kcat, read_records, write_records};
+pub use kcat::{Record, kcat, kcat_reaches, read_records, write_records};
 pub use process::{Process, Run};
 pub use proxy::{Fault, Proxy, Request};
 pub use python::python;
