@@ -40,6 +40,14 @@ pub fn verdict(code: i16) -> Verdict {
     }
 }
 
+/// Whether a leader takes no records because too few of its replicas are in sync.
+pub fn lacks_replicas(code: i16) -> bool {
+    matches!(
+        ResponseError::try_from_code(code),
+        Some(ResponseError::NotEnoughReplicas | ResponseError::NotEnoughReplicasAfterAppend)
+    )
+}
+
 /// Whether a group's coordinator is only about to be there.
 pub fn is_settling(code: i16) -> bool {
     matches!(
@@ -88,6 +96,9 @@ pub fn name(code: i16) -> String {
         Some(ResponseError::UnknownServerError) => {
             "an error code that this client does not know (a topic compressed with zstd is one reason)".to_string()
         }
+        Some(error) if lacks_replicas(code) => format!(
+            "{error} (code {code}): fewer brokers hold all its records than its min.insync.replicas demands, as others are down or behind"
+        ),
         Some(error) => format!("{error} (code {code})"),
         None => "no error".to_string(),
     }
@@ -123,5 +134,8 @@ mod tests {
     #[test]
     fn codes_have_names() {
         assert_eq!(name(6), "NotLeaderOrFollower (code 6)");
+        for code in [19, 20] {
+            assert!(name(code).contains("min.insync.replicas"), "{}", name(code));
+        }
     }
 }

@@ -1,7 +1,8 @@
-//! Trouble with the brokers, and how long we bear it: told once when it begins, once when it is over.
+//! Trouble with the brokers, and how long we bear it: told once when it begins, once more when a broker tells what lies behind it, and once
+//! when it is over.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use crate::backoff::Backoff;
@@ -12,7 +13,14 @@ use super::trouble::Trouble;
 
 /// The outages of several clients that the user should hear of as one.
 #[derive(Debug, Clone, Default)]
-pub struct Herald(Arc<AtomicUsize>);
+pub struct Herald(Arc<Heard>);
+
+#[derive(Debug, Default)]
+struct Heard {
+    outages: AtomicUsize,
+    /// The user has heard what lies behind them.
+    explained: AtomicBool,
+}
 
 /// The trouble of one client, from its first failure to its next success.
 #[derive(Debug)]
@@ -54,18 +62,23 @@ impl Outage {
             let waited = since.waited().as_secs();
             return Err(Trouble::passing(format!("{trouble}; so it has been for {waited} s")).into_error());
         }
-        match self.told {
-            true => log::debug!("{trouble}"),
-            false => self.tell(&trouble),
-        }
+        self.tell(&trouble);
         Ok(())
     }
 
     fn tell(&mut self, trouble: &Trouble) {
-        self.told = true;
-        if self.herald.0.fetch_add(1, Ordering::Relaxed) == 0 {
-            log::warn!("{trouble}; trying again for up to {} s", self.patience.as_secs());
+        match self.is_news(trouble) {
+            true => log::warn!("{trouble}; trying again for up to {} s", self.patience.as_secs()),
+            false => log::debug!("{trouble}"),
         }
+    }
+
+    /// Whether it is the first trouble that the user hears of, or the first that explains it.
+    fn is_news(&mut self, trouble: &Trouble) -> bool {
+        let heard = &self.herald.0;
+        let first = !std::mem::replace(&mut self.told, true) && heard.outages.fetch_add(1, Ordering::Relaxed) == 0;
+        let explains = trouble.explains && !heard.explained.swap(true, Ordering::Relaxed);
+        first || explains
     }
 
     /// Waits for the next try, longer each time.
@@ -92,7 +105,11 @@ impl Outage {
 
     /// Takes back what was told; true when it was the last trouble that the user heard of.
     fn hush(&mut self) -> bool {
-        std::mem::take(&mut self.told) && self.herald.0.fetch_sub(1, Ordering::Relaxed) == 1
+        let last = std::mem::take(&mut self.told) && self.herald.0.outages.fetch_sub(1, Ordering::Relaxed) == 1;
+        if last {
+            self.herald.0.explained.store(false, Ordering::Relaxed);
+        }
+        last
     }
 }
 
@@ -128,6 +145,19 @@ mod tests {
         assert!(error.to_string().contains("TopicAuthorizationFailed"), "{error}");
         stop.request();
         assert_eq!(outage.bear(Trouble::passing("x")).unwrap_err().exit_code(), 0);
+    }
+
+    #[test]
+    fn trouble_is_told_once_and_so_is_what_explains_it() {
+        let herald = Herald::default();
+        let [mut one, mut other] =
+            [(); 2].map(|()| Outage::new(Duration::from_secs(60), Stop::default(), herald.clone()));
+        let (refused, too_few) = (Trouble::passing("connection refused"), Trouble::code(19));
+        for _ in 0..2 {
+            assert!(one.is_news(&refused) && !one.is_news(&refused) && !other.is_news(&refused));
+            assert!(other.is_news(&too_few) && !other.is_news(&too_few) && !one.is_news(&too_few));
+            assert!(!one.hush() && other.hush());
+        }
     }
 
     #[test]

@@ -16,6 +16,8 @@ pub struct Trouble {
     pub unreadable: bool,
     /// The connection broke.
     pub broken: bool,
+    /// It tells why the cluster takes nothing, which trouble with single brokers before it may not have told.
+    pub explains: bool,
 }
 
 impl Trouble {
@@ -26,6 +28,7 @@ impl Trouble {
             fatal: None,
             unreadable: false,
             broken: false,
+            explains: false,
         }
     }
 
@@ -42,7 +45,10 @@ impl Trouble {
         let what = format!("the broker answers {}", codes::name(code));
         match codes::verdict(code) {
             Verdict::Fatal => Self::fatal(what, codes::ALLOW),
-            _ => Self::passing(what),
+            _ => Self {
+                explains: codes::lacks_replicas(code),
+                ..Self::passing(what)
+            },
         }
     }
 
