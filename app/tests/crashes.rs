@@ -15,6 +15,10 @@ use crate::support::*;
 /// How long something that is due may take on a busy machine.
 pub const LIMIT: Duration = Duration::from_secs(60);
 
+/// How each side says that a broker gives trouble, and that the trouble is over.
+pub const TROUBLE: &str = "trying again";
+pub const OVER: &str = "Kafka answers again";
+
 /// A table `t` with rows that have landed, an audit of the sink, and a writer that keeps changing the source.
 pub struct Scene<'w> {
     workspace: &'w Workspace,
@@ -73,7 +77,7 @@ pub fn is_behind(workspace: &Workspace) -> bool {
 
 /// Waits until the sink has made another change.
 #[track_caller]
-fn wait_until_it_lands(workspace: &Workspace) {
+pub fn wait_until_it_lands(workspace: &Workspace) {
     let before = Audit::changes(workspace);
     assert!(
         wait_until(LIMIT, || Audit::changes(workspace) > before),

@@ -30,7 +30,7 @@ fn berth(consumer: &Process) -> Option<Vec<i32>> {
 
 /// Waits until the consumers have these numbers of partitions, in any order.
 #[track_caller]
-fn wait_until_shared(consumers: &[&Process], wanted: &[usize]) {
+pub fn wait_until_shared(consumers: &[&Process], wanted: &[usize]) {
     let mut wanted = wanted.to_vec();
     wanted.sort();
     let shared = wait_until(LIMIT, || {

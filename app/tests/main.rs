@@ -7,6 +7,7 @@ mod cluster;
 mod crashes;
 mod demo;
 mod edges;
+mod faults;
 mod groups;
 mod growth;
 mod losses;

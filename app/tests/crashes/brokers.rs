@@ -1,11 +1,7 @@
 //! A broker that dies, and one that hangs, under both sides.
 
-use super::{LIMIT, Scene, is_behind, wait_until_it_lands};
+use super::{LIMIT, OVER, Scene, TROUBLE, is_behind, wait_until_it_lands};
 use crate::support::*;
-
-/// How each side says that a broker gives trouble, and that the trouble is over.
-const TROUBLE: &str = "trying again";
-const OVER: &str = "Kafka answers again";
 
 /// Breaks the broker of a running ferry twice, mends it, and returns what the log tells afterwards.
 fn broken_twice(sentence: &str, shatter: fn(&Cluster), mend: fn(&Cluster)) -> super::audit::Tally {

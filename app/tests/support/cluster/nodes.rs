@@ -108,7 +108,7 @@ impl Cluster {
     }
 
     /// The brokers that are awake, by the addresses that the fronts of Kafka's tools translate.
-    pub(super) fn for_tools(&self) -> String {
+    pub fn for_tools(&self) -> String {
         let all: Vec<String> = self.awake().iter().map(|n| format!("localhost:{}", 9091 + n)).collect();
         all.join(",")
     }
