@@ -170,8 +170,12 @@ fn a_run_that_was_cut_off_where_keys_moved_holds_nobody_up_for_good() {
         0 < begun && begun < 5,
         "{before:?} and then {ends:?}: the run was not cut off in the midst"
     );
-    // What can land does, and the consumer ends.
-    w.consumer(&["--until-caught-up"]).ok();
+    // What can land does, and the consumer ends, with the way out.
+    let stuck = w.consumer(&["--until-caught-up"]).code(1);
+    stuck
+        .says("waits at offset")
+        .says("its producer was cut off")
+        .says("run the producer again");
     Audit::check_no_row_went_back(&w);
     w.producer(&[]).ok();
     lands_in_order(&w);
