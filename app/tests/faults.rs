@@ -5,10 +5,11 @@ mod leaders;
 mod minimum;
 mod nodes;
 
+use std::path::PathBuf;
 use std::sync::{Mutex, MutexGuard};
 use std::time::Duration;
 
-use crate::crashes::{OVER, Scene, TROUBLE, is_behind, wait_until_it_lands};
+use crate::crashes::{Scene, is_behind, wait_until_it_lands};
 use crate::support::*;
 
 /// How long something that is due may take on a busy machine.
@@ -69,45 +70,48 @@ impl<'w> Passage<'w> {
         leaders.sort();
         assert_eq!(leaders, [1, 2, 3], "each broker leads a partition");
         Self {
-            ferry: Ferry::start(workspace, &["--batch-rows", "20"], consumer),
+            ferry: Ferry::start(workspace, &["--batch-rows", "500"], consumer),
             scene,
             workspace,
         }
     }
 
-    /// Does harm to the cluster while rows land; both sides must notice it, with rows in flight.
+    /// Does harm to the cluster while rows land; afterwards rows must wait.
     #[track_caller]
-    fn suffer(&mut self, harm: impl FnOnce(&Cluster)) -> Outage {
+    fn suffer(&self, harm: impl FnOnce(&Cluster)) {
         wait_until_it_lands(self.workspace);
-        let outage = Outage {
-            before: [&self.ferry.producer, &self.ferry.consumer]
-                .map(|side| [TROUBLE, OVER].map(|text| said(side, text))),
-        };
         harm(self.workspace.cluster());
         self.scene.writer.wait_for_more(30);
         assert!(
             is_behind(self.workspace),
             "no row is in flight while the cluster is harmed"
         );
-        for (side, [trouble, _]) in [&mut self.ferry.producer, &mut self.ferry.consumer]
-            .into_iter()
-            .zip(outage.before)
-        {
-            side.wait_for_lines(TROUBLE, trouble + 1, LIMIT);
-        }
-        outage
     }
 
-    /// Waits until both sides say that the outage is over, and rows land again.
+    /// Waits until both sides have told of trouble once more than they had. Only trouble that lasts is sure to be told: a batch may
+    /// wait at a broker that lives, and find new leaders afterwards.
     #[track_caller]
-    fn recover(&mut self, outage: Outage) {
-        for (side, [_, over]) in [&mut self.ferry.producer, &mut self.ferry.consumer]
+    fn hear(&mut self, text: &str, before: [usize; 2]) {
+        for (side, before) in [&mut self.ferry.producer, &mut self.ferry.consumer]
             .into_iter()
-            .zip(outage.before)
+            .zip(before)
         {
-            side.wait_for_lines(OVER, over + 1, LIMIT);
+            side.wait_for_lines(text, before + 1, LIMIT);
         }
-        wait_until_it_lands(self.workspace);
+    }
+
+    /// How many lines of producer and consumer hold a text.
+    fn heard(&self, text: &str) -> [usize; 2] {
+        [&self.ferry.producer, &self.ferry.consumer].map(|side| said(side, text))
+    }
+
+    /// Waits until what the source has now is in the sink.
+    #[track_caller]
+    fn recover(&self) {
+        let newest = |database: PathBuf| self.workspace.number(&database, "SELECT max(version) FROM t");
+        let due = newest(self.workspace.source());
+        let landed = wait_until(LIMIT, || newest(self.workspace.sink()) >= due);
+        assert!(landed, "version {due} does not land\n{}", self.ferry.producer.output());
     }
 
     /// Starts what was killed, and waits until every broker has all records.
@@ -123,11 +127,6 @@ impl<'w> Passage<'w> {
     fn end(self) {
         self.scene.end(self.ferry);
     }
-}
-
-/// How often each side had told of trouble, and of its end, before there was some.
-struct Outage {
-    before: [[usize; 2]; 2],
 }
 
 /// How many lines of a process hold a text.

@@ -29,14 +29,14 @@ fn both_consumers_of_a_group_go_on_when_its_coordinator_is_killed() {
     let cluster = Trio::take();
     let workspace = Workspace::on(&cluster, "the coordinator of a group may die").of("t");
     let group = format!("{}-sink.db", workspace.topic());
-    let mut passage = Passage::start(&workspace, &mut random, &["--print"]);
+    let passage = Passage::start(&workspace, &mut random, &["--print"]);
     let mut second = workspace.start_consumer(&["--print"]);
     wait_until_shared(&[&passage.ferry.consumer, &second], &[1, 2]);
 
     let killed = coordinator_after(&cluster, &group, 0);
-    let outage = passage.suffer(|cluster| cluster.kill_broker_number(killed));
+    passage.suffer(|cluster| cluster.kill_broker_number(killed));
     coordinator_after(&cluster, &group, killed);
-    passage.recover(outage);
+    passage.recover();
     wait_until_shared(&[&passage.ferry.consumer, &second], &[1, 2]);
     let printed = |consumer: &Process| said(consumer, "\"offset\":");
     for consumer in [&passage.ferry.consumer, &second] {

@@ -7,13 +7,13 @@ use crate::support::*;
 fn chase(cluster: &Cluster, sentence: &str, times: usize) {
     let mut random = Random::new();
     let workspace = Workspace::on(cluster, sentence).of("t");
-    let mut passage = Passage::start(&workspace, &mut random, &[]);
+    let passage = Passage::start(&workspace, &mut random, &[]);
     let mut killed = Vec::new();
     for _ in 0..times {
-        let outage = passage.suffer(|cluster| killed.push(kill_leader(cluster, workspace.topic(), 0)));
+        passage.suffer(|cluster| killed.push(kill_leader(cluster, workspace.topic(), 0)));
         let last = killed[killed.len() - 1];
         wait_until_led_by_another(cluster, workspace.topic(), 0, last);
-        passage.recover(outage);
+        passage.recover();
         assert!(
             !cluster.awake().contains(&last),
             "rows were to land without broker {last}"

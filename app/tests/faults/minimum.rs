@@ -1,7 +1,7 @@
 //! Fewer replicas in sync than the topic demands (min.insync.replicas).
 
 use super::{LIMIT, Passage, Trio, wait_until_in_sync};
-use crate::crashes::is_behind;
+use crate::crashes::{OVER, is_behind};
 use crate::support::*;
 
 #[test]
@@ -11,7 +11,7 @@ fn a_producer_waits_and_says_why_while_too_few_replicas_are_in_sync() {
     let workspace = Workspace::on(&cluster, "with too few replicas in sync the producer waits").of("t");
     let mut passage = Passage::start(&workspace, &mut random, &[]);
     let left = cluster.leader(workspace.topic(), 0);
-    let outage = passage.suffer(|cluster| {
+    passage.suffer(|cluster| {
         for number in (1..=3).filter(|&number| number != left) {
             cluster.kill_broker_number(number);
         }
@@ -23,7 +23,9 @@ fn a_producer_waits_and_says_why_while_too_few_replicas_are_in_sync() {
     std::thread::sleep(std::time::Duration::from_secs(3));
     assert!(producer.is_running(), "it gave up\n{}", producer.output());
     assert!(is_behind(&workspace), "rows were acknowledged by one broker alone");
+    let [before, _] = passage.heard(OVER);
     passage.mend();
-    passage.recover(outage);
+    passage.ferry.producer.wait_for_lines(OVER, before + 1, LIMIT);
+    passage.recover();
     passage.end();
 }

@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use super::{LIMIT, PARTITIONS, Passage, Trio, kill_leader, wait_until_led_by_another};
-use crate::crashes::wait_until_it_lands;
+use crate::crashes::{OVER, TROUBLE, wait_until_it_lands};
 use crate::support::*;
 
 /// Longer than the brokers' session with ZooKeeper, which is 6 s.
@@ -14,9 +14,9 @@ fn a_controller_killed_in_mid_flight_does_no_harm() {
     let mut random = Random::new();
     let cluster = Trio::take();
     let workspace = Workspace::on(&cluster, "the controller may die").of("t");
-    let mut passage = Passage::start(&workspace, &mut random, &[]);
+    let passage = Passage::start(&workspace, &mut random, &[]);
     let killed = cluster.controller();
-    let outage = passage.suffer(|cluster| {
+    passage.suffer(|cluster| {
         cluster.kill_broker_number(killed);
         assert_eq!(
             cluster.controller(),
@@ -29,7 +29,7 @@ fn a_controller_killed_in_mid_flight_does_no_harm() {
     for partition in 0..PARTITIONS {
         wait_until_led_by_another(&cluster, workspace.topic(), partition, killed);
     }
-    passage.recover(outage);
+    passage.recover();
     passage.mend();
     passage.end();
 }
@@ -55,10 +55,14 @@ fn zookeeper_gone_for_longer_than_a_session_does_no_harm() {
     cluster.kill_zookeeper();
     let died = Instant::now();
     let mut killed = 0;
-    let outage = passage.suffer(|cluster| killed = kill_leader(cluster, workspace.topic(), 0));
+    let before = passage.heard(TROUBLE);
+    passage.suffer(|cluster| killed = kill_leader(cluster, workspace.topic(), 0));
+    passage.hear(TROUBLE, before);
     std::thread::sleep(LONGER_THAN_A_SESSION.saturating_sub(died.elapsed()));
     assert_eq!(cluster.leader(workspace.topic(), 0), killed, "somebody has taken over");
+    let before = passage.heard(OVER);
     passage.mend();
-    passage.recover(outage);
+    passage.hear(OVER, before);
+    passage.recover();
     passage.end();
 }
