@@ -2,6 +2,7 @@
 //! The sink's own position decides.
 
 use std::collections::HashMap;
+use std::fs;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
@@ -25,9 +26,11 @@ const LAST_WORD: Duration = Duration::from_millis(1500);
 /// How long the group may not answer when it is asked for other sinks.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// A sink's mark beside the offsets that are committed for it: `rowferry sink 1f00ab data/sink.db`.
+/// A sink's mark beside the offsets that are committed for it: `rowferry sink 1f00ab till-3:/home/ann/data/sink.db`.
 pub struct Mark {
     id: String,
+    /// Where the file is.
+    place: String,
     note: String,
 }
 
@@ -38,17 +41,21 @@ const LONGEST_PATH: usize = 1000;
 
 impl Mark {
     pub fn new(id: &str, path: &Path) -> Self {
+        let host = fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
+        let path = fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
         let path: String = path.display().to_string().chars().take(LONGEST_PATH).collect();
+        let place = format!("{}:{path}", host.trim());
         Self {
             id: id.to_owned(),
-            note: format!("{MARK}{id} {path}"),
+            note: format!("{MARK}{id} {place}"),
+            place,
         }
     }
 
-    /// The file of another sink, if that is what a note speaks of.
+    /// The place of another sink, if that is what a note speaks of. One that was in the place of this one is there no more.
     fn other<'n>(&self, note: &'n str) -> Option<&'n str> {
-        let (id, path) = note.strip_prefix(MARK)?.split_once(' ')?;
-        (id != self.id).then_some(path)
+        let (id, place) = note.strip_prefix(MARK)?.split_once(' ')?;
+        (id != self.id && place != self.place).then_some(place)
     }
 }
 
@@ -220,7 +227,13 @@ mod tests {
     fn another_sink_is_known_by_its_mark() {
         let mark = Mark::new("1f", Path::new("a b.db"));
         assert_eq!(mark.other(&mark.note), None);
-        assert_eq!(mark.other("rowferry sink 2e c d.db"), Some("c d.db"));
+        assert_eq!(mark.other("rowferry sink 2e host:c d.db"), Some("host:c d.db"));
+        let before_it = Mark::new("2e", Path::new("a b.db"));
+        assert_eq!(
+            mark.other(&before_it.note),
+            None,
+            "its file has been replaced by this one"
+        );
         assert_eq!(mark.other(""), None);
     }
 

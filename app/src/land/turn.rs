@@ -68,7 +68,7 @@ impl<'a> Turn<'a> {
                 Some(GroupOffsets::start(group, mark))
             }
             _ => {
-                sink.note_member("", "")?;
+                sink.note_loner()?;
                 None
             }
         };

@@ -41,7 +41,7 @@ const TABLES: &str = r#"
     CREATE TABLE _rowferry_tables (
         topic TEXT NOT NULL PRIMARY KEY, name TEXT NOT NULL UNIQUE COLLATE NOCASE, schema TEXT, shape TEXT NOT NULL,
         pass INTEGER NOT NULL, unseen INTEGER) WITHOUT ROWID;
-    -- Consumers that land here, and their processes; those in no group have empty names.
+    -- Consumers that land here, and their processes; the group of those in none has no name.
     CREATE TABLE _rowferry_members (
         group_name TEXT NOT NULL, member TEXT NOT NULL, host TEXT NOT NULL, process INTEGER NOT NULL, began TEXT NOT NULL,
         PRIMARY KEY (member, host, process)) WITHOUT ROWID;

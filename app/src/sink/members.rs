@@ -9,6 +9,9 @@ use crate::error::Result;
 
 use super::{Sink, cannot};
 
+/// What stands for the group of those that are in none.
+const NO_GROUP: &str = "";
+
 /// A process: its id means nothing on another host, or when the system has given it away again.
 #[derive(PartialEq, Eq)]
 struct Process {
@@ -53,7 +56,17 @@ fn began(process: u32) -> Option<String> {
 }
 
 impl Sink {
-    /// Notes that this process lands as a member of a group (both empty for one that is in none), and no more under its older names.
+    /// Notes that this process lands here without a group.
+    pub fn note_loner(&mut self) -> Result<()> {
+        let Some(this) = Process::this() else { return Ok(()) };
+        let dead = self.dead_members(NO_GROUP)?;
+        if !dead.is_empty() {
+            self.bury(&dead)?;
+        }
+        self.note_member(NO_GROUP, &format!("process {} of {}", this.id, this.began))
+    }
+
+    /// Notes that this process lands as a member of a group, and no more under its older names.
     pub fn note_member(&mut self, group: &str, member: &str) -> Result<()> {
         let Some(this) = Process::this() else { return Ok(()) };
         let landing = self.begin()?;

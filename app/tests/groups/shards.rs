@@ -57,6 +57,19 @@ fn a_second_sink_in_one_group_is_refused_with_the_way_out() {
 }
 
 #[test]
+fn a_sink_that_is_made_anew_in_its_place_begins_from_the_start() {
+    let ws = Workspace::new("who removes the sink gets a new one, without a word to the group").of("t");
+    fill(&ws, 200);
+    ws.producer(&[]).ok();
+    ws.consumer(&["--until-caught-up"]).ok();
+    for tail in ["", "-wal", "-shm"] {
+        let _ = std::fs::remove_file(ws.path(&format!("sink.db{tail}")));
+    }
+    ws.consumer(&["--until-caught-up"]).ok().says("200 rows landed");
+    assert_equal(&ws);
+}
+
+#[test]
 fn a_sink_put_back_from_a_backup_goes_on_in_its_group() {
     let ws = Workspace::new("the sink's own position decides, not the group's").of("t");
     fill(&ws, 500);
