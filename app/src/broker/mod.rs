@@ -91,6 +91,9 @@ const CREATION: Duration = Duration::from_secs(10);
 /// How long a new topic may be without leaders before we call it trouble.
 const SETTLING: Duration = Duration::from_secs(2);
 
+/// How long a new leader may take to learn how far the other replicas are.
+const LEARNING: Duration = Duration::from_secs(5);
+
 /// A Kafka cluster that answered.
 #[derive(Debug, Clone)]
 pub struct Cluster {
@@ -178,6 +181,21 @@ impl Cluster {
     /// The offset that each partition's next record will get.
     pub fn latest(&self, topic: &str) -> Result<Vec<i64>> {
         self.offsets(topic, FetchOffset::Latest)
+    }
+
+    /// The same, once no partition ends before what is known of it: a new leader takes a moment to learn how far it may let others read.
+    /// An end that stays before that for a while is told as it is.
+    pub fn latest_after(&self, topic: &str, known: &[(i32, i64)]) -> Result<Vec<i64>> {
+        let began = Instant::now();
+        loop {
+            let latest = self.latest(topic)?;
+            let end = |partition: i32| latest.get(partition as usize).copied().unwrap_or(0);
+            let whole = known.iter().all(|&(partition, at)| end(partition) >= at);
+            if whole || began.elapsed() >= LEARNING {
+                return Ok(latest);
+            }
+            self.recipe.stop.sleep(Duration::from_millis(200))?;
+        }
     }
 
     fn offsets(&self, topic: &str, which: FetchOffset) -> Result<Vec<i64>> {

@@ -83,7 +83,9 @@ pub fn start(options: &Options, cluster: &Cluster, sink: &Sink, berth: &Berth) -
             continue;
         }
         let now = run_at(SystemTime::now());
-        let (earliest, latest) = (cluster.earliest(name)?, cluster.latest(name)?);
+        let at = |p: &Position| (p.partition, p.next_offset);
+        let landed: Vec<_> = known.iter().filter(|p| ours.contains(&p.partition)).map(at).collect();
+        let (earliest, latest) = (cluster.earliest(name)?, cluster.latest_after(name, &landed)?);
         for partition in ours {
             let at = partition as usize;
             let (Some(&first), Some(&end)) = (earliest.get(at), latest.get(at)) else {

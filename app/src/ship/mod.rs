@@ -129,7 +129,12 @@ fn goes_on(cluster: &Cluster, tracked: &Tracked) -> Result<bool> {
     if tracked.full || tracked.acked.is_empty() {
         return Ok(false);
     }
-    let latest = cluster.latest(&tracked.topic)?;
+    let acked: Vec<_> = tracked
+        .acked
+        .iter()
+        .map(|acked| (acked.partition, acked.offset + 1))
+        .collect();
+    let latest = cluster.latest_after(&tracked.topic, &acked)?;
     for acked in &tracked.acked {
         let end = latest.get(acked.partition as usize).copied().unwrap_or(0);
         if end <= acked.offset {
