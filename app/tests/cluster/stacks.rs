@@ -10,10 +10,10 @@ const LIMIT: Duration = Duration::from_secs(120);
 
 const ALL: [u32; 3] = [1, 2, 3];
 
-/// Waits until all brokers have all records of the one partition.
-fn wait_until_in_sync(cluster: &Cluster, topic: &str) {
-    let done = wait_until(LIMIT, || cluster.in_sync(topic, 0) == ALL);
-    assert!(done, "in sync: {:?}", cluster.in_sync(topic, 0));
+/// Waits until all brokers have all records of the partition, and each of them says so.
+fn wait_until_in_sync(cluster: &Cluster, topic: &str, partition: u32) {
+    let done = wait_until(LIMIT, || cluster.in_sync(topic, partition) == ALL);
+    assert!(done, "in sync: {:?}", cluster.in_sync(topic, partition));
 }
 
 /// Does this to the leader of the topic's partition, and waits until another one leads it and knows how far its log goes.
@@ -45,8 +45,8 @@ fn three_brokers(stack: &str) -> (Cluster, Workspace) {
         brokers: 3,
         ..Config::default()
     });
+    wait_until_in_sync(&cluster, "users", 2);
     assert_eq!(cluster.partitions("users"), 3);
-    assert_eq!(cluster.in_sync("users", 2), ALL);
     let workspace = Workspace::on(
         &cluster,
         &format!("{stack} with three brokers loses one and carries on"),
@@ -81,7 +81,7 @@ fn lose_brokers(cluster: &Cluster, workspace: &Workspace) {
     drop(other);
     cluster.start_missing();
     assert!(is_open(&address), "it came back on another port");
-    wait_until_in_sync(cluster, topic);
+    wait_until_in_sync(cluster, topic, 0);
     let after = pids(cluster);
     assert_eq!(before.len(), after.len());
     for (before, after) in before.iter().zip(after) {
@@ -91,7 +91,7 @@ fn lose_brokers(cluster: &Cluster, workspace: &Workspace) {
 
     let paused = lose_leader(cluster, topic, Cluster::pause_broker_number);
     cluster.resume_broker_number(paused);
-    wait_until_in_sync(cluster, topic);
+    wait_until_in_sync(cluster, topic, 0);
     round(workspace);
 }
 
@@ -116,7 +116,7 @@ fn wurstmeister_with_three_brokers_outlives_the_loss_of_any_node() {
     cluster.kill_zookeeper();
     cluster.start_missing();
     cluster.create_topic("anew", 1, &[]);
-    assert_eq!(cluster.in_sync("anew", 0), ALL);
+    wait_until_in_sync(&cluster, "anew", 0);
     stop(&cluster);
 }
 
@@ -141,7 +141,7 @@ fn kraft_with_three_brokers_outlives_the_loss_of_any_node() {
     cluster.create_topic_replicated("anew", 1, 2, &[]);
     cluster.start_missing();
     cluster.create_topic("whole", 1, &[]);
-    assert_eq!(cluster.in_sync("whole", 0), ALL);
+    wait_until_in_sync(&cluster, "whole", 0);
     // Without ZooKeeper the tools that want it say so.
     let run = cluster.tool("kafka-topics", &["--list", "--zookeeper", "zookeeper:2181"]);
     run.code(1)

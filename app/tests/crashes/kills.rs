@@ -95,7 +95,7 @@ fn a_full_pass_that_is_killed_again_and_again_arrives_whole() {
     workspace.sql(
         &source,
         "PRAGMA journal_mode = WAL; CREATE TABLE t(id INTEGER PRIMARY KEY, v TEXT);
-         WITH c(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM c WHERE n < 60000) INSERT INTO t SELECT n, hex(randomblob(40)) FROM c",
+         WITH c(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM c WHERE n < 400000) INSERT INTO t SELECT n, hex(randomblob(40)) FROM c",
     );
     let args = ["--batch-rows", "100"];
     let cursor = || {
@@ -120,7 +120,7 @@ fn a_full_pass_that_is_killed_again_and_again_arrives_whole() {
             &source,
             &format!(
                 "DELETE FROM t WHERE id % 1000 = {round}; UPDATE t SET v = 'changed' WHERE id % 1000 = 10 + {round};
-                 INSERT INTO t VALUES (-{round}, 'low'), (100000 + {round}, 'high')"
+                 INSERT INTO t VALUES (-{round}, 'low'), (1000000 + {round}, 'high')"
             ),
         );
     }
