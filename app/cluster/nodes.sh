@@ -95,8 +95,8 @@ await_end() { # NODE PID
     say "$1 stopped (process $2)"
 }
 
-# Runs a class of Kafka or ZooKeeper as a short-lived tool.
+# Becomes a class of Kafka or ZooKeeper, a short-lived tool: who ends this process ends the tool.
 run_class() { # CLASS ARGUMENT...
-    "$JAVA" -Xmx256m -XX:TieredStopAtLevel=1 -XX:+UseSerialGC -Xshare:auto \
+    exec "$JAVA" -Xmx256m -XX:TieredStopAtLevel=1 -XX:+UseSerialGC -Xshare:auto \
         "-Dlog4j.configuration=file:$TOP/app/cluster/tools-log4j.properties" -cp "$LIBS/*" "$@"
 }
