@@ -34,9 +34,9 @@ fn comes_and_goes(ws: &Workspace, start: impl Fn(&str) -> Process) {
         other.wait_for_line(&row, LIMIT);
         let theirs = 300 - ws.number(&ws.sink(), &format!("SELECT count(*) FROM t WHERE id >= {first}"));
         assert!(theirs > 0, "the other had no share of the rows");
-        // As Ctrl-C does, to all of its processes.
+        // To all of its processes. A SIGINT would be lost on Java where the tests run in the background.
         // SAFETY: sends a signal to the processes that were just started.
-        let sent = unsafe { libc::kill(-(other.id() as i32), libc::SIGINT) };
+        let sent = unsafe { libc::kill(-(other.id() as i32), libc::SIGTERM) };
         assert_eq!(sent, 0, "the other has ended by itself");
         other.wait(LIMIT);
         let back = wait_until(LIMIT, || berth(&ours).is_some_and(|had| had.len() == 3));
