@@ -80,6 +80,16 @@ case $topic in . | .. | '' | *[!A-Za-z0-9._-]*)
     misused "--topic needs a name of letters, digits, '.', '_' and '-', not '$topic'" ;;
 esac
 
+# Kafka makes the topic for the positions of groups when a group is first asked for, and only while all brokers that are to hold it
+# are there: if one were lost before that, no group could be formed. So one is asked for as long as all are there.
+make_room_for_groups() {
+    end=$(($(date +%s) + 30))
+    while case $("${way}_describe_group" rowferry) in *oordinator* | *"failed due to"*) true ;; *) false ;; esac do
+        [ "$(date +%s)" -lt "$end" ] ||
+            { warn "consumer groups have no coordinator yet: consumers will wait for one" && return; }
+    done
+}
+
 choose_way
 STACK=${stack:-wurstmeister} BROKERS=${brokers:-1}
 "${way}_up"
@@ -88,6 +98,7 @@ if ! created=$("${way}_create_topic" "$topic" "$partitions" "$replicas" 2>&1); t
     printf '%s\n' "$created" | grep -v '^[[:space:]]*at ' | head -n 5 | cut -c 1-300 | sed 's/^/  | /' >&2
     die "the cluster runs, but the topic $topic could not be created" "the lines above say why; then call server_up.sh again"
 fi
+[ "$BROKERS" -eq 1 ] || make_room_for_groups
 case $created in
 *"Created topic"*) topic_state="created, partitions: $partitions" ;;
 *) topic_state="was there already, left as it is" ;;

@@ -95,9 +95,9 @@ docker_settings() {
         die "another cluster is here: --stack ${here% *} --brokers ${here#* }, not --stack $STACK --brokers $BROKERS" \
             "stop it first (sh server_down.sh, which leaves its data), or leave --stack and --brokers out to go on with it"
     case $STACK in
-    confluent) BROKER=broker TOPICS=kafka-topics ;;
-    kraft) BROKER=kafka TOPICS=/opt/kafka/bin/kafka-topics.sh ;;
-    *) BROKER=kafka_server TOPICS=kafka-topics.sh ;;
+    confluent) BROKER=broker ;;
+    kraft) BROKER=kafka ;;
+    *) BROKER=kafka_server ;;
     esac
     # What the Compose files take from here.
     COMPOSE_PROFILES=brokers_$BROKERS
@@ -150,16 +150,28 @@ await_docker() {
 
 docker_health() { docker inspect -f '{{.State.Health.Status}}' "$1" 2>/dev/null || echo absent; }
 
+# One of Kafka's tools, in the container of the first broker.
+docker_tool() { # NAME ARGUMENT...
+    case $STACK in
+    confluent) tool=$1 ;;
+    kraft) tool=/opt/kafka/bin/$1.sh ;;
+    *) tool=$1.sh ;;
+    esac
+    shift
+    docker exec "$BROKER" "$tool" --bootstrap-server "$BROKER:29092" "$@"
+}
+
 docker_create_topic() { # TOPIC PARTITIONS REPLICATION-FACTOR
     end=$(($(date +%s) + 30))
-    until made=$(docker exec "$BROKER" "$TOPICS" --create --if-not-exists --bootstrap-server "$BROKER:29092" \
-        --topic "$1" --partitions "$2" --replication-factor "$3" 2>&1); do
+    until made=$(docker_tool kafka-topics --create --if-not-exists --topic "$1" --partitions "$2" --replication-factor "$3" 2>&1); do
         # A broker can serve a moment before the controller counts it.
         case $made in *InvalidReplicationFactorException*) [ "$3" -le "$BROKERS" ] && [ "$(date +%s)" -lt "$end" ] ;; *) false ;; esac ||
             { say "$made" && return 1; }
     done
     say "$made"
 }
+
+docker_describe_group() { docker_tool kafka-consumer-groups --describe --group "$1" 2>&1; }
 
 docker_addresses() {
     say "  brokers      $(docker_ports | sed 's/^/localhost:/' | paste -sd , -)" \

@@ -214,6 +214,13 @@ native_create_topic() { # TOPIC PARTITIONS REPLICATION-FACTOR
     say "$printed"
 }
 
+native_describe_group() { # GROUP
+    new=
+    case $KAFKA_VERSION in 0.*) new=--new-consumer ;; esac
+    # shellcheck disable=SC2086 # a word, or none
+    sh "$TOP/app/cluster/kafka-consumer-groups.sh" $new --bootstrap-server localhost:9092 --describe --group "$1" 2>&1
+}
+
 native_addresses() {
     say "  brokers      $(printf '%s' "$ROWFERRY_KAFKA_PORT" | sed 's/^/localhost:/; s/,/,localhost:/g')"
     ! has_zookeeper || say "  ZooKeeper    localhost:$ROWFERRY_ZOOKEEPER_PORT"
