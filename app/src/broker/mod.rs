@@ -13,6 +13,7 @@ mod group;
 mod hosts;
 mod inflight;
 mod lane;
+mod learning;
 mod member;
 mod outage;
 mod partitioner;
@@ -43,6 +44,7 @@ pub use partitioner::partition_for;
 pub use sender::{Sender, Sent, StandIn};
 
 use hosts::Hosts;
+use learning::Learning;
 use outage::{Herald, Outage};
 use topics::Standing;
 use trouble::Trouble;
@@ -91,7 +93,7 @@ const CREATION: Duration = Duration::from_secs(10);
 /// How long a new topic may be without leaders before we call it trouble.
 const SETTLING: Duration = Duration::from_secs(2);
 
-/// How long a new leader may take to learn how far the other replicas are.
+/// How long a new leader may take to learn how far the log goes, where it does not tell that it is learning.
 const LEARNING: Duration = Duration::from_secs(5);
 
 /// A Kafka cluster that answered.
@@ -183,18 +185,27 @@ impl Cluster {
         self.offsets(topic, FetchOffset::Latest)
     }
 
-    /// The same, once no partition ends before what is known of it: a new leader takes a moment to learn how far it may let others read.
-    /// An end that stays before that for a while is told as it is.
+    /// The same, for one who knows that a partition has gone so far: a new leader takes a moment to learn how far it may let others
+    /// read, and tells an end before that until then. An end that stays there is told as it is.
     pub fn latest_after(&self, topic: &str, known: &[(i32, i64)]) -> Result<Vec<i64>> {
-        let began = Instant::now();
+        let (began, mut outage) = (Instant::now(), self.outage());
+        let mut settled = false;
         loop {
             let latest = self.latest(topic)?;
             let end = |partition: i32| latest.get(partition as usize).copied().unwrap_or(0);
-            let whole = known.iter().all(|&(partition, at)| end(partition) >= at);
-            if whole || began.elapsed() >= LEARNING {
+            let short: Vec<i32> = known.iter().filter(|(p, at)| end(*p) < *at).map(|(p, _)| *p).collect();
+            if short.is_empty() || settled {
                 return Ok(latest);
             }
-            self.recipe.stop.sleep(Duration::from_millis(200))?;
+            match learning::of_any(&self.recipe, topic, short)? {
+                Learning::Over => settled = true,
+                Learning::Untold if began.elapsed() >= LEARNING => settled = true,
+                Learning::Untold => self.recipe.stop.sleep(Duration::from_millis(200))?,
+                Learning::Still(partition) => outage.bear(Trouble::passing(format!(
+                    "{}: its new leader does not know yet how far the log goes",
+                    place(topic, partition)
+                )))?,
+            }
         }
     }
 

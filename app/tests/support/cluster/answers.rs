@@ -27,6 +27,12 @@ impl Cluster {
             .collect()
     }
 
+    /// The brokers that a partition is kept by, the one that leads it first as long as all live; each is followed by its heir.
+    pub fn replicas(&self, topic: &str, partition: u32) -> Vec<u32> {
+        let told = self.told_by_all(|answer| Some(of_partition(answer, topic, partition, "replicas: ")));
+        told.into_iter().flatten().next().unwrap_or_default()
+    }
+
     /// The broker that is the controller: in a cluster without ZooKeeper the leader of the controllers' quorum.
     pub fn controller(&self) -> u32 {
         self.agreed("who is the controller", || match self.0.stack.as_str() {
