@@ -82,19 +82,21 @@ pub fn record<'a>(value: &'a [u8], schema: Option<&TableSchema>, spare: Vec<Valu
     if value.is_empty() {
         return Ok(Record::Empty);
     }
+    // Checked as a whole: faster than each string by itself.
+    let text = std::str::from_utf8(value).map_err(|e| format!("the value is not UTF-8 (byte {})", e.valid_up_to()))?;
     if let Some(schema) = schema {
         let seed = RowSeed {
             schema,
             row: recycle(spare),
         };
-        let mut from = serde_json::Deserializer::from_slice(value);
+        let mut from = serde_json::Deserializer::from_str(text);
         if let Ok((stamp, row)) = seed.deserialize(&mut from)
             && from.end().is_ok()
         {
             return Ok(Record::Row { stamp, row });
         }
     }
-    by_name(value, schema)
+    by_name(text, schema)
 }
 
 /// Reads a record's key.
@@ -234,8 +236,7 @@ fn deeper_than(json: &str, limit: usize) -> bool {
     false
 }
 
-fn by_name<'a>(value: &'a [u8], schema: Option<&TableSchema>) -> Result<Record<'a>, String> {
-    let text = std::str::from_utf8(value).map_err(|e| format!("the value is not UTF-8 (byte {})", e.valid_up_to()))?;
+fn by_name<'a>(text: &'a str, schema: Option<&TableSchema>) -> Result<Record<'a>, String> {
     let mut object: Object = serde_json::from_str(text).map_err(|e| format!("the value is no JSON object: {e}"))?;
     let Some(stamp) = object.take("_ferry") else {
         return Ok(Record::Foreign(object.values()?));
