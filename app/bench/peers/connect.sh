@@ -70,8 +70,8 @@ resolve() { # PROFILE FOLDER
 run_class() { # JARS CLASS ARGUMENT...
     libs=$1/worker
     shift
-    exec "$JAVA" -Xms256m -Xmx1g -XX:-UsePerfData -XX:+ExitOnOutOfMemoryError "-Djava.io.tmpdir=$work" "-Dlog4j.configuration=file:$SETTINGS/log4j.properties" \
-        -cp "$libs/*" "$@"
+    exec "$JAVA" -Xms256m -Xmx1g -XX:-UsePerfData -XX:+ExitOnOutOfMemoryError "-Djava.io.tmpdir=$work" \
+        "-Dlog4j.configuration=file:$SETTINGS/log4j.properties" -cp "$libs/*" "$@"
 }
 
 produce() { # SOURCE_DB BROKERS TOPIC COUNT
@@ -100,7 +100,8 @@ start_worker() { # SIDE DATABASE BROKERS TOPIC
     case $2 in /*) BENCH_DB=$2 ;; *) BENCH_DB=$PWD/$2 ;; esac
     BENCH_BROKERS=$3 BENCH_TOPIC=$4 BENCH_GROUP=bench-${work##*/}
     export BENCH_DB BENCH_TOPIC BENCH_GROUP
-    run_class "$JARS" org.apache.kafka.connect.cli.ConnectStandalone "$work/worker.properties" "$SETTINGS/$1.properties" </dev/null >"$work/log" 2>&1 &
+    run_class "$JARS" org.apache.kafka.connect.cli.ConnectStandalone "$work/worker.properties" "$SETTINGS/$1.properties" \
+        </dev/null >"$work/log" 2>&1 &
     worker=$!
 }
 
