@@ -11,10 +11,13 @@ usage() {
 sh connect.sh prepare
 sh connect.sh produce SOURCE_DB BROKERS TOPIC COUNT
 sh connect.sh consume SINK_DB BROKERS TOPIC COUNT
+sh connect.sh tool CLASS ARGUMENT...
 
   prepare  gets the jars, once
   produce  ships the COUNT rows of table users in SOURCE_DB into TOPIC (3 partitions, empty), and ends when all are acknowledged
   consume  lands the COUNT records of TOPIC in table users of SINK_DB (a new file), and ends when all are committed
+
+  tool     runs another class of Kafka's own, such as org.apache.kafka.tools.ProducerPerformance
 
 Needs Java 17 or later with Maven, kcat and sqlite3. XDG_CACHE_HOME is where the folder rowferry with the jars lies (~/.cache).
 END
@@ -73,6 +76,8 @@ run_class() { # JARS CLASS ARGUMENT...
     exec "$JAVA" -Xms256m -Xmx1g -XX:-UsePerfData -XX:+ExitOnOutOfMemoryError "-Djava.io.tmpdir=$work" \
         "-Dlog4j.configuration=file:$SETTINGS/log4j.properties" -cp "$libs/*" "$@"
 }
+
+tool() { (run_class "$JARS" "$@"); } # CLASS ARGUMENT...
 
 produce() { # SOURCE_DB BROKERS TOPIC COUNT
     [ -f "$1" ] || die "there is no database $1"
@@ -138,6 +143,7 @@ prepare) [ $# -eq 1 ] || misused "prepare takes no arguments" ;;
 produce | consume)
     [ $# -eq 5 ] || misused "$1 takes a database, brokers, a topic and a count"
     case $5 in '' | *[!0-9]*) misused "the count is '$5', which is no number" ;; esac ;;
+tool) [ $# -gt 1 ] || misused "tool takes a class" ;;
 -h | --help) usage && exit ;;
 *) misused "unknown command '${1:-}'" ;;
 esac

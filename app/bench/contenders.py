@@ -1,0 +1,85 @@
+"""Who takes part: this project and its peers, each as the commands that ship and land a table."""
+
+import sqlite3
+import sys
+import time
+from dataclasses import replace
+
+from lab import TOP, Running, wait_until
+
+PEERS = TOP / "app/bench/peers"
+RELEASE = TOP / "target/release"
+
+
+class Ferry:
+    """This project, as a user runs it: every guarantee on."""
+
+    name = "rowferry"
+    most = None
+
+    def __init__(self, produce_options=(), consume_options=()):
+        self.produce_options, self.consume_options = produce_options, consume_options
+
+    def produce(self, lab, source, topic, _count, table="users"):
+        names = ["--brokers", lab.brokers, "--source", source, "--table", table, "--topic", topic]
+        return [RELEASE / "producer", *names, "--quiet", *self.produce_options]
+
+    def consume(self, lab, sink, topic, _count, options=("--until-caught-up",)):
+        names = ["--brokers", lab.brokers, "--sink", sink, "--topic", topic, "--group", topic]
+        return [RELEASE / "consumer", *names, "--quiet", *options, *self.consume_options]
+
+    def both(self, lab, source, sink, topic, count):
+        """The consumer follows; the sink's positions tell when everything has landed."""
+        consumer = Running(self.consume(lab, sink, topic, count, ()))
+        producer = Running(self.produce(lab, source, topic, count))
+        try:
+            cost = producer.wait()
+            ends = lab.ends(topic)
+            wait_until(lambda: positions(sink, topic) == ends, "everything has landed", pause=0.002)
+            wall = time.perf_counter() - consumer.began
+            cost = cost.beside(consumer.stop())
+            return replace(cost, wall=wall)
+        finally:
+            producer.kill()
+            consumer.kill()
+
+
+class Peer:
+    """A script in peers/: `produce SOURCE BROKERS TOPIC COUNT`, and the same for `consume`."""
+
+    def __init__(self, name, command, most=None):
+        self.name, self.command, self.most = name, command, most
+
+    def produce(self, lab, source, topic, count):
+        return [*self.command, "produce", source, lab.brokers, topic, count]
+
+    def consume(self, lab, sink, topic, count):
+        return [*self.command, "consume", sink, lab.brokers, topic, count]
+
+    def both(self, lab, source, sink, topic, count):
+        consumer = Running(self.consume(lab, sink, topic, count))
+        producer = Running(self.produce(lab, source, topic, count))
+        try:
+            return producer.wait().beside(consumer.wait())
+        finally:
+            producer.kill()
+            consumer.kill()
+
+
+def positions(sink, topic):
+    """How far each partition has landed."""
+    connection = sqlite3.connect(f"file:{sink}?mode=ro", uri=True)
+    try:
+        rows = connection.execute("SELECT partition, next_offset FROM _rowferry_positions WHERE topic = ?", (topic,))
+        return dict(rows.fetchall())
+    finally:
+        connection.close()
+
+
+def peers():
+    return [
+        Peer("sqlite3 | kcat", ["sh", PEERS / "kcat.sh"]),
+        Peer("librdkafka, Python", [sys.executable, PEERS / "librdkafka.py"]),
+        Peer("Kafka Connect", ["sh", PEERS / "connect.sh"]),
+        Peer("tutorial", [sys.executable, PEERS / "tutorial.py"], most=20_000),
+    ]

@@ -1,0 +1,169 @@
+"""What every measurement needs: programs that are timed, topics, databases, and the check of a sink."""
+
+import os
+import resource
+import shutil
+import signal
+import sqlite3
+import statistics
+import subprocess
+import tempfile
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+from confluent_kafka import Consumer, TopicPartition
+from confluent_kafka.admin import AdminClient, NewTopic
+
+TOP = Path(__file__).resolve().parents[2]
+LIMIT = 900  # seconds that one program may take
+
+COLUMNS = "id name email city age balance created_at".split()
+
+
+class Failed(Exception):
+    """A program or a check failed: there is nothing to report."""
+
+
+@dataclass
+class Cost:
+    """What a program and its children took; the peak is that of the largest process."""
+
+    wall: float
+    cpu: float
+    peak_mib: float
+
+    def beside(self, other):
+        return Cost(max(self.wall, other.wall), self.cpu + other.cpu, max(self.peak_mib, other.peak_mib))
+
+
+class Running:
+    """A program that has been started."""
+
+    def __init__(self, command):
+        self.command = [str(word) for word in command]
+        self.output = tempfile.TemporaryFile()
+        self.began = time.perf_counter()
+        self.process = subprocess.Popen(
+            self.command, stdin=subprocess.DEVNULL, stdout=self.output, stderr=self.output, cwd=TOP, start_new_session=True
+        )
+
+    def wait(self, limit=LIMIT):
+        """Waits for its end and tells what it took."""
+        ended, status, usage = 0, 0, None
+        deadline = time.perf_counter() + limit
+        while not ended:
+            ended, status, usage = os.wait4(self.process.pid, os.WNOHANG)
+            if not ended:
+                if time.perf_counter() > deadline:
+                    os.killpg(self.process.pid, signal.SIGKILL)
+                    raise Failed(f"{self} did not end within {limit} s{self.said()}")
+                time.sleep(0.002)
+        wall = time.perf_counter() - self.began
+        self.process.returncode = os.waitstatus_to_exitcode(status)
+        if self.process.returncode != 0:
+            raise Failed(f"{self} ended with code {self.process.returncode}{self.said()}")
+        return Cost(wall, usage.ru_utime + usage.ru_stime, usage.ru_maxrss / 1024)
+
+    def stop(self):
+        """Ends it as Ctrl-C does."""
+        self.process.send_signal(signal.SIGINT)
+        return self.wait(60)
+
+    def kill(self):
+        if self.process.poll() is None:
+            os.killpg(self.process.pid, signal.SIGKILL)
+            self.process.wait()
+
+    def cpu(self):
+        """CPU seconds so far, while it runs."""
+        words = Path(f"/proc/{self.process.pid}/stat").read_text().rpartition(")")[2].split()
+        return (int(words[11]) + int(words[12])) / os.sysconf("SC_CLK_TCK")
+
+    def said(self):
+        self.output.seek(0)
+        text = self.output.read().decode(errors="replace").strip()
+        return f":\n{text[-2000:]}" if text else ""
+
+    def __str__(self):
+        return " ".join(self.command)
+
+
+def run(command):
+    return Running(command).wait()
+
+
+def wait_until(done, what, limit=LIMIT, pause=0.005):
+    deadline = time.perf_counter() + limit
+    while not done():
+        if time.perf_counter() > deadline:
+            raise Failed(f"{what}: not within {limit} s")
+        time.sleep(pause)
+
+
+class Lab:
+    """The brokers, and a folder for databases."""
+
+    def __init__(self, brokers, partitions=3):
+        self.brokers = brokers
+        self.partitions = partitions
+        self.folder = Path(tempfile.mkdtemp())
+        self.admin = AdminClient({"bootstrap.servers": brokers})
+        self.count = 0
+
+    def topic(self, partitions=None, settings=None):
+        self.count += 1
+        name = f"bench-{os.getpid()}-{self.count}"
+        new = NewTopic(name, partitions or self.partitions, 1, config=settings or {})
+        self.admin.create_topics([new])[name].result(30)
+        wait_until(lambda: len(self.ends(name)) == new.num_partitions, f"topic {name} is made", 30, 0.1)
+        return name
+
+    def drop(self, *topics):
+        for done in self.admin.delete_topics(list(topics)).values():
+            done.result(60)
+
+    def ends(self, topic):
+        """Where each partition's log ends."""
+        reader = Consumer({"bootstrap.servers": self.brokers, "group.id": "bench-ends"})
+        try:
+            partitions = reader.list_topics(topic, 10).topics[topic].partitions
+            return {p: reader.get_watermark_offsets(TopicPartition(topic, p), 10)[1] for p in partitions}
+        finally:
+            reader.close()
+
+    def file(self, kind):
+        self.count += 1
+        return self.folder / f"{kind}-{self.count}.db"
+
+    def copy(self, database):
+        """A copy of a source, on which nothing has been done."""
+        copy = self.file("source")
+        shutil.copyfile(database, copy)
+        return copy
+
+    def forget(self, *databases):
+        for database in databases:
+            for end in ("", "-wal", "-shm", "-journal", "-turn"):
+                Path(f"{database}{end}").unlink(missing_ok=True)
+
+
+def check_equal(source, sink, table="users"):
+    """Fails unless the sink holds the source's rows, value by value and type by type."""
+    both = sqlite3.connect(f"file:{source}?mode=ro", uri=True)
+    both.execute("ATTACH ? AS sink", (f"file:{sink}?mode=ro",))
+    columns = [row[1] for row in both.execute(f"PRAGMA main.table_info({table})")]
+    same = " AND ".join(f"a.{c} IS b.{c} AND typeof(a.{c}) = typeof(b.{c})" for c in columns)
+    counts = [both.execute(f"SELECT count(*) FROM {schema}.{table}").fetchone()[0] for schema in ("main", "sink")]
+    equal = both.execute(f"SELECT count(*) FROM main.{table} a JOIN sink.{table} b USING (id) WHERE {same}").fetchone()[0]
+    both.close()
+    if counts != [equal, equal]:
+        raise Failed(f"{sink}: {equal} rows are equal, the source has {counts[0]} and the sink {counts[1]}")
+
+
+def spread(values):
+    """Median and range."""
+    return {"median": statistics.median(values), "min": min(values), "max": max(values)}
+
+
+resource.setrlimit(resource.RLIMIT_CORE, (0, 0))

@@ -1,0 +1,159 @@
+//! What a row costs in each room, without Kafka: `cargo bench --bench micro`.
+
+use std::borrow::Cow;
+use std::fs;
+use std::hint::black_box;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use divan::Bencher;
+use divan::counter::ItemsCount;
+use rowferry::row::{Column, TableSchema, Value};
+use rowferry::sink::{Position, Sink};
+use rowferry::stop::Stop;
+use rowferry::wire::decode::{self, Record};
+use rowferry::wire::encode::Encoder;
+
+const ROWS: usize = 10_000;
+
+fn main() {
+    divan::main();
+}
+
+fn schema() -> Arc<TableSchema> {
+    let column = |(name, declared): &(&str, &str)| Column {
+        name: name.to_string(),
+        declared: declared.to_string(),
+        collation: "BINARY".into(),
+        pk: usize::from(*name == "id"),
+        pk_collation: "BINARY".into(),
+    };
+    let columns = [
+        ("id", "INTEGER"),
+        ("name", "TEXT"),
+        ("email", "TEXT"),
+        ("age", "INTEGER"),
+        ("balance", "REAL"),
+    ];
+    Arc::new(TableSchema {
+        table: "users".into(),
+        columns: columns.iter().map(column).collect(),
+        strict: false,
+        without_rowid: false,
+        rowid_alias: true,
+    })
+}
+
+fn text(text: String) -> Value<'static> {
+    Value::Text(Cow::Owned(text.into_bytes()))
+}
+
+fn rows() -> Vec<Vec<Value<'static>>> {
+    let row = |id: i64| {
+        vec![
+            Value::Integer(id),
+            text(format!("Somebody with the number {id}")),
+            text(format!("somebody.{id}@example.com")),
+            Value::Integer(id % 90),
+            Value::Real(id as f64 / 7.0),
+        ]
+    };
+    (1..=ROWS as i64).map(row).collect()
+}
+
+fn records() -> Vec<Vec<u8>> {
+    let encoder = Encoder::new(schema(), "0123456789ab", 1_800_000_000_000_000);
+    let record = |(i, row): (usize, Vec<Value<'_>>)| {
+        let mut out = Vec::new();
+        encoder.row(&row, i as u64 + 2, &mut out);
+        out
+    };
+    rows().into_iter().enumerate().map(record).collect()
+}
+
+#[divan::bench]
+fn encode(bencher: Bencher<'_, '_>) {
+    let (encoder, rows, mut out) = (Encoder::new(schema(), "0123456789ab", 1), rows(), Vec::new());
+    bencher.counter(ItemsCount::new(ROWS)).bench_local(|| {
+        out.clear();
+        for (seq, row) in (1..).zip(&rows) {
+            encoder.row(row, seq, &mut out);
+        }
+        black_box(out.len())
+    });
+}
+
+#[divan::bench]
+fn decode(bencher: Bencher<'_, '_>) {
+    let (schema, records) = (schema(), records());
+    bencher.counter(ItemsCount::new(ROWS)).bench_local(|| {
+        let mut spare = Vec::new();
+        for record in &records {
+            let Ok(Record::Row { row, .. }) = decode::record(record, Some(&schema), std::mem::take(&mut spare)) else {
+                panic!("not read as a row");
+            };
+            spare = rowferry::row::recycle(black_box(row));
+        }
+    });
+}
+
+/// Rows that are new to the table, then the same ones again.
+#[divan::bench(args = ["insert", "update"])]
+fn apply(bencher: Bencher<'_, '_>, what: &str) {
+    let (schema, rows) = (schema(), rows());
+    bencher
+        .counter(ItemsCount::new(ROWS))
+        .with_inputs(|| {
+            let mut scene = Scene::new();
+            if what == "update" {
+                scene.apply(&schema, &rows);
+            }
+            scene
+        })
+        .bench_local_refs(|scene| scene.apply(&schema, &rows));
+}
+
+/// A sink in a folder that goes when the round ends.
+struct Scene {
+    folder: PathBuf,
+    sink: Sink,
+    position: Position,
+}
+
+impl Scene {
+    fn new() -> Self {
+        let folder = std::env::temp_dir().join(format!("rowferry-micro-{}", std::process::id()));
+        let _ = fs::remove_dir_all(&folder);
+        fs::create_dir_all(&folder).expect("a folder can be made");
+        let position = Position {
+            topic: "users".into(),
+            partition: 0,
+            next_offset: 0,
+            origin: None,
+            reached: None,
+            healing: false,
+            partial: false,
+            schema: None,
+            pass: 0,
+        };
+        let sink = Sink::open(&folder.join("sink.db"), Stop::default()).expect("a sink can be made");
+        Self { folder, sink, position }
+    }
+
+    fn apply(&mut self, schema: &Arc<TableSchema>, rows: &[Vec<Value<'_>>]) {
+        let mut landing = self.sink.begin().expect("begins");
+        landing
+            .schema(&mut self.position, schema, None)
+            .expect("the table is made");
+        for row in rows {
+            landing.upsert(&self.position, None, row).expect("lands");
+        }
+        landing.commit().expect("commits");
+    }
+}
+
+impl Drop for Scene {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir_all(&self.folder);
+    }
+}

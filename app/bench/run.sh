@@ -1,0 +1,39 @@
+#!/bin/sh
+# The benchmark: this project beside its peers, on one machine, in one run. Options go to bench.py (--help tells them).
+# It starts a cluster of its own, on free ports, and leaves nothing running. Results lie in app/bench/results/ afterwards.
+set -eu
+cd "$(dirname "$0")/../.."
+
+cache=${XDG_CACHE_HOME:-$HOME/.cache}/rowferry
+python=$cache/bench-python
+
+die() { echo "bench: $*" >&2; exit 1; }
+
+for tool in cargo java mvn kcat sqlite3 python3; do
+    command -v "$tool" >/dev/null || die "no $tool here: app/bench/README.md tells what the benchmark needs"
+done
+case " $* " in *' --help '* | *' -h '*) exec python3 app/bench/bench.py "$@" ;; esac
+
+"$python/bin/python" -c 'import confluent_kafka, kafka, orjson' 2>/dev/null || {
+    rm -rf "$python"
+    mkdir -p "$cache"
+    python3 -m venv "$python"
+    "$python/bin/pip" install -q --disable-pip-version-check -r app/bench/peers/requirements.txt
+}
+sh app/bench/peers/connect.sh prepare
+cargo build --quiet --release --bins --examples
+
+work=$(mktemp -d "${TMPDIR:-/tmp}/rowferry-bench.XXXXXX")
+ports=$("$python/bin/python" -c 'import socket
+held = [socket.create_server(("127.0.0.1", 0)) for _ in range(2)]
+print(*(socket.getsockname()[1] for socket in held))')
+export ROWFERRY_CLUSTER_DIR="$work/cluster" ROWFERRY_ZOOKEEPER_PORT="${ports% *}" ROWFERRY_KAFKA_PORT="${ports#* }"
+finish() {
+    sh server_down.sh --native -v >/dev/null 2>&1 || true
+    rm -rf "$work"
+}
+trap finish EXIT
+trap 'exit 130' INT
+trap 'exit 143' TERM
+sh server_up.sh --native --topic warm-up >"$work/up.log" 2>&1 || { cat "$work/up.log" >&2; exit 1; }
+TMPDIR=$work "$python/bin/python" app/bench/bench.py --brokers "localhost:$ROWFERRY_KAFKA_PORT" "$@"
