@@ -12,8 +12,8 @@ produce)
         kcat -P -b "$brokers" -t "$topic" -K '\t' -X acks=all -X linger.ms=5 -X queue.buffering.max.messages=1000000
     ;;
 consume)
-    # .import reads lines, and SQLite takes the JSON apart; one transaction.
-    kcat -C -b "$brokers" -t "$topic" -o beginning -c "$count" -q -f '%s\n' |
+    # .import reads lines, and SQLite takes the JSON apart; one transaction. A queue that is full rests for a second, so it is made large.
+    kcat -C -b "$brokers" -t "$topic" -o beginning -c "$count" -q -f '%s\n' -X queued.min.messages=1000000 -X queued.max.messages.kbytes=1048576 |
         sqlite3 "$database" '.bail on' "CREATE TABLE IF NOT EXISTS users(id INTEGER PRIMARY KEY, name TEXT, email TEXT, city TEXT,
             age INTEGER, balance REAL, created_at TEXT)" 'CREATE TEMP TABLE lines(line)' \
             '.mode ascii' '.separator \037 \n' '.import /dev/stdin lines' "INSERT INTO users

@@ -59,6 +59,7 @@ def consume(database, brokers, topic, count):
             "group.id": f"{topic}-librdkafka",
             "auto.offset.reset": "earliest",
             "enable.auto.commit": False,
+            "fetch.queue.backoff.ms": 5,  # a full queue would rest for a second
         }
     )
     consumer.subscribe([topic])

@@ -4,9 +4,10 @@ use std::borrow::Cow;
 use std::fmt;
 
 use serde::Deserialize;
-use serde::de::{self, DeserializeSeed, Deserializer, MapAccess, Visitor};
+use serde::de::{self, Deserializer, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
+use super::scan;
 use super::schema::SchemaJson;
 use super::value::{Name, Read};
 use crate::row::{TableSchema, Value, recycle};
@@ -85,14 +86,8 @@ pub fn record<'a>(value: &'a [u8], schema: Option<&TableSchema>, spare: Vec<Valu
     // Checked as a whole: faster than each string by itself.
     let text = std::str::from_utf8(value).map_err(|e| format!("the value is not UTF-8 (byte {})", e.valid_up_to()))?;
     if let Some(schema) = schema {
-        let seed = RowSeed {
-            schema,
-            row: recycle(spare),
-        };
-        let mut from = serde_json::Deserializer::from_str(text);
-        if let Ok((stamp, row)) = seed.deserialize(&mut from)
-            && from.end().is_ok()
-        {
+        let mut row = recycle(spare);
+        if let Some(stamp) = scan::row(text, schema, &mut row) {
             return Ok(Record::Row { stamp, row });
         }
     }
@@ -113,48 +108,6 @@ pub fn key(key: &[u8]) -> Result<Key<'_>, String> {
         Ok(read) => read.0,
         Err(_) => Value::Text(Cow::Borrowed(key)),
     }))
-}
-
-/// The fast path: exactly the schema's columns in order, then the stamp.
-struct RowSeed<'s, 'a> {
-    schema: &'s TableSchema,
-    row: Vec<Value<'a>>,
-}
-
-impl<'a> DeserializeSeed<'a> for RowSeed<'_, 'a> {
-    type Value = (Stamp<'a>, Vec<Value<'a>>);
-
-    fn deserialize<D: Deserializer<'a>>(self, from: D) -> Result<Self::Value, D::Error> {
-        from.deserialize_map(self)
-    }
-}
-
-impl<'a> Visitor<'a> for RowSeed<'_, 'a> {
-    type Value = (Stamp<'a>, Vec<Value<'a>>);
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a row of the table")
-    }
-
-    fn visit_map<A: MapAccess<'a>>(mut self, mut map: A) -> Result<Self::Value, A::Error> {
-        let other = || de::Error::custom("not a plain row");
-        for column in &self.schema.columns {
-            if map.next_key::<Name>()?.is_none_or(|name| name.0 != column.name) {
-                return Err(other());
-            }
-            self.row.push(map.next_value::<Read>()?.0);
-        }
-        match map.next_entry::<Name, &'a str>()? {
-            Some((name, stamp)) if name.0 == "_ferry" => {
-                let stamp = Stamp::parse(stamp).ok_or_else(other)?;
-                match map.next_key::<Name>()? {
-                    None => Ok((stamp, self.row)),
-                    Some(_) => Err(other()),
-                }
-            }
-            _ => Err(other()),
-        }
-    }
 }
 
 /// An object whose members are not looked into yet, each name once.
@@ -203,6 +156,16 @@ impl<'a> Object<'a> {
                 Ok((name, value))
             })
             .collect()
+    }
+
+    /// The values, if the members are the columns in their order, and no value is one that we would not write.
+    fn columns(&self, schema: &TableSchema) -> Option<Vec<Value<'a>>> {
+        let names = schema.columns.iter().map(|column| column.name.as_str());
+        let values = self.0.iter().map(|(_, raw)| serde_json::from_str::<Read>(raw.get()));
+        match self.0.iter().map(|(name, _)| &**name).eq(names) {
+            true => values.map(|read| Some(read.ok()?.0)).collect(),
+            false => None,
+        }
     }
 }
 
@@ -267,10 +230,16 @@ fn by_name<'a>(text: &'a str, schema: Option<&TableSchema>) -> Result<Record<'a>
             _ => Ok(Record::Deletion { stamp, key }),
         };
     }
-    let row = object.values()?;
     match schema {
-        Some(schema) => Err(format!("the members are not the columns of table \"{}\"", schema.table)),
-        None => Ok(Record::Loose { stamp, row }),
+        None => Ok(Record::Loose {
+            stamp,
+            row: object.values()?,
+        }),
+        Some(schema) => {
+            let row = object.columns(schema);
+            let other = || format!("the members are not the columns of table \"{}\"", schema.table);
+            row.map(|row| Record::Row { stamp, row }).ok_or_else(other)
+        }
     }
 }
 

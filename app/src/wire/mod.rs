@@ -3,6 +3,7 @@
 mod base64;
 pub mod decode;
 pub mod encode;
+mod scan;
 pub mod schema;
 mod value;
 

@@ -69,12 +69,39 @@ fn a_row_is_a_plain_object_and_comes_back_in_column_order() {
 }
 
 #[test]
+fn a_row_that_another_program_wrote_anew_is_still_a_row() {
+    let spaced = r#"{ "id": 1, "a \"b\"": "x", "n" :null, "_ferry": "s.1.1" }"#;
+    let Ok(Record::Row { row, stamp }) = decode::record(spaced.as_bytes(), Some(&schema()), Vec::new()) else {
+        panic!("no row");
+    };
+    assert_eq!(row[0], Value::Integer(1));
+    assert_eq!(row[2], Value::Null);
+    assert_eq!((stamp.source, stamp.seq), ("s", 1));
+}
+
+#[test]
+fn what_follows_the_stamp_is_not_taken_for_a_part_of_it() {
+    let schema = TableSchema {
+        columns: schema().columns[..1].to_vec(),
+        ..schema()
+    };
+    for bad in [
+        r#"{"id":1,"_ferry":"s.1.1","m":"s.1.1"}"#,
+        r#"{"id":1,"_ferry":"s\".1.1"}"#,
+    ] {
+        let read = decode::record(bad.as_bytes(), Some(&schema), Vec::new());
+        assert!(read.is_err(), "{bad}");
+    }
+}
+
+#[test]
 fn a_row_whose_members_are_not_the_columns_is_refused() {
     for bad in [
         r#"{"id":1,"n":3,"_ferry":"s.1.1"}"#,
         r#"{"id":1,"n":3,"a \"b\"":2,"_ferry":"s.1.1"}"#,
         r#"{"id":1,"a \"b\"":2,"n":3,"m":4,"_ferry":"s.1.1"}"#,
         r#"{"id":1,"a \"b\"":2,"n":[3],"_ferry":"s.1.1"}"#,
+        r#"{"id":1,"a \"b\"":2,"n":3,"_ferry":"s.1.1","m":"s.1.1"}"#,
     ] {
         assert!(
             reason(bad.as_bytes(), Some(&schema())).contains("columns of table"),
