@@ -35,6 +35,16 @@ impl Bundle {
         }
     }
 
+    /// Takes the records out and leaves room for as many again: batches are alike.
+    pub fn take(&mut self) -> Self {
+        let empty = Self {
+            arena: Vec::with_capacity(self.arena.len()),
+            ends: Vec::with_capacity(self.ends.len()),
+            ..Self::new(self.topic.clone(), self.partition)
+        };
+        std::mem::replace(self, empty)
+    }
+
     /// Adds a record.
     pub fn push(&mut self, key: &[u8], value: Option<&[u8]>) {
         self.arena.extend_from_slice(key);

@@ -117,8 +117,7 @@ impl Loader {
             .enumerate()
             .filter(|(_, bundle)| !bundle.is_empty())
         {
-            let empty = Bundle::new(self.topic.clone(), partition as i32);
-            self.load.bundles.push(std::mem::replace(bundle, empty));
+            self.load.bundles.push(bundle.take());
             self.load.last_seqs.push(self.lanes[partition].0);
         }
         std::mem::take(&mut self.load)
