@@ -4,12 +4,24 @@ import argparse
 import sys
 from pathlib import Path
 
+import following
 import scenarios
-from contenders import RELEASE, Ferry, peers
-from lab import Failed, Lab, check_equal, run, spread
+from contenders import Ferry, peers
+from lab import Failed, Lab, check_equal, run, users
 from report import Report
 
-PHASES = ["produce", "consume", "both"]
+PARTS = {
+    "main": None,
+    "floor": scenarios.floor,
+    "latency": following.latency,
+    "start": following.start,
+    "updates": following.updates,
+    "growth": scenarios.growth,
+    "shapes": scenarios.shapes,
+    "topics": scenarios.topics,
+    "compression": scenarios.compression,
+    "consumers": scenarios.consumers,
+}
 
 
 def options():
@@ -18,16 +30,9 @@ def options():
     parser.add_argument("--rows", type=int, default=1_000_000, help="users in the table (1,000,000)")
     parser.add_argument("--rounds", type=int, default=5, help="how often everything is run (5)")
     parser.add_argument("--peers", default="all", help="who runs beside this project: words of their names, with commas between, or none")
-    parser.add_argument("--only", default="main,floor,latency,start,growth,shapes,topics,compression,consumers", help="the parts to run (%(default)s)")
+    parser.add_argument("--only", default=",".join(PARTS), help="the parts to run (%(default)s)")
     parser.add_argument("--out", type=Path, default=Path("app/bench/results"), help="folder for the results (%(default)s)")
     return parser.parse_args()
-
-
-def users(lab, rows, seed=1):
-    """A source of so many users: the same for the same seed."""
-    source = lab.file("users")
-    run([RELEASE / "examples/floor", "users", source, rows, seed])
-    return source
 
 
 def race(lab, contenders, rows, rounds, report):
@@ -62,6 +67,8 @@ def laps(lab, contender, source, count):
 def main():
     args = options()
     parts = args.only.split(",")
+    if unknown := set(parts) - set(PARTS):
+        raise Failed(f"--only: there is no part {', '.join(unknown)}; there are {', '.join(PARTS)}")
     words = args.peers.split(",")
     chosen = [peer for peer in peers() if args.peers == "all" or any(word in peer.name for word in words)]
     lab = Lab(args.brokers)
@@ -69,8 +76,8 @@ def main():
     if "main" in parts:
         race(lab, [Ferry(), *chosen], args.rows, args.rounds, report)
     for part in parts:
-        if part != "main":
-            getattr(scenarios, part)(lab, args, report)
+        if measure := PARTS[part]:
+            measure(lab, args, report)
     report.write(args.out)
 
 

@@ -5,10 +5,7 @@ import sys
 import time
 from dataclasses import replace
 
-from lab import TOP, Running, wait_until
-
-PEERS = TOP / "app/bench/peers"
-RELEASE = TOP / "target/release"
+from lab import PEERS, RELEASE, Running, wait_until
 
 
 class Ferry:
@@ -20,8 +17,8 @@ class Ferry:
     def __init__(self, produce_options=(), consume_options=()):
         self.produce_options, self.consume_options = produce_options, consume_options
 
-    def produce(self, lab, source, topic, _count, table="users"):
-        names = ["--brokers", lab.brokers, "--source", source, "--table", table, "--topic", topic]
+    def produce(self, lab, source, topic, _count):
+        names = ["--brokers", lab.brokers, "--source", source, "--topic", topic]
         return [RELEASE / "producer", *names, "--quiet", *self.produce_options]
 
     def consume(self, lab, sink, topic, _count, options=("--until-caught-up",)):

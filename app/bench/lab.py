@@ -1,7 +1,6 @@
 """What every measurement needs: programs that are timed, topics, databases, and the check of a sink."""
 
 import os
-import resource
 import shutil
 import signal
 import sqlite3
@@ -16,9 +15,10 @@ from confluent_kafka import Consumer, TopicPartition
 from confluent_kafka.admin import AdminClient, NewTopic
 
 TOP = Path(__file__).resolve().parents[2]
+PEERS = TOP / "app/bench/peers"
+RELEASE = TOP / "target/release"
+FLOOR = RELEASE / "examples/floor"
 LIMIT = 900  # seconds that one program may take
-
-COLUMNS = "id name email city age balance created_at".split()
 
 
 class Failed(Exception):
@@ -93,6 +93,13 @@ def run(command):
     return Running(command).wait()
 
 
+def users(lab, rows, seed=1):
+    """A source of so many users: the same for the same seed."""
+    source = lab.file("users")
+    run([FLOOR, "users", source, rows, seed])
+    return source
+
+
 def wait_until(done, what, limit=LIMIT, pause=0.005):
     deadline = time.perf_counter() + limit
     while not done():
@@ -148,14 +155,14 @@ class Lab:
                 Path(f"{database}{end}").unlink(missing_ok=True)
 
 
-def check_equal(source, sink, table="users"):
+def check_equal(source, sink):
     """Fails unless the sink holds the source's rows, value by value and type by type."""
     both = sqlite3.connect(f"file:{source}?mode=ro", uri=True)
     both.execute("ATTACH ? AS sink", (f"file:{sink}?mode=ro",))
-    columns = [row[1] for row in both.execute(f"PRAGMA main.table_info({table})")]
+    columns = [row[1] for row in both.execute("PRAGMA main.table_info(users)")]
     same = " AND ".join(f"a.{c} IS b.{c} AND typeof(a.{c}) = typeof(b.{c})" for c in columns)
-    counts = [both.execute(f"SELECT count(*) FROM {schema}.{table}").fetchone()[0] for schema in ("main", "sink")]
-    equal = both.execute(f"SELECT count(*) FROM main.{table} a JOIN sink.{table} b USING (id) WHERE {same}").fetchone()[0]
+    counts = [both.execute(f"SELECT count(*) FROM {schema}.users").fetchone()[0] for schema in ("main", "sink")]
+    equal = both.execute(f"SELECT count(*) FROM main.users a JOIN sink.users b USING (id) WHERE {same}").fetchone()[0]
     both.close()
     if counts != [equal, equal]:
         raise Failed(f"{sink}: {equal} rows are equal, the source has {counts[0]} and the sink {counts[1]}")
@@ -166,4 +173,10 @@ def spread(values):
     return {"median": statistics.median(values), "min": min(values), "max": max(values)}
 
 
-resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+def costs(runs):
+    """What several runs took."""
+    return {
+        "wall": spread([cost.wall for cost in runs]),
+        "cpu": spread([cost.cpu for cost in runs]),
+        "peak_mib": max(cost.peak_mib for cost in runs),
+    }

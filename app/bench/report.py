@@ -29,7 +29,7 @@ class Report:
     def rows(self):
         """The table's lines: each contender in each phase, beside this project in that phase."""
         ours = {phase: spread([c.wall for c in costs])["median"] / rows for (phase, name, rows), costs in self.laps.items() if name == OURS}
-        for (phase, name, rows), costs in sorted(self.laps.items(), key=lambda lap: PHASE_ORDER(lap[0][0])):
+        for (phase, name, rows), costs in sorted(self.laps.items(), key=lambda lap: PHASES.index(lap[0][0])):
             wall = spread([cost.wall for cost in costs])
             yield {
                 "phase": phase,
@@ -56,7 +56,10 @@ class Report:
             (folder / "chart.svg").write_text(chart(rows))
 
     def table(self, rows):
-        lines = ["| phase | who | rows | wall s, median (range) | rows/s | CPU s | peak MiB | wall per row, ours = 1 |", "|---|---|---|---|---|---|---|---|"]
+        lines = [
+            "| phase | who | rows | wall s, median (range) | rows/s | CPU s | peak MiB | wall per row, ours = 1 |",
+            "|---|---|---|---|---|---|---|---|",
+        ]
         for row in rows:
             wall, ratio = row["wall"], row["ratio"]
             lines.append(
@@ -66,14 +69,18 @@ class Report:
         return "\n".join(lines)
 
 
-def PHASE_ORDER(phase):
-    return ["produce", "consume", "both", "floor"].index(phase)
+PHASES = ["produce", "consume", "both", "floor"]
+
+
+def said(*command):
+    """The first line that a program prints."""
+    ran = subprocess.run(command, capture_output=True, text=True)
+    return (ran.stdout + ran.stderr).split("\n")[0].strip()
 
 
 def machine():
     """What was measured, and on what."""
     cpu = next((line.split(":")[1].strip() for line in open("/proc/cpuinfo") if line.startswith("model name")), "unknown")
-    said = lambda *command: subprocess.run(command, capture_output=True, text=True).stdout.split("\n")[0].strip()
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
     return {
         "date": date.today().isoformat(),
@@ -87,7 +94,7 @@ def machine():
         "kcat": next((w for w in said("kcat", "-V").split() if w[0].isdigit()), ""),
         "sqlite3": said("sqlite3", "--version").split(" ")[0],
         "python": platform.python_version(),
-        "java": subprocess.run(["java", "-version"], capture_output=True, text=True).stderr.split("\n")[0],
+        "java": said("java", "-version"),
         "confluent-kafka": version("confluent-kafka"),
         "kafka-python": version("kafka-python"),
         "orjson": version("orjson"),

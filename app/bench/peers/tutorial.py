@@ -27,7 +27,8 @@ def produce(database, brokers, topic, _count):
 def consume(database, brokers, topic, count):
     connection = sqlite3.connect(database)
     connection.execute(
-        "CREATE TABLE IF NOT EXISTS users(id INTEGER PRIMARY KEY, name TEXT, email TEXT, city TEXT, age INTEGER, balance REAL, created_at TEXT)"
+        """CREATE TABLE IF NOT EXISTS users(id INTEGER PRIMARY KEY, name TEXT, email TEXT, city TEXT, age INTEGER, balance REAL,
+        created_at TEXT)"""
     )
     consumer = KafkaConsumer(
         topic,
