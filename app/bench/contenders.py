@@ -32,7 +32,7 @@ class Ferry:
         try:
             cost = producer.wait()
             ends = lab.ends(topic)
-            wait_until(lambda: positions(sink, topic) == ends, "everything has landed", pause=0.002)
+            wait_until(lambda: positions(sink, topic) == ends, "everything has landed", pause=0.01)
             wall = time.perf_counter() - consumer.began
             cost = cost.beside(consumer.stop())
             return replace(cost, wall=wall)

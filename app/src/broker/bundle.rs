@@ -106,13 +106,6 @@ impl Bundle {
         (&self.arena[self.start(index)..key], value)
     }
 
-    /// Forgets the records and keeps the memory.
-    pub fn clear(&mut self) {
-        self.arena.clear();
-        self.ends.clear();
-        self.key_end = None;
-    }
-
     /// Bytes that a record takes on the wire, uncompressed.
     pub(super) fn wire_size(&self, index: usize) -> usize {
         self.ends[index].value - self.start(index) + FRAME
@@ -166,9 +159,11 @@ mod tests {
         assert_eq!(bundle.get(2), (&b"three"[..], Some(&b""[..])));
         assert_eq!(bundle.get(3), (&b"four"[..], Some(&b"written in place"[..])));
         assert_eq!(bundle.bytes(), "onevaluetwothreefourwritten in place".len());
-        bundle.clear();
+        let taken = bundle.take();
+        assert_eq!((taken.len(), taken.partition), (4, 3));
+        assert_eq!(taken.get(0), (&b"one"[..], Some(&b"value"[..])));
         assert!(bundle.is_empty());
-        assert_eq!(bundle.bytes(), 0);
+        assert_eq!((bundle.bytes(), bundle.partition), (0, 3));
     }
 
     #[test]
