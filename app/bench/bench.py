@@ -38,6 +38,8 @@ def options():
 def race(lab, contenders, rows, rounds, report):
     """All phases of all contenders, in turn, so that a slow moment of the machine strikes them alike."""
     sources = {count: users(lab, count) for count in {min(rows, c.most or rows) for c in contenders}}
+    for _ in range(2):  # whoever comes first would meet a broker that is still cold
+        list(laps(lab, contenders[0], sources[rows], rows))
     for number in range(rounds):
         turn = number % len(contenders)
         for contender in contenders[turn:] + contenders[:turn]:
