@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use super::*;
 use crate::error::Kind;
-use crate::sink::open::LOG_PAGES;
+use crate::sink::open::{LOG_PAGES, PAGE};
 
 /// The lock file of the sink, held as by another process.
 fn held_turnstile(folder: &Folder) -> File {
@@ -69,7 +69,7 @@ fn the_log_stays_short_while_several_consumers_are_busy() {
         (0..3).for_each(|i| drop(scope.spawn(move || consumer(i))));
     });
     let log = fs::metadata(folder.0.join("sink.db-wal")).unwrap().len();
-    let usual = LOG_PAGES as u64 * 4096;
+    let usual = LOG_PAGES as u64 * u64::from(PAGE);
     assert!(
         (usual..2 * usual).contains(&log),
         "the log has come to {log} bytes, with {usual} as its usual length"
