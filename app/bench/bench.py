@@ -52,8 +52,8 @@ def race(lab, contenders, rows, rounds, report):
 
 def laps(lab, contender, source, count):
     """One contender's three phases. What was shipped alone is then landed alone."""
-    shipped, sinks, topics = [], [lab.file("sink") for _ in range(2)], [lab.topic() for _ in range(2)]
     shipped = [lab.copy(source) for _ in range(2)]
+    sinks, topics = [lab.file("sink") for _ in range(2)], [lab.topic() for _ in range(2)]
     yield "produce", run(contender.produce(lab, shipped[0], topics[0], count))
     landed = sum(lab.ends(topics[0]).values())
     if landed < count:
