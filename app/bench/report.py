@@ -91,7 +91,7 @@ def machine():
         "kafka": os.environ.get("KAFKA_VERSION", "2.8.1"),
         "rowferry": said("git", "describe", "--always", "--dirty"),
         "rustc": said("rustc", "--version"),
-        "kcat": next((w for w in said("kcat", "-V").split() if w[0].isdigit()), ""),
+        "kcat": said("sh", "-c", "kcat -V | sed -n 's/^Version //p'"),
         "sqlite3": said("sqlite3", "--version").split(" ")[0],
         "python": platform.python_version(),
         "java": said("java", "-version"),
@@ -126,6 +126,6 @@ def chart(rows):
     )
     return (
         f'<svg xmlns="http://www.w3.org/2000/svg" width="720" height="{y + 24}" viewBox="0 0 720 {y + 24}"><style>{style}</style>'
-        f'<text x="12" y="20" class="phase">Rows a second, every guarantee on</text>{"".join(parts)}'
+        f'<text x="12" y="20" class="phase">Rows a second, rowferry with every guarantee on</text>{"".join(parts)}'
         f'<text x="12" y="{y + 12}">{escape(about)}</text></svg>\n'
     )
