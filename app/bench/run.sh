@@ -12,14 +12,13 @@ die() { echo "bench: $*" >&2; exit 1; }
 for tool in cargo java mvn kcat sqlite3 python3; do
     command -v "$tool" >/dev/null || die "no $tool here: app/bench/README.md tells what the benchmark needs"
 done
-case " $* " in *' --help '* | *' -h '*) exec python3 app/bench/bench.py "$@" ;; esac
-
 "$python/bin/python" -c 'import confluent_kafka, kafka, orjson' 2>/dev/null || {
     rm -rf "$python"
     mkdir -p "$cache"
     python3 -m venv "$python"
     "$python/bin/pip" install -q --disable-pip-version-check -r app/bench/peers/requirements.txt
 }
+case " $* " in *' --help '* | *' -h '*) exec "$python/bin/python" app/bench/bench.py "$@" ;; esac
 sh app/bench/peers/connect.sh prepare
 cargo build --quiet --release --bins --examples
 
