@@ -3,6 +3,7 @@
 import sqlite3
 import sys
 import time
+from contextlib import closing
 from dataclasses import replace
 
 from lab import PEERS, RELEASE, Running, wait_until
@@ -14,8 +15,8 @@ class Ferry:
     name = "rowferry"
     most = None
 
-    def __init__(self, produce_options=(), consume_options=()):
-        self.produce_options, self.consume_options = produce_options, consume_options
+    def __init__(self, produce_options=()):
+        self.produce_options = produce_options
 
     def produce(self, lab, source, topic, _count):
         names = ["--brokers", lab.brokers, "--source", source, "--topic", topic]
@@ -23,7 +24,7 @@ class Ferry:
 
     def consume(self, lab, sink, topic, _count, options=("--until-caught-up",)):
         names = ["--brokers", lab.brokers, "--sink", sink, "--topic", topic, "--group", topic]
-        return [RELEASE / "consumer", *names, "--quiet", *options, *self.consume_options]
+        return [RELEASE / "consumer", *names, "--quiet", *options]
 
     def both(self, lab, source, sink, topic, count):
         """The consumer follows; the sink's positions tell when everything has landed."""
@@ -65,12 +66,9 @@ class Peer:
 
 def positions(sink, topic):
     """How far each partition has landed."""
-    connection = sqlite3.connect(f"file:{sink}?mode=ro", uri=True)
-    try:
+    with closing(sqlite3.connect(f"file:{sink}?mode=ro", uri=True)) as connection:
         rows = connection.execute("SELECT partition, next_offset FROM _rowferry_positions WHERE topic = ?", (topic,))
         return dict(rows.fetchall())
-    finally:
-        connection.close()
 
 
 def peers():

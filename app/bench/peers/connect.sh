@@ -16,7 +16,6 @@ sh connect.sh tool CLASS ARGUMENT...
   prepare  gets the jars, once
   produce  ships the COUNT rows of table users in SOURCE_DB into TOPIC (3 partitions, empty), and ends when all are acknowledged
   consume  lands the COUNT records of TOPIC in table users of SINK_DB (a new file), and ends when all are committed
-
   tool     runs another class of Kafka's own, such as org.apache.kafka.tools.ProducerPerformance
 
 Needs Java 17 or later with Maven, kcat and sqlite3. XDG_CACHE_HOME is where the folder rowferry with the jars lies (~/.cache).
