@@ -1,6 +1,7 @@
 //! The one model of a row, shared by both ends: it knows neither Kafka nor SQLite.
 
 use std::borrow::Cow;
+use std::sync::{Arc, Mutex, PoisonError};
 
 /// A value in one of the five storage classes. Text is bytes: SQLite keeps what is no UTF-8 too.
 #[derive(Debug, Clone)]
@@ -107,5 +108,21 @@ impl TableSchema {
             true => vec![ROWID],
             false => self.key().into_iter().map(|i| self.columns[i].name.as_str()).collect(),
         }
+    }
+}
+
+/// The schemas met so far, each kept once, so that equal ones are the same.
+#[derive(Debug, Clone, Default)]
+pub struct Schemas(Arc<Mutex<Vec<Arc<TableSchema>>>>);
+
+impl Schemas {
+    pub fn shared(&self, schema: TableSchema) -> Arc<TableSchema> {
+        let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(same) = known.iter().find(|known| ***known == schema) {
+            return same.clone();
+        }
+        let schema = Arc::new(schema);
+        known.push(schema.clone());
+        schema
     }
 }

@@ -5,11 +5,13 @@ use std::sync::Arc;
 
 use crate::broker::{self, Chunk, Message};
 use crate::error::{Error, Result};
-use crate::row::{TableSchema, Value, recycle};
+use crate::row::{Schemas, TableSchema, Value, recycle};
 use crate::sequence::{Gap, Origin, Stamp, Verdict, judge};
 use crate::sink::{Landed, Landing, Position};
 use crate::wire::decode::{self, Key, Members, Record};
+use crate::wire::rows::{Reader, Rows};
 
+use super::ahead::Berthed;
 use super::{BadRecords, Options, print};
 
 /// Dead letters that are named one by one; the summary counts the rest.
@@ -105,12 +107,22 @@ impl Lane {
         )
     }
 
-    /// Where to fetch from first.
-    pub fn fetch_position(&self) -> broker::Position {
-        broker::Position {
-            topic: self.position.topic.clone(),
-            partition: self.position.partition,
-            offset: self.position.next_offset,
+    /// Where to fetch from first, and by which schema to read.
+    pub fn berthed(&self, schemas: Schemas) -> Berthed {
+        let Position {
+            topic,
+            partition,
+            next_offset,
+            schema,
+            ..
+        } = &self.position;
+        Berthed {
+            position: broker::Position {
+                topic: topic.clone(),
+                partition: *partition,
+                offset: *next_offset,
+            },
+            reader: Reader::new(schema.clone(), schemas),
         }
     }
 
@@ -124,12 +136,20 @@ impl Lane {
     }
 
     /// Takes what was fetched; what landed is added to `prints` when it is to be printed.
-    pub fn take_chunk(&mut self, quay: &mut Quay<'_, '_>, chunk: &Chunk, prints: &mut Vec<u8>) -> Result<()> {
-        for message in chunk.records() {
+    pub fn take_chunk(
+        &mut self,
+        quay: &mut Quay<'_, '_>,
+        chunk: &Chunk,
+        rows: &Rows,
+        prints: &mut Vec<u8>,
+    ) -> Result<()> {
+        for (at, message) in chunk.records().enumerate() {
             if message.offset < self.position.next_offset {
                 continue;
             }
-            if self.take(quay, message)? && quay.options.print {
+            let (schema, spare) = (self.position.schema.as_ref(), std::mem::take(&mut self.spare));
+            let read = rows.record(at, message.value, schema, spare);
+            if self.take(quay, message, read)? && quay.options.print {
                 print::line(&self.position, message, prints);
             }
             if self.waits.is_some() {
@@ -157,9 +177,12 @@ impl Lane {
     }
 
     /// Takes one message; true when it changed the sink's rows.
-    pub fn take(&mut self, quay: &mut Quay<'_, '_>, message: Message<'_>) -> Result<bool> {
-        let schema = self.position.schema.clone();
-        let read = decode::record(message.value, schema.as_deref(), std::mem::take(&mut self.spare));
+    fn take<'a>(
+        &mut self,
+        quay: &mut Quay<'_, '_>,
+        message: Message<'a>,
+        read: Result<Record<'a>, String>,
+    ) -> Result<bool> {
         if let Ok(record) = &read
             && self.has_to_wait(quay, record)?
         {

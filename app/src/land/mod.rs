@@ -2,11 +2,13 @@
 //!
 //! - `berths`: which partitions are this consumer's, and until when
 //! - `start`: where to read on in them
+//! - `ahead`: fetching and reading beside the landing
 //! - `turn`: landing them, as long as they are this consumer's
 //! - `lane`: one partition's way into the sink
 //! - `group`: what the broker's group is told, and what it tells of other sinks
 //! - `print`: records for people
 
+mod ahead;
 mod berths;
 mod group;
 mod lane;

@@ -3,24 +3,23 @@
 use std::collections::HashMap;
 use std::io::Write;
 use std::sync::Arc;
-use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
+use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use crate::broker::{self, Chunk, Cluster, Fetched, Fetcher};
+use crate::broker::{Chunk, Cluster};
 use crate::error::{Error, Kind, Result};
 use crate::meter::Meter;
 use crate::sink::{Position, Sink};
 use crate::stop::Stop;
+use crate::wire::rows::Rows;
 
+use super::ahead::{self, LONGEST_FETCH, Round};
 use super::berths::Berth;
 use super::group::{self, GroupOffsets, Mark};
 use super::lane::{Counts, Lane, Quay, Wait};
 use super::start::{self, Goal};
 use super::{Options, Sharing, Summary};
-
-/// The longest a fetch waits for news; a stop is noticed sooner.
-const LONGEST_FETCH: Duration = Duration::from_millis(500);
 
 /// Time between two looks at what other members have landed.
 const LOOK_AROUND: Duration = Duration::from_millis(100);
@@ -30,9 +29,6 @@ const SAY_WAIT: Duration = Duration::from_secs(5);
 
 /// How long nothing else may land before a wait is taken to be in vain.
 const IN_VAIN: Duration = Duration::from_secs(10);
-
-/// Rounds that may wait between fetching and applying.
-const ROUNDS: usize = 1;
 
 /// The applying side, as long as a berth lasts.
 pub struct Turn<'a> {
@@ -98,13 +94,12 @@ impl<'a> Turn<'a> {
         self.note_first_contact()?;
         loop {
             let lanes = self.lanes.iter().filter(|lane| lane.waits.is_none());
-            let positions = lanes.map(Lane::fetch_position).collect();
+            let from = lanes.map(|lane| lane.berthed(self.sink.schemas())).collect();
             let fetching = self.over.part();
             let fetcher = self.cluster.until(&fetching).fetcher();
-            let (rounds, queue) = sync_channel(ROUNDS);
             let caught_up = thread::scope(|scope| {
-                scope.spawn(move || fetch(fetcher, positions, &rounds));
-                let outcome = self.land_rounds(queue, meter, alive);
+                let rounds = ahead::start(scope, fetcher, from);
+                let outcome = self.land_rounds(rounds, meter, alive);
                 // However it ended: the fetching thread waits for no answer any more.
                 fetching.request();
                 outcome
@@ -131,7 +126,7 @@ impl<'a> Turn<'a> {
     }
 
     /// Lands round after round until all is caught up (true), or other lanes wait than at the start.
-    fn land_rounds(&mut self, queue: Receiver<Result<Fetched>>, meter: &mut Meter, alive: &dyn Fn()) -> Result<bool> {
+    fn land_rounds(&mut self, rounds: Receiver<Result<Round>>, meter: &mut Meter, alive: &dyn Fn()) -> Result<bool> {
         let waiting = |lanes: &[Lane]| lanes.iter().filter(|lane| lane.waits.is_some()).count();
         let waits = waiting(&self.lanes);
         let patience = if waits > 0 { LOOK_AROUND } else { LONGEST_FETCH };
@@ -144,14 +139,14 @@ impl<'a> Turn<'a> {
                 return Ok(true);
             }
             self.over.check()?;
-            match queue.recv_timeout(patience) {
+            match rounds.recv_timeout(patience) {
                 Ok(round) => {
                     let round = round?;
                     self.apply(&round.chunks, meter)?;
                     self.check_range(&round)?;
                 }
                 Err(RecvTimeoutError::Timeout) => meter.add(0, 0),
-                Err(RecvTimeoutError::Disconnected) => return Err(Error::failed("the fetching thread ended")),
+                Err(RecvTimeoutError::Disconnected) => return Err(Error::failed("the reading thread ended")),
             }
         }
     }
@@ -193,7 +188,7 @@ impl<'a> Turn<'a> {
     }
 
     /// Records that went away while the consumer ran.
-    fn check_range(&self, round: &Fetched) -> Result<()> {
+    fn check_range(&self, round: &Round) -> Result<()> {
         for out in &round.out_of_range {
             let lane = self.lanes.iter().find(|lane| lane.is_at(&out.topic, out.partition));
             if let Some(error) = lane.and_then(|lane| start::lost(&lane.position, out.earliest, out.latest)) {
@@ -272,8 +267,8 @@ impl<'a> Turn<'a> {
     }
 
     /// One round in one transaction: rows, dead letters and positions, or nothing of it.
-    fn apply(&mut self, round: &[Chunk], meter: &mut Meter) -> Result<()> {
-        for chunk in round {
+    fn apply(&mut self, round: &[(Chunk, Rows)], meter: &mut Meter) -> Result<()> {
+        for (chunk, _) in round {
             if let Some(lane) = self
                 .lanes
                 .iter_mut()
@@ -282,7 +277,7 @@ impl<'a> Turn<'a> {
                 lane.at_end = chunk.is_empty() && chunk.next_offset() >= chunk.high_water();
             }
         }
-        if round.iter().all(Chunk::stands_still) {
+        if round.iter().all(|(chunk, _)| chunk.stands_still()) {
             return Ok(());
         }
         let before: Vec<Counts> = self.lanes.iter().map(|lane| lane.counts.clone()).collect();
@@ -299,12 +294,12 @@ impl<'a> Turn<'a> {
         landed
     }
 
-    fn apply_whole(&mut self, round: &[Chunk]) -> Result<()> {
+    fn apply_whole(&mut self, round: &[(Chunk, Rows)]) -> Result<()> {
         let mut landing = self.sink.begin()?;
         let mut prints = Vec::new();
         let mut touched = Vec::with_capacity(round.len());
         let mut stopped_by = None;
-        for chunk in round {
+        for (chunk, rows) in round {
             let lane = self
                 .lanes
                 .iter_mut()
@@ -319,7 +314,7 @@ impl<'a> Turn<'a> {
                 partitions: &self.partitions[&self.lanes[at].position.topic],
                 pinned: matches!(self.options.sharing, Sharing::Pinned(_)),
             };
-            if let Err(error) = self.lanes[at].take_chunk(&mut quay, chunk, &mut prints) {
+            if let Err(error) = self.lanes[at].take_chunk(&mut quay, chunk, rows, &mut prints) {
                 stopped_by = Some(error);
                 break;
             }
@@ -343,23 +338,6 @@ impl<'a> Turn<'a> {
             return Err(Error::stopped()); // nobody reads what is printed any more
         }
         stopped_by.map_or(Ok(()), Err)
-    }
-}
-
-/// Fetches round after round and hands them on, until nobody takes them.
-fn fetch(mut fetcher: Fetcher, mut positions: Vec<broker::Position>, rounds: &SyncSender<Result<Fetched>>) {
-    loop {
-        let round = fetcher.fetch(&positions, LONGEST_FETCH);
-        for chunk in round.iter().flat_map(|fetched| &fetched.chunks) {
-            let of_chunk = |p: &&mut broker::Position| p.partition == chunk.partition() && p.topic == *chunk.topic();
-            if let Some(position) = positions.iter_mut().find(of_chunk) {
-                position.offset = chunk.next_offset();
-            }
-        }
-        let failed = round.is_err();
-        if rounds.send(round).is_err() || failed {
-            return;
-        }
     }
 }
 

@@ -1,12 +1,11 @@
 //! The sink's own tables: landed tables, passes and dead letters; `positions` has the rest.
 
-use std::cell::RefCell;
 use std::sync::Arc;
 
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
 use crate::error::{Error, Result};
-use crate::row::TableSchema;
+use crate::row::{Schemas, TableSchema};
 use crate::wire::schema::{from_json, to_json};
 
 use super::table::Table;
@@ -114,25 +113,9 @@ pub(super) fn id(conn: &Connection) -> Result<String> {
         .map_err(|e| cannot(e, "read the sink's id"))
 }
 
-/// The schemas met so far, each kept once, so that equal ones are the same.
-#[derive(Default)]
-pub(super) struct Schemas(RefCell<Vec<Arc<TableSchema>>>);
-
-impl Schemas {
-    pub fn shared(&self, schema: TableSchema) -> Arc<TableSchema> {
-        let mut known = self.0.borrow_mut();
-        match known.iter().find(|k| ***k == schema) {
-            Some(same) => same.clone(),
-            None => {
-                known.push(Arc::new(schema));
-                known[known.len() - 1].clone()
-            }
-        }
-    }
-
-    pub fn parse(&self, json: Option<String>) -> Result<Option<Arc<TableSchema>>> {
-        json.map(|json| Ok(self.shared(from_json(&json)?))).transpose()
-    }
+/// A schema as it is kept here.
+pub(super) fn schema(schemas: &Schemas, json: Option<String>) -> Result<Option<Arc<TableSchema>>> {
+    json.map(|json| Ok(schemas.shared(from_json(&json)?))).transpose()
 }
 
 /// What is known of the table that a topic lands in.
@@ -148,7 +131,7 @@ pub(super) fn table(conn: &Connection, schemas: &Schemas, topic: &Arc<str>) -> R
     let Some((schema, shape, (pass, unseen))) = found else {
         return Ok(None);
     };
-    let mut table = Table::new(topic.clone(), schemas.parse(schema)?, from_json(&shape)?);
+    let mut table = Table::new(topic.clone(), self::schema(schemas, schema)?, from_json(&shape)?);
     table.pass = pass as u64;
     table.unseen = unseen.map(|n| n as u64);
     Ok(Some(table))

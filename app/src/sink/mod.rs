@@ -30,7 +30,7 @@ use std::sync::Arc;
 use rusqlite::{Connection, ErrorCode};
 
 use crate::error::{Error, Result};
-use crate::row::TableSchema;
+use crate::row::{Schemas, TableSchema};
 use crate::stop::Stop;
 
 pub use foreign::Member;
@@ -82,7 +82,7 @@ pub struct Sink {
 #[derive(Default)]
 struct Memory {
     tables: Vec<table::Table>,
-    schemas: books::Schemas,
+    schemas: Schemas,
     data_version: i64,
 }
 
@@ -102,6 +102,11 @@ impl Sink {
     /// What tells this sink from others: random, made once.
     pub fn id(&self) -> &str {
         &self.id
+    }
+
+    /// The schemas that this sink knows.
+    pub fn schemas(&self) -> Schemas {
+        self.memory.schemas.clone()
     }
 
     /// Every position of a topic that has landed, by partition.

@@ -6,10 +6,10 @@ use std::sync::Arc;
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
 use crate::error::Result;
+use crate::row::Schemas;
 use crate::sequence::Standing;
 
-use super::books::Schemas;
-use super::{Origin, Position, cannot};
+use super::{Origin, Position, books, cannot};
 
 /// Every position of a topic, by partition.
 pub(super) fn all(conn: &Connection, schemas: &Schemas, topic: &str) -> Result<Vec<Position>> {
@@ -54,7 +54,7 @@ pub(super) fn all(conn: &Connection, schemas: &Schemas, topic: &str) -> Result<V
         .into_iter()
         .map(|(position, schema)| {
             Ok(Position {
-                schema: schemas.parse(schema)?,
+                schema: books::schema(schemas, schema)?,
                 ..position
             })
         })

@@ -75,6 +75,9 @@ pub enum Key<'a> {
     None,
 }
 
+/// How a record that we wrote about the schema begins.
+pub const SCHEMA_START: &[u8] = b"{\"_schema\":";
+
 /// As deep as others' JSON may go.
 const DEEPEST: usize = 128;
 

@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 use std::sync::Arc;
 
+use super::decode::SCHEMA_START;
 use super::schema::SchemaJson;
 use super::value;
 use crate::row::{TableSchema, Value};
@@ -100,7 +101,7 @@ impl Encoder {
 
     /// The schema record; `begin` names the full pass that begins with it.
     pub fn schema_record(&self, link: Option<&RunLink>, begin: Option<u64>, seq: u64, out: &mut Vec<u8>) {
-        out.extend_from_slice(b"{\"_schema\":");
+        out.extend_from_slice(SCHEMA_START);
         serde_json::to_writer(&mut *out, &SchemaJson::from(&*self.schema)).expect("a vector takes every byte");
         if let Some(link) = link {
             let prev = link.prev.map_or("null".into(), |p| p.to_string());

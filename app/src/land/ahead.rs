@@ -1,0 +1,87 @@
+//! What goes on beside the landing: rounds are fetched and their rows are read, each in a thread.
+
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::thread::Scope;
+use std::time::Duration;
+
+use crate::broker::{Chunk, Fetched, Fetcher, OutOfRange, Position};
+use crate::error::Result;
+use crate::wire::rows::{Reader, Rows};
+
+/// The longest a fetch waits for news; a stop is noticed sooner.
+pub const LONGEST_FETCH: Duration = Duration::from_millis(500);
+
+/// Rounds that may wait to be landed.
+const ROUNDS: usize = 1;
+
+/// So many values of a round are read ahead: memory stays flat however small they are.
+const ROOM: usize = 1 << 18;
+
+/// What was fetched at one time, and its rows.
+pub struct Round {
+    pub chunks: Vec<(Chunk, Rows)>,
+    pub out_of_range: Vec<OutOfRange>,
+}
+
+/// A partition on this side: where to fetch next, and what reads its records.
+pub struct Berthed {
+    pub position: Position,
+    pub reader: Reader,
+}
+
+/// Fetches and reads from where the partitions are, until nobody takes the rounds or one has failed.
+pub fn start<'scope>(
+    scope: &'scope Scope<'scope, '_>,
+    fetcher: Fetcher,
+    from: Vec<Berthed>,
+) -> Receiver<Result<Round>> {
+    let (positions, readers) = from.into_iter().map(|from| (from.position.clone(), from)).unzip();
+    let (fetched, unread) = sync_channel(0);
+    let (rounds, queue) = sync_channel(ROUNDS);
+    scope.spawn(move || fetch(fetcher, positions, &fetched));
+    scope.spawn(move || read(&unread, readers, &rounds));
+    queue
+}
+
+/// Fetches round after round and hands them on.
+fn fetch(mut fetcher: Fetcher, mut positions: Vec<Position>, rounds: &SyncSender<Result<Fetched>>) {
+    loop {
+        let round = fetcher.fetch(&positions, LONGEST_FETCH);
+        for chunk in round.iter().flat_map(|fetched| &fetched.chunks) {
+            if let Some(position) = positions.iter_mut().find(|position| is_of(chunk, position)) {
+                position.offset = chunk.next_offset();
+            }
+        }
+        let failed = round.is_err();
+        if rounds.send(round).is_err() || failed {
+            return;
+        }
+    }
+}
+
+/// Reads the rows of round after round and hands them on.
+fn read(unread: &Receiver<Result<Fetched>>, mut from: Vec<Berthed>, rounds: &SyncSender<Result<Round>>) {
+    for fetched in unread {
+        let round = fetched.map(|Fetched { chunks, out_of_range }| {
+            let mut room = ROOM;
+            let mut rows = |chunk: &Chunk| match from.iter_mut().find(|from| is_of(chunk, &from.position)) {
+                Some(from) => from
+                    .reader
+                    .read(chunk.records().map(|message| message.value), &mut room),
+                None => Rows::default(),
+            };
+            let chunks = chunks.into_iter().map(|chunk| (rows(&chunk), chunk));
+            Round {
+                chunks: chunks.map(|(rows, chunk)| (chunk, rows)).collect(),
+                out_of_range,
+            }
+        });
+        if rounds.send(round).is_err() {
+            return;
+        }
+    }
+}
+
+fn is_of(chunk: &Chunk, position: &Position) -> bool {
+    position.partition == chunk.partition() && position.topic == *chunk.topic()
+}

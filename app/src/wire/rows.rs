@@ -1,0 +1,277 @@
+//! Rows that are read before it is their turn to land, on another core.
+
+use std::borrow::Cow;
+use std::sync::Arc;
+
+use super::decode::{self, Record};
+use super::scan;
+use crate::row::{Schemas, TableSchema, Value, recycle};
+use crate::sequence::Stamp;
+
+/// What a topic's records were found to be, one after the other: those that could be read ahead as rows of ours.
+#[derive(Default)]
+pub struct Rows {
+    heads: Vec<Head>,
+    rows: Vec<Option<Row>>,
+    cells: Vec<Cell>,
+}
+
+/// What one row after the other has in common.
+struct Head {
+    schema: Arc<TableSchema>,
+    source: String,
+    epoch: u64,
+}
+
+struct Row {
+    head: u32,
+    /// Its first cell; there is one for each column of the schema.
+    first: u32,
+    seq: u64,
+}
+
+/// A value; text lies where the record has it.
+enum Cell {
+    Null,
+    Integer(i64),
+    Real(f64),
+    Text { from: u32, to: u32 },
+    Other(Box<Value<'static>>),
+}
+
+/// Reads the records of one partition, in their order.
+pub struct Reader {
+    /// The schema in force.
+    schema: Option<Arc<TableSchema>>,
+    schemas: Schemas,
+}
+
+impl Reader {
+    pub fn new(schema: Option<Arc<TableSchema>>, schemas: Schemas) -> Self {
+        Self { schema, schemas }
+    }
+
+    /// Reads these values as far as they are rows and the room, a number of values, lasts.
+    pub fn read<'a>(&mut self, values: impl Iterator<Item = &'a [u8]>, room: &mut usize) -> Rows {
+        let mut rows = Rows::default();
+        let mut spare = Vec::new();
+        for value in values {
+            if value.starts_with(decode::SCHEMA_START)
+                && let Ok(Record::Schema { schema, .. }) = decode::record(value, None, Vec::new())
+            {
+                self.schema = Some(self.schemas.shared(*schema));
+            }
+            let read = self.schema.as_ref().filter(|schema| schema.columns.len() <= *room);
+            let row = read.and_then(|schema| rows.add(value, schema, &mut spare));
+            *room -= row.as_ref().map_or(0, |_| spare.len());
+            rows.rows.push(row);
+        }
+        rows
+    }
+}
+
+impl Rows {
+    /// Reads a value into the cells; its values are in `spare` too.
+    fn add<'a>(&mut self, value: &'a [u8], schema: &Arc<TableSchema>, spare: &mut Vec<Value<'a>>) -> Option<Row> {
+        spare.clear();
+        let stamp = scan::row(std::str::from_utf8(value).ok()?, schema, spare)?;
+        let row = Row {
+            head: self.head(schema, &stamp)?,
+            first: u32::try_from(self.cells.len()).ok()?,
+            seq: stamp.seq,
+        };
+        self.cells.extend(spare.iter().map(|cell| Cell::of(cell, value)));
+        Some(row)
+    }
+
+    /// The place of what a row has in common with others: mostly with the one before it.
+    fn head(&mut self, schema: &Arc<TableSchema>, stamp: &Stamp<'_>) -> Option<u32> {
+        let same =
+            |head: &Head| head.epoch == stamp.epoch && head.source == stamp.source && Arc::ptr_eq(&head.schema, schema);
+        if !self.heads.last().is_some_and(same) {
+            self.heads.push(Head {
+                schema: schema.clone(),
+                source: stamp.source.to_owned(),
+                epoch: stamp.epoch,
+            });
+        }
+        u32::try_from(self.heads.len() - 1).ok()
+    }
+
+    /// The record at a place, whose value is at hand: as it was read, if that was by the same schema.
+    pub fn record<'a>(
+        &'a self,
+        at: usize,
+        value: &'a [u8],
+        schema: Option<&Arc<TableSchema>>,
+        spare: Vec<Value<'_>>,
+    ) -> Result<Record<'a>, String> {
+        let found = self.rows.get(at).and_then(Option::as_ref).zip(schema);
+        let read = found.and_then(|(row, schema)| {
+            let head = &self.heads[row.head as usize];
+            Arc::ptr_eq(&head.schema, schema).then_some((row, head))
+        });
+        let Some((row, head)) = read else {
+            return decode::record(value, schema.map(|schema| &**schema), spare);
+        };
+        let first = row.first as usize;
+        let cells = &self.cells[first..first + head.schema.columns.len()];
+        let mut values = recycle(spare);
+        values.extend(cells.iter().map(|cell| cell.value(value)));
+        let (source, epoch, seq) = (head.source.as_str(), head.epoch, row.seq);
+        Ok(Record::Row {
+            stamp: Stamp { source, epoch, seq },
+            row: values,
+        })
+    }
+}
+
+impl Cell {
+    fn of(value: &Value<'_>, record: &[u8]) -> Self {
+        match value {
+            Value::Null => Cell::Null,
+            Value::Integer(integer) => Cell::Integer(*integer),
+            Value::Real(real) => Cell::Real(*real),
+            Value::Text(Cow::Borrowed(text)) => {
+                let from = text.as_ptr() as usize - record.as_ptr() as usize;
+                Cell::Text {
+                    from: from as u32,
+                    to: (from + text.len()) as u32,
+                }
+            }
+            other => Cell::Other(Box::new(other.clone().into_owned())),
+        }
+    }
+
+    fn value<'a>(&'a self, record: &'a [u8]) -> Value<'a> {
+        match self {
+            Cell::Null => Value::Null,
+            Cell::Integer(integer) => Value::Integer(*integer),
+            Cell::Real(real) => Value::Real(*real),
+            Cell::Text { from, to } => Value::Text(Cow::Borrowed(&record[*from as usize..*to as usize])),
+            Cell::Other(value) => value.borrow(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::row::Column;
+    use crate::wire::encode::Encoder;
+
+    fn schema(names: &[&str]) -> TableSchema {
+        let column = |(i, name): (usize, &&str)| Column {
+            name: (*name).into(),
+            declared: String::new(),
+            collation: "BINARY".into(),
+            pk: usize::from(i == 0),
+            pk_collation: "BINARY".into(),
+        };
+        TableSchema {
+            table: "t".into(),
+            columns: names.iter().enumerate().map(column).collect(),
+            strict: false,
+            without_rowid: false,
+            rowid_alias: false,
+        }
+    }
+
+    fn written(write: impl FnOnce(&mut Vec<u8>)) -> Vec<u8> {
+        let mut out = Vec::new();
+        write(&mut out);
+        out
+    }
+
+    /// A row as it comes out, with its stamp.
+    fn row_of(record: Result<Record<'_>, String>) -> Option<(String, Vec<Value<'static>>)> {
+        match record {
+            Ok(Record::Row { stamp, row }) => {
+                Some((stamp.to_string(), row.into_iter().map(Value::into_owned).collect()))
+            }
+            _ => None,
+        }
+    }
+
+    /// What comes out at a place, and whether it was read ahead.
+    fn out<'a>(
+        rows: &'a Rows,
+        at: usize,
+        values: &'a [Vec<u8>],
+        schema: &Arc<TableSchema>,
+    ) -> (Result<Record<'a>, String>, bool) {
+        let read = rows.rows[at]
+            .as_ref()
+            .is_some_and(|row| Arc::ptr_eq(&rows.heads[row.head as usize].schema, schema));
+        (rows.record(at, &values[at], Some(schema), Vec::new()), read)
+    }
+
+    #[test]
+    fn every_record_is_what_it_would_have_been_in_its_turn() {
+        let schemas = Schemas::default();
+        let narrow = schemas.shared(schema(&["a", "b"]));
+        let wide = schemas.shared(schema(&["a", "b", "c"]));
+        let (old, new) = (Encoder::new(narrow.clone(), "s", 1), Encoder::new(wide.clone(), "s", 2));
+        let text = |text: &'static str| Value::Text(text.as_bytes().into());
+        let values = [
+            written(|out| old.row(&[Value::Integer(1), text("plain")], 5, out)),
+            written(|out| old.row(&[Value::Integer(2), text("a \"quote\"\n")], 6, out)),
+            written(|out| old.row(&[Value::Real(0.1), Value::Blob(b"\x00\xff".as_slice().into())], 7, out)),
+            b"{\"a\":1}".to_vec(),
+            Vec::new(),
+            b"\xff".to_vec(),
+            written(|out| old.deletion(&[Value::Integer(1)], 8, out)),
+            written(|out| new.schema_record(None, None, 1, out)),
+            written(|out| {
+                new.row(
+                    &[Value::Integer(1), Value::Null, Value::Real(f64::NEG_INFINITY)],
+                    2,
+                    out,
+                )
+            }),
+            written(|out| old.row(&[Value::Integer(1), text("late")], 9, out)),
+        ];
+        let all = || values.iter().map(Vec::as_slice);
+        let rows = Reader::new(Some(narrow.clone()), schemas.clone()).read(all(), &mut 1000);
+        for (schema, ahead) in [(&narrow, &[0, 1, 2][..]), (&wide, &[8][..])] {
+            for (at, value) in values.iter().enumerate() {
+                let (record, read) = out(&rows, at, &values, schema);
+                let expected = decode::record(value, Some(schema), Vec::new());
+                assert_eq!(record.as_ref().err(), expected.as_ref().err(), "{at}");
+                let stamps = (
+                    record.as_ref().ok().map(Record::stamp),
+                    expected.as_ref().ok().map(Record::stamp),
+                );
+                assert_eq!(stamps.0, stamps.1, "{at}");
+                assert_eq!(row_of(record), row_of(expected), "{at}");
+                assert_eq!(read, ahead.contains(&at), "{at}");
+            }
+        }
+        // What nothing is known of is read in its turn.
+        let rows = Reader::new(None, schemas).read(all(), &mut 1000);
+        assert_eq!(rows.rows.iter().position(Option::is_some), Some(8));
+        assert!(matches!(
+            rows.record(0, &values[0], None, Vec::new()),
+            Ok(Record::Loose { .. })
+        ));
+    }
+
+    #[test]
+    fn rows_are_read_ahead_while_there_is_room() {
+        let schemas = Schemas::default();
+        let schema = schemas.shared(schema(&["a", "b"]));
+        let encoder = Encoder::new(schema.clone(), "s", 1);
+        let value = |seq| written(|out| encoder.row(&[Value::Integer(1), Value::Null], seq, out));
+        let values: Vec<_> = (1..=4).map(value).collect();
+        let mut reader = Reader::new(Some(schema.clone()), schemas);
+        let mut room = 5;
+        let rows = reader.read(values.iter().map(Vec::as_slice), &mut room);
+        let read: Vec<_> = (0..4).map(|at| out(&rows, at, &values, &schema)).collect();
+        assert_eq!(
+            read.iter().map(|(_, read)| *read).collect::<Vec<_>>(),
+            [true, true, false, false]
+        );
+        assert_eq!(room, 1);
+        assert!(read.into_iter().all(|(record, _)| row_of(record).is_some()));
+    }
+}
