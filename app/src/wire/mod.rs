@@ -6,6 +6,7 @@ pub mod encode;
 pub mod rows;
 mod scan;
 pub mod schema;
+mod text;
 mod value;
 
 pub use value::write_str as json_string;

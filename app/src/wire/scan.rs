@@ -3,6 +3,7 @@
 
 use std::borrow::Cow;
 
+use super::text;
 use super::value::Read;
 use crate::row::{TableSchema, Value};
 use crate::sequence::Stamp;
@@ -35,8 +36,7 @@ fn value<'a>(rest: &mut &'a str) -> Option<Value<'a>> {
     let end = |of: usize| of + 1;
     match bytes.first()? {
         b'"' => {
-            let special = |b: &u8| matches!(b, b'"' | b'\\' | 0..0x20);
-            let at = 1 + bytes[1..].iter().position(special)?;
+            let at = 1 + text::special(&bytes[1..])?;
             if bytes[at] == b'"' {
                 let text = &bytes[1..at];
                 *rest = &rest[end(at)..];

@@ -5,7 +5,7 @@ use std::fmt;
 
 use serde::de::{self, Deserialize, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 
-use super::base64;
+use super::{base64, text};
 use crate::row::Value;
 
 const BLOB: &str = "$blob";
@@ -26,6 +26,11 @@ pub fn write(value: &Value<'_>, out: &mut Vec<u8>) {
             true => br#"{"$real":"inf"}"#,
             false => br#"{"$real":"-inf"}"#,
         }),
+        Value::Text(bytes) if text::is_plain(bytes) => {
+            out.push(b'"');
+            out.extend_from_slice(bytes);
+            out.push(b'"');
+        }
         Value::Text(bytes) => match std::str::from_utf8(bytes) {
             Ok(text) => write_str(text, out),
             Err(_) => write_tagged(TEXT, bytes, out),
