@@ -8,11 +8,12 @@ use std::sync::Arc;
 
 use divan::Bencher;
 use divan::counter::ItemsCount;
-use rowferry::row::{Column, TableSchema, Value};
+use rowferry::row::{Column, Schemas, TableSchema, Value};
 use rowferry::sink::{Position, Sink};
 use rowferry::stop::Stop;
-use rowferry::wire::decode::{self, Record};
+use rowferry::wire::decode::Record;
 use rowferry::wire::encode::Encoder;
+use rowferry::wire::rows::Reader;
 
 const ROWS: usize = 10_000;
 
@@ -85,11 +86,15 @@ fn encode(bencher: Bencher<'_, '_>) {
 
 #[divan::bench]
 fn decode(bencher: Bencher<'_, '_>) {
-    let (schema, records) = (schema(), records());
+    let (schemas, records) = (Schemas::default(), records());
+    let schema = schemas.shared(TableSchema::clone(&schema()));
+    let mut reader = Reader::new(Some(schema.clone()), schemas);
     bencher.counter(ItemsCount::new(ROWS)).bench_local(|| {
         let mut spare = Vec::new();
-        for record in &records {
-            let Ok(Record::Row { row, .. }) = decode::record(record, Some(&schema), std::mem::take(&mut spare)) else {
+        let mut room = usize::MAX;
+        let rows = reader.read(records.iter().map(Vec::as_slice), &mut room);
+        for (at, record) in records.iter().enumerate() {
+            let Ok(Record::Row { row, .. }) = rows.record(at, record, Some(&schema), std::mem::take(&mut spare)) else {
                 panic!("not read as a row");
             };
             spare = rowferry::row::recycle(black_box(row));

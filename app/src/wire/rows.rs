@@ -21,6 +21,8 @@ struct Head {
     schema: Arc<TableSchema>,
     source: String,
     epoch: u64,
+    /// Their stamps before the number.
+    run: String,
 }
 
 struct Row {
@@ -75,27 +77,30 @@ impl Rows {
     fn add<'a>(&mut self, value: &'a [u8], schema: &Arc<TableSchema>, spare: &mut Vec<Value<'a>>) -> Option<Row> {
         spare.clear();
         let stamp = scan::row(std::str::from_utf8(value).ok()?, schema, spare)?;
-        let row = Row {
-            head: self.head(schema, &stamp)?,
-            first: u32::try_from(self.cells.len()).ok()?,
-            seq: stamp.seq,
-        };
+        let first = u32::try_from(self.cells.len()).ok()?;
+        let seq = self.seq(stamp, schema)?;
+        let head = u32::try_from(self.heads.len() - 1).ok()?;
         self.cells.extend(spare.iter().map(|cell| Cell::of(cell, value)));
-        Some(row)
+        Some(Row { head, first, seq })
     }
 
-    /// The place of what a row has in common with others: mostly with the one before it.
-    fn head(&mut self, schema: &Arc<TableSchema>, stamp: &Stamp<'_>) -> Option<u32> {
-        let same =
-            |head: &Head| head.epoch == stamp.epoch && head.source == stamp.source && Arc::ptr_eq(&head.schema, schema);
-        if !self.heads.last().is_some_and(same) {
-            self.heads.push(Head {
-                schema: schema.clone(),
-                source: stamp.source.to_owned(),
-                epoch: stamp.epoch,
-            });
+    /// Reads a row's number out of its stamp. The row belongs to the last head then, mostly as the one before it.
+    fn seq(&mut self, stamp: &str, schema: &Arc<TableSchema>) -> Option<u64> {
+        if let Some(head) = self.heads.last()
+            && Arc::ptr_eq(&head.schema, schema)
+            && let Some(seq) = stamp.strip_prefix(&head.run)
+            && let Ok(seq) = seq.parse()
+        {
+            return Some(seq);
         }
-        u32::try_from(self.heads.len() - 1).ok()
+        let Stamp { source, epoch, seq } = scan::stamp(stamp)?;
+        self.heads.push(Head {
+            schema: schema.clone(),
+            run: format!("{source}.{epoch}."),
+            source: source.to_owned(),
+            epoch,
+        });
+        Some(seq)
     }
 
     /// The record at a place, whose value is at hand: as it was read, if that was by the same schema.

@@ -11,8 +11,15 @@ use crate::sequence::Stamp;
 /// Digits that fit an i64 whatever they are.
 const DIGITS: usize = 18;
 
-/// Reads a row into `row`, which is empty, and its stamp. None when it stands there in any other way; `row` holds nothing of use then.
-pub fn row<'a>(text: &'a str, schema: &TableSchema, row: &mut Vec<Value<'a>>) -> Option<Stamp<'a>> {
+/// Up to here an integer is a real without loss, and so are these powers of ten: one division of the two rounds as it should.
+const EXACT: i64 = 1 << 53;
+const POWERS: [f64; DIGITS] = [
+    1e0, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9, 1e10, 1e11, 1e12, 1e13, 1e14, 1e15, 1e16, 1e17,
+];
+
+/// Reads a row into `row`, which is empty, up to what has to be its stamp. None when it stands there in any other way; `row` holds
+/// nothing of use then.
+pub fn row<'a>(text: &'a str, schema: &TableSchema, row: &mut Vec<Value<'a>>) -> Option<&'a str> {
     let mut rest = text;
     for (i, column) in schema.columns.iter().enumerate() {
         take(&mut rest, if i == 0 { "{\"" } else { ",\"" })?;
@@ -21,9 +28,12 @@ pub fn row<'a>(text: &'a str, schema: &TableSchema, row: &mut Vec<Value<'a>>) ->
         row.push(value(&mut rest)?);
     }
     take(&mut rest, ",\"_ferry\":\"")?;
-    let stamp = rest.strip_suffix("\"}")?;
-    let is_last = !stamp.contains(['"', '\\']);
-    Stamp::parse(stamp).filter(|_| is_last)
+    rest.strip_suffix("\"}")
+}
+
+/// Reads the stamp of a row. None when other members stand behind it.
+pub fn stamp(text: &str) -> Option<Stamp<'_>> {
+    Stamp::parse(text).filter(|_| text::special(text.as_bytes()).is_none())
 }
 
 fn take(rest: &mut &str, expected: &str) -> Option<()> {
@@ -46,10 +56,10 @@ fn value<'a>(rest: &mut &'a str) -> Option<Value<'a>> {
         }
         b'-' | b'0'..=b'9' => {
             let length = bytes.iter().position(|b| matches!(b, b',' | b'}'))?;
-            match integer(&bytes[..length]) {
-                Some(integer) => {
+            match number(&bytes[..length]) {
+                Some(number) => {
                     *rest = &rest[length..];
-                    Some(Value::Integer(integer))
+                    Some(number)
                 }
                 None => read(rest, length),
             }
@@ -79,25 +89,38 @@ fn closing_quote(bytes: &[u8], mut from: usize) -> Option<usize> {
     }
 }
 
-/// A number of few digits, written as JSON has it. -0 is a real.
-fn integer(digits: &[u8]) -> Option<i64> {
-    let (negative, digits) = match digits {
+/// A number of few digits and without an exponent, written as JSON has it. -0 is a real.
+fn number(text: &[u8]) -> Option<Value<'static>> {
+    let (negative, digits) = match text {
         [b'-', digits @ ..] => (true, digits),
         digits => (false, digits),
     };
     let leads = match digits {
         [b'0'] => !negative,
-        [b'1'..=b'9', ..] => true,
+        [b'0', b'.', ..] | [b'1'..=b'9', ..] => true,
         _ => false,
     };
     if !leads || digits.len() > DIGITS {
         return None;
     }
-    let mut number = 0;
-    for digit in digits {
-        number = number * 10 + i64::from(digit.is_ascii_digit().then(|| digit - b'0')?);
+    let mut number = 0_i64;
+    let mut point = None;
+    for (place, byte) in digits.iter().enumerate() {
+        match byte {
+            b'0'..=b'9' => number = number * 10 + i64::from(byte - b'0'),
+            b'.' if point.is_none() => point = Some(place),
+            _ => return None,
+        }
     }
-    Some(if negative { -number } else { number })
+    let Some(point) = point else {
+        return Some(Value::Integer(if negative { -number } else { number }));
+    };
+    let decimals = digits.len() - point - 1;
+    if decimals == 0 || number > EXACT {
+        return None;
+    }
+    let real = number as f64 / POWERS[decimals];
+    Some(Value::Real(if negative { -real } else { real }))
 }
 
 #[cfg(test)]
@@ -121,6 +144,19 @@ mod tests {
             "1e5",
             "1.5",
             "-2.0",
+            "0.0",
+            "-0.0",
+            "-0.1",
+            "00.1",
+            ".5",
+            "5.",
+            "1.5.2",
+            "1.5e3",
+            "9007199254740.992",
+            "9007199254740.993",
+            "0.1234567890123456",
+            "0.12345678901234567",
+            "123456789012345678.5",
             "999999999999999999",
             "9223372036854775807",
             "-9223372036854775808",
@@ -152,6 +188,24 @@ mod tests {
                     None => assert!(expected.is_none() || text == "true", "{text} was not read"),
                 }
             }
+        }
+    }
+
+    #[test]
+    fn reals_of_few_digits_round_as_serde_rounds_them() {
+        let mut state = 1_u64;
+        for _ in 0..100_000 {
+            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+            let decimals = 1 + (state >> 8) as usize % 15;
+            let digits = (state >> 12) % 10_u64.pow(1 + (state >> 4) as u32 % 16);
+            let text = format!("{digits:0>width$}", width = decimals + 1);
+            let (whole, part) = text.split_at(text.len() - decimals);
+            let text = format!("-{whole}.{part}");
+            let Some(Value::Real(real)) = number(text.as_bytes()) else {
+                assert!(digits > EXACT as u64 || text.len() - 1 > DIGITS, "{text} was not read");
+                continue;
+            };
+            assert_eq!(real.to_bits(), text.parse::<f64>().unwrap().to_bits(), "{text}");
         }
     }
 
