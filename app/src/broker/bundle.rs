@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 /// What a record takes on the wire beside its key and value: offset, size, checksum, two marks and two lengths.
-const FRAME: usize = 26;
+pub(super) const FRAME: usize = 26;
 
 /// Where a record ends, and whether it has a value.
 #[derive(Debug, Clone, Copy)]

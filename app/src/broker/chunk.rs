@@ -5,6 +5,8 @@ use std::sync::Arc;
 
 use kafka::client::fetch::{self, Response};
 
+use super::bundle::FRAME;
+
 /// A record. A null key or value reads as an empty one: the `kafka` crate does not tell them apart.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Message<'a> {
@@ -119,12 +121,10 @@ impl Chunk {
         })
     }
 
-    /// Bytes of all keys and values.
-    pub fn bytes(&self) -> usize {
-        self.messages()
-            .iter()
-            .map(|message| message.key.len() + message.value.len())
-            .sum()
+    /// Bytes that the records take on the wire, uncompressed.
+    pub(super) fn wire_size(&self) -> usize {
+        let size = |message: &fetch::Message<'_>| message.key.len() + message.value.len() + FRAME;
+        self.messages().iter().map(size).sum()
     }
 
     /// Whether the partition is read on where it was read before.

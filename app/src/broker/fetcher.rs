@@ -279,7 +279,7 @@ impl Fetcher {
                 }
                 continue;
             }
-            self.window(place, share).learn(chunk.bytes(), more, share);
+            self.window(place, share).learn(chunk.wire_size(), more, share);
             fetched.put(chunk);
         }
         Ok(trouble)

@@ -1,5 +1,6 @@
-//! How many bytes to ask a partition for. Too small a window brings nothing at all; of too large a one, much is thrown away where
-//! records are compressed, because the `kafka` crate takes one compressed batch from an answer and drops the rest.
+//! How many bytes to ask a partition for. Too small a window brings nothing at all. Of too large a one, much is thrown away where
+//! records are compressed, because the `kafka` crate takes one compressed batch from an answer and drops the rest; and a broker that has
+//! to rewrite records for so old a client sends whole batches of its log, and fills the rest of the window with nothing.
 
 /// What all windows of one request together should stay within.
 pub const BUDGET: i32 = 4 << 20;
@@ -27,11 +28,17 @@ pub fn share(partitions: usize) -> i32 {
 pub struct Window {
     size: i32,
     steady: u8,
+    /// What the answer before brought. One by itself can be the short rest of a batch.
+    before: usize,
 }
 
 impl Window {
     pub fn new(share: i32) -> Self {
-        Self { size: share, steady: 0 }
+        Self {
+            size: share,
+            steady: 0,
+            before: share as usize,
+        }
     }
 
     pub fn size(&self) -> i32 {
@@ -48,8 +55,10 @@ impl Window {
         true
     }
 
-    /// Learns from an answer: how many bytes it brought, and whether the log holds more behind them.
+    /// Learns from an answer: how many bytes of records it brought, and whether the log holds more behind them.
     pub fn learn(&mut self, bytes: usize, more: bool, share: i32) {
+        let best = bytes.max(std::mem::replace(&mut self.before, bytes));
+        let size = self.size as usize;
         if !more {
             // Caught up: large records are over for now.
             self.steady = 0;
@@ -58,9 +67,10 @@ impl Window {
             }
         } else if self.steady > 0 {
             self.steady -= 1;
-        } else if bytes < self.size as usize / 2 {
-            self.size = (self.size / 2).max(LEAST);
-        } else if self.size < share && bytes > self.size as usize / 4 * 3 {
+        } else if best < size / 8 * 7 {
+            // What came, and some room for batches that are a little larger.
+            self.size = i32::try_from(best + best / 8).unwrap_or(CAP).max(LEAST);
+        } else if self.size < share && bytes > size / 16 * 15 {
             self.size = self.size.saturating_mul(2).min(share);
         }
     }
@@ -108,10 +118,30 @@ mod tests {
         for _ in 0..100 {
             window.learn(20_000, true, share(1));
         }
-        assert!((10_000..=40_000).contains(&window.size()), "{}", window.size());
+        assert!((20_000..=25_000).contains(&window.size()), "{}", window.size());
         for _ in 0..100 {
             window.learn(window.size() as usize, true, share(1));
         }
         assert_eq!(window.size(), share(1));
+    }
+
+    #[test]
+    fn a_window_fits_the_batches_of_the_log_and_not_the_rest_of_one() {
+        let share = share(3);
+        let mut window = Window::new(share);
+        let batches = [763_000, 741_000, 790_000, 755_000].into_iter().cycle();
+        for (i, batch) in batches.enumerate().take(100) {
+            // Some come in two parts.
+            let parts = if i % 10 == 9 {
+                vec![batch - 20_000, 20_000]
+            } else {
+                vec![batch]
+            };
+            for bytes in parts {
+                window.learn(bytes, true, share);
+                assert!(window.size() > 800_000, "{} after {bytes}", window.size());
+            }
+        }
+        assert!(window.size() < 900_000, "{}", window.size());
     }
 }
