@@ -8,6 +8,8 @@ use crate::broker::{Chunk, Fetched, Fetcher, OutOfRange, Position};
 use crate::error::Result;
 use crate::wire::rows::{Reader, Rows};
 
+use super::order::{Span, order};
+
 /// The longest a fetch waits for news; a stop is noticed sooner.
 pub const LONGEST_FETCH: Duration = Duration::from_millis(500);
 
@@ -17,9 +19,10 @@ const ROUNDS: usize = 1;
 /// So many values of a round are read ahead: memory stays flat however small they are.
 const ROOM: usize = 1 << 18;
 
-/// What was fetched at one time, and its rows.
+/// What was fetched at one time, its rows, and the order in which they land.
 pub struct Round {
-    pub chunks: Vec<(Chunk, Rows)>,
+    pub parts: Vec<(Chunk, Rows)>,
+    pub order: Vec<Span>,
     pub out_of_range: Vec<OutOfRange>,
 }
 
@@ -70,9 +73,11 @@ fn read(unread: &Receiver<Result<Fetched>>, mut from: Vec<Berthed>, rounds: &Syn
                     .read(chunk.records().map(|message| message.value), &mut room),
                 None => Rows::default(),
             };
-            let chunks = chunks.into_iter().map(|chunk| (rows(&chunk), chunk));
+            let parts = chunks.into_iter().map(|chunk| (rows(&chunk), chunk));
+            let parts: Vec<_> = parts.map(|(rows, chunk)| (chunk, rows)).collect();
             Round {
-                chunks: chunks.map(|(rows, chunk)| (chunk, rows)).collect(),
+                order: order(&parts),
+                parts,
                 out_of_range,
             }
         });

@@ -1,6 +1,7 @@
 //! One partition's way into the sink: each record is judged, then applied, skipped, put aside or a reason to stop.
 
 use std::iter::Sum;
+use std::ops::Range;
 use std::sync::Arc;
 
 use crate::broker::{self, Chunk, Message};
@@ -135,15 +136,17 @@ impl Lane {
         self.position.partition == partition && &*self.position.topic == topic
     }
 
-    /// Takes what was fetched; what landed is added to `prints` when it is to be printed.
+    /// Takes some of what was fetched; what landed is added to `prints` when it is to be printed.
     pub fn take_chunk(
         &mut self,
         quay: &mut Quay<'_, '_>,
         chunk: &Chunk,
         rows: &Rows,
+        records: Range<usize>,
         prints: &mut Vec<u8>,
     ) -> Result<()> {
-        for (at, message) in chunk.records().enumerate() {
+        let is_all = records.end == chunk.len();
+        for (at, message) in records.clone().zip(chunk.records().skip(records.start)) {
             if message.offset < self.position.next_offset {
                 continue;
             }
@@ -156,8 +159,10 @@ impl Lane {
                 return Ok(());
             }
         }
-        // Behind the last record there can be offsets that hold none.
-        self.position.next_offset = self.position.next_offset.max(chunk.next_offset());
+        if is_all {
+            // Behind the last record there can be offsets that hold none.
+            self.position.next_offset = self.position.next_offset.max(chunk.next_offset());
+        }
         Ok(())
     }
 

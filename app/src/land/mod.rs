@@ -3,6 +3,7 @@
 //! - `berths`: which partitions are this consumer's, and until when
 //! - `start`: where to read on in them
 //! - `ahead`: fetching and reading beside the landing
+//! - `order`: in which order a round lands
 //! - `turn`: landing them, as long as they are this consumer's
 //! - `lane`: one partition's way into the sink
 //! - `group`: what the broker's group is told, and what it tells of other sinks
@@ -12,6 +13,7 @@ mod ahead;
 mod berths;
 mod group;
 mod lane;
+mod order;
 mod print;
 mod start;
 mod turn;

@@ -18,6 +18,7 @@ use super::ahead::{self, LONGEST_FETCH, Round};
 use super::berths::Berth;
 use super::group::{self, GroupOffsets, Mark};
 use super::lane::{Counts, Lane, Quay, Wait};
+use super::order::Span;
 use super::start::{self, Goal};
 use super::{Options, Sharing, Summary};
 
@@ -142,7 +143,7 @@ impl<'a> Turn<'a> {
             match rounds.recv_timeout(patience) {
                 Ok(round) => {
                     let round = round?;
-                    self.apply(&round.chunks, meter)?;
+                    self.apply(&round, meter)?;
                     self.check_range(&round)?;
                 }
                 Err(RecvTimeoutError::Timeout) => meter.add(0, 0),
@@ -267,8 +268,8 @@ impl<'a> Turn<'a> {
     }
 
     /// One round in one transaction: rows, dead letters and positions, or nothing of it.
-    fn apply(&mut self, round: &[(Chunk, Rows)], meter: &mut Meter) -> Result<()> {
-        for (chunk, _) in round {
+    fn apply(&mut self, round: &Round, meter: &mut Meter) -> Result<()> {
+        for (chunk, _) in &round.parts {
             if let Some(lane) = self
                 .lanes
                 .iter_mut()
@@ -277,7 +278,7 @@ impl<'a> Turn<'a> {
                 lane.at_end = chunk.is_empty() && chunk.next_offset() >= chunk.high_water();
             }
         }
-        if round.iter().all(|(chunk, _)| chunk.stands_still()) {
+        if round.parts.iter().all(|(chunk, _)| chunk.stands_still()) {
             return Ok(());
         }
         let before: Vec<Counts> = self.lanes.iter().map(|lane| lane.counts.clone()).collect();
@@ -294,31 +295,37 @@ impl<'a> Turn<'a> {
         landed
     }
 
-    fn apply_whole(&mut self, round: &[(Chunk, Rows)]) -> Result<()> {
-        let mut landing = self.sink.begin()?;
-        let mut prints = Vec::new();
-        let mut touched = Vec::with_capacity(round.len());
-        let mut stopped_by = None;
-        for (chunk, rows) in round {
+    fn apply_whole(&mut self, round: &Round) -> Result<()> {
+        let lane_of = |(chunk, _): &(Chunk, Rows)| {
             let lane = self
                 .lanes
-                .iter_mut()
+                .iter()
                 .position(|lane| lane.is_at(chunk.topic(), chunk.partition()));
-            let at = lane.ok_or_else(|| Error::failed("the broker answered for a partition that was not asked for"))?;
-            if !touched.contains(&at) {
-                touched.push(at);
+            lane.ok_or_else(|| Error::failed("the broker answered for a partition that was not asked for"))
+        };
+        let mut touched = round.parts.iter().map(lane_of).collect::<Result<Vec<_>>>()?;
+        let mut landing = self.sink.begin()?;
+        let mut prints = Vec::new();
+        let mut stopped_by = None;
+        for Span { part, records } in &round.order {
+            let (chunk, rows) = &round.parts[*part];
+            let lane = &mut self.lanes[touched[*part]];
+            if lane.waits.is_some() {
+                continue;
             }
             let mut quay = Quay {
                 landing: &mut landing,
                 options: self.options,
-                partitions: &self.partitions[&self.lanes[at].position.topic],
+                partitions: &self.partitions[chunk.topic()],
                 pinned: matches!(self.options.sharing, Sharing::Pinned(_)),
             };
-            if let Err(error) = self.lanes[at].take_chunk(&mut quay, chunk, rows, &mut prints) {
+            if let Err(error) = lane.take_chunk(&mut quay, chunk, rows, records.clone(), &mut prints) {
                 stopped_by = Some(error);
                 break;
             }
         }
+        touched.sort_unstable();
+        touched.dedup();
         // What came before a gap is whole, and lands. Anything else that fails takes the round with it.
         if let Some(error) = stopped_by.take_if(|error| error.kind() != Kind::Loss) {
             return Err(error);

@@ -23,6 +23,8 @@ struct Head {
     epoch: u64,
     /// Their stamps before the number.
     run: String,
+    /// The column that is the key, where it is a single one.
+    key: Option<usize>,
 }
 
 struct Row {
@@ -99,8 +101,18 @@ impl Rows {
             run: format!("{source}.{epoch}."),
             source: source.to_owned(),
             epoch,
+            key: <[usize; 1]>::try_from(schema.key()).ok().map(|[key]| key),
         });
         Some(seq)
+    }
+
+    /// The key of the row at a place, where that is a single integer.
+    pub fn key(&self, at: usize) -> Option<i64> {
+        let row = self.rows.get(at)?.as_ref()?;
+        match self.cells[row.first as usize + self.heads[row.head as usize].key?] {
+            Cell::Integer(key) => Some(key),
+            _ => None,
+        }
     }
 
     /// The record at a place, whose value is at hand: as it was read, if that was by the same schema.
