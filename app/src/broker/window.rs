@@ -17,19 +17,33 @@ const LEAST: i32 = 4 << 10;
 /// After it had to grow, a window keeps its size for so many answers.
 const STEADY: u8 = 16;
 
+/// So many answers lie between two trials.
+const REST: u8 = 32;
+
 /// The part of the budget that each of `partitions` begins with.
 pub fn share(partitions: usize) -> i32 {
     let partitions = i32::try_from(partitions.max(1)).unwrap_or(i32::MAX);
     (BUDGET / partitions).max(LEAST_SHARE)
 }
 
-/// The window of one partition.
+/// The window of one partition. What came tells how much of it was filled; how much was thrown away shows only when another one is tried.
 #[derive(Debug)]
 pub struct Window {
     size: i32,
     steady: u8,
     /// What the answer before brought. One by itself can be the short rest of a batch.
     before: usize,
+    trial: Option<Trial>,
+    rest: u8,
+    /// Whether the next trial is a wider window.
+    wider: bool,
+}
+
+/// A window of another size is tried: the size that it had, and what that brought.
+#[derive(Debug)]
+struct Trial {
+    size: i32,
+    bytes: usize,
 }
 
 impl Window {
@@ -38,6 +52,9 @@ impl Window {
             size: share,
             steady: 0,
             before: share as usize,
+            trial: None,
+            rest: 0,
+            wider: false,
         }
     }
 
@@ -47,6 +64,10 @@ impl Window {
 
     /// The next record is larger than the window: doubles it; false when it is as large as can be.
     pub fn grow(&mut self) -> bool {
+        if let Some(trial) = self.trial.take() {
+            self.size = trial.size;
+            return true;
+        }
         if self.size >= CAP {
             return false;
         }
@@ -58,20 +79,44 @@ impl Window {
     /// Learns from an answer: how many bytes of records it brought, and whether the log holds more behind them.
     pub fn learn(&mut self, bytes: usize, more: bool, share: i32) {
         let best = bytes.max(std::mem::replace(&mut self.before, bytes));
-        let size = self.size as usize;
+        let trial = self.trial.take();
         if !more {
+            self.size = trial.map_or(self.size, |trial| trial.size);
             // Caught up: large records are over for now.
             self.steady = 0;
             if self.size > share {
                 self.size = share.max(self.size / 2);
             }
+        } else if let Some(trial) = trial {
+            match self.size > trial.size {
+                true if bytes >= trial.bytes / 2 * 3 => self.attempt(bytes, share),
+                // As much came of less: the rest was thrown away.
+                false if bytes >= trial.bytes / 8 * 7 => self.attempt(bytes, share),
+                _ => self.size = trial.size,
+            }
         } else if self.steady > 0 {
             self.steady -= 1;
-        } else if best < size / 8 * 7 {
+        } else if best < self.size as usize / 8 * 7 {
             // What came, and some room for batches that are a little larger.
             self.size = i32::try_from(best + best / 8).unwrap_or(CAP).max(LEAST);
-        } else if self.size < share && bytes > size / 16 * 15 {
-            self.size = self.size.saturating_mul(2).min(share);
+        } else if self.rest > 0 {
+            self.rest -= 1;
+        } else {
+            self.rest = REST;
+            self.wider = !self.wider && self.size < share;
+            self.attempt(bytes, share);
+        }
+    }
+
+    /// Tries half of the window, or twice as much.
+    fn attempt(&mut self, bytes: usize, share: i32) {
+        let tried = match self.wider {
+            true => self.size.saturating_mul(2).min(share),
+            false => (self.size / 2).max(LEAST),
+        };
+        if tried != self.size {
+            self.trial = Some(Trial { size: self.size, bytes });
+            self.size = tried;
         }
     }
 }
@@ -112,36 +157,58 @@ mod tests {
         assert_eq!(window.size(), share(64));
     }
 
+    /// Answers until the log is at its end, as a broker gives them: `bring` tells what a window brings.
+    fn follow(window: &mut Window, answers: usize, share: i32, bring: impl Fn(usize) -> usize) -> usize {
+        let mut empty = 0;
+        for _ in 0..answers {
+            match bring(window.size() as usize) {
+                0 => {
+                    empty += 1;
+                    assert!(window.grow());
+                }
+                bytes => window.learn(bytes, true, share),
+            }
+        }
+        empty
+    }
+
     #[test]
-    fn a_window_follows_small_compressed_batches_down_and_full_answers_up_again() {
-        let mut window = Window::new(share(1));
-        for _ in 0..100 {
-            window.learn(20_000, true, share(1));
-        }
-        assert!((20_000..=25_000).contains(&window.size()), "{}", window.size());
-        for _ in 0..100 {
-            window.learn(window.size() as usize, true, share(1));
-        }
-        assert_eq!(window.size(), share(1));
+    fn a_window_follows_small_batches_down_and_full_answers_up_again() {
+        let share = share(1);
+        let mut window = Window::new(share);
+        follow(&mut window, 100, share, |size| size.min(20_000));
+        assert!((20_000..=50_000).contains(&window.size()), "{}", window.size());
+        follow(&mut window, 100, share, |size| size);
+        assert!(window.size() >= share / 2, "{}", window.size());
+    }
+
+    #[test]
+    fn a_window_fits_compressed_batches_of_which_an_answer_brings_one() {
+        let share = share(3);
+        let mut window = Window::new(share);
+        // 190 kB in the log, 763 kB unpacked.
+        let empty = follow(&mut window, 200, share, |size| if size < 190_000 { 0 } else { 763_000 });
+        assert!((190_000..=700_000).contains(&window.size()), "{}", window.size());
+        assert!(empty <= 6, "{empty} answers brought nothing");
     }
 
     #[test]
     fn a_window_fits_the_batches_of_the_log_and_not_the_rest_of_one() {
         let share = share(3);
         let mut window = Window::new(share);
+        let mut empty = 0;
         let batches = [763_000, 741_000, 790_000, 755_000].into_iter().cycle();
-        for (i, batch) in batches.enumerate().take(100) {
+        for (i, batch) in batches.enumerate().take(200) {
             // Some come in two parts.
-            let parts = if i % 10 == 9 {
-                vec![batch - 20_000, 20_000]
-            } else {
-                vec![batch]
+            let parts = match i % 10 {
+                9 => vec![batch - 20_000, 20_000],
+                _ => vec![batch],
             };
-            for bytes in parts {
-                window.learn(bytes, true, share);
-                assert!(window.size() > 800_000, "{} after {bytes}", window.size());
+            for part in parts {
+                empty += follow(&mut window, 1, share, |size| if size < part { 0 } else { part });
             }
         }
-        assert!(window.size() < 900_000, "{}", window.size());
+        assert!((790_000..900_000).contains(&window.size()), "{}", window.size());
+        assert!(empty <= 6, "{empty} answers brought nothing");
     }
 }
