@@ -13,9 +13,6 @@ use super::order::{Span, order};
 /// The longest a fetch waits for news; a stop is noticed sooner.
 pub const LONGEST_FETCH: Duration = Duration::from_millis(500);
 
-/// Rounds that may wait to be landed.
-const ROUNDS: usize = 1;
-
 /// So many values of a round are read ahead: memory stays flat however small they are.
 const ROOM: usize = 1 << 18;
 
@@ -39,8 +36,9 @@ pub fn start<'scope>(
     from: Vec<Berthed>,
 ) -> Receiver<Result<Round>> {
     let (positions, readers) = from.into_iter().map(|from| (from.position.clone(), from)).unzip();
+    // Hand to hand: a round that waits takes memory, and spares no time.
     let (fetched, unread) = sync_channel(0);
-    let (rounds, queue) = sync_channel(ROUNDS);
+    let (rounds, queue) = sync_channel(0);
     scope.spawn(move || fetch(fetcher, positions, &fetched));
     scope.spawn(move || read(&unread, readers, &rounds));
     queue

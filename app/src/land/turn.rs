@@ -296,34 +296,36 @@ impl<'a> Turn<'a> {
     }
 
     fn apply_whole(&mut self, round: &Round) -> Result<()> {
-        let lane_of = |(chunk, _): &(Chunk, Rows)| {
-            let lane = self
-                .lanes
-                .iter()
-                .position(|lane| lane.is_at(chunk.topic(), chunk.partition()));
-            lane.ok_or_else(|| Error::failed("the broker answered for a partition that was not asked for"))
+        let place_of = |(chunk, _): &(Chunk, Rows)| {
+            let is_at = |lane: &Lane| lane.is_at(chunk.topic(), chunk.partition());
+            let unasked = || Error::failed("the broker answered for a partition that was not asked for");
+            let lane = self.lanes.iter().position(is_at).ok_or_else(unasked)?;
+            Ok((lane, self.partitions[chunk.topic()].as_slice()))
         };
-        let mut touched = round.parts.iter().map(lane_of).collect::<Result<Vec<_>>>()?;
+        let places = round.parts.iter().map(place_of).collect::<Result<Vec<_>>>()?;
+        let pinned = matches!(self.options.sharing, Sharing::Pinned(_));
         let mut landing = self.sink.begin()?;
         let mut prints = Vec::new();
         let mut stopped_by = None;
         for Span { part, records } in &round.order {
             let (chunk, rows) = &round.parts[*part];
-            let lane = &mut self.lanes[touched[*part]];
+            let (lane, partitions) = places[*part];
+            let lane = &mut self.lanes[lane];
             if lane.waits.is_some() {
                 continue;
             }
             let mut quay = Quay {
                 landing: &mut landing,
                 options: self.options,
-                partitions: &self.partitions[chunk.topic()],
-                pinned: matches!(self.options.sharing, Sharing::Pinned(_)),
+                partitions,
+                pinned,
             };
             if let Err(error) = lane.take_chunk(&mut quay, chunk, rows, records.clone(), &mut prints) {
                 stopped_by = Some(error);
                 break;
             }
         }
+        let mut touched: Vec<usize> = places.into_iter().map(|(lane, _)| lane).collect();
         touched.sort_unstable();
         touched.dedup();
         // What came before a gap is whole, and lands. Anything else that fails takes the round with it.
