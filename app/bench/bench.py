@@ -7,7 +7,7 @@ from pathlib import Path
 import following
 import scenarios
 from contenders import Ferry, peers
-from lab import Failed, Lab, check_equal, run, users
+from lab import Failed, Lab, check_equal, run, settle, users
 from report import Report
 
 PARTS = {
@@ -60,6 +60,7 @@ def laps(lab, contender, source, count):
         raise Failed(f"{contender.name} shipped {landed} records of {count}")
     yield "consume", run(contender.consume(lab, sinks[0], topics[0], count))
     check_equal(source, sinks[0])
+    settle()
     yield "both", contender.both(lab, shipped[1], sinks[1], topics[1], count)
     check_equal(source, sinks[1])
     lab.drop(*topics)

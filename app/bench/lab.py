@@ -89,7 +89,13 @@ class Running:
         return " ".join(self.command)
 
 
+def settle():
+    """Waits until all that was written is on disk: nobody pays for the writing of another."""
+    os.sync()
+
+
 def run(command):
+    settle()
     return Running(command).wait()
 
 

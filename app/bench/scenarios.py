@@ -6,7 +6,7 @@ import sys
 from contextlib import closing
 
 from contenders import Ferry
-from lab import FLOOR, PEERS, Running, check_equal, costs, run, users
+from lab import FLOOR, PEERS, Running, check_equal, costs, run, settle, users
 
 TABLE = "CREATE TABLE users(id INTEGER PRIMARY KEY, name TEXT, email TEXT, city TEXT, age INTEGER, balance REAL, created_at TEXT)"
 
@@ -16,6 +16,7 @@ def trip(lab, source, ferry=None, partitions=None, settings=None, consumers=1):
     ferry, shipped, sink = ferry or Ferry(), lab.copy(source), lab.file("sink")
     topic = lab.topic(partitions, settings)
     produce = run(ferry.produce(lab, shipped, topic, 0))
+    settle()
     landing = [Running(ferry.consume(lab, sink, topic, 0)) for _ in range(consumers)]
     consume = landing[0].wait()
     for other in landing[1:]:
