@@ -87,11 +87,12 @@ impl Chunk {
 
     /// The records, in order.
     pub fn records(&self) -> impl ExactSizeIterator<Item = Message<'_>> {
-        self.messages().iter().map(|message| Message {
-            offset: message.offset,
-            key: message.key,
-            value: message.value,
-        })
+        self.messages().iter().map(message)
+    }
+
+    /// Some of the records, by their places.
+    pub fn records_at(&self, places: Range<usize>) -> impl Iterator<Item = Message<'_>> {
+        self.messages()[places].iter().map(message)
     }
 
     /// Number of records.
@@ -153,5 +154,13 @@ impl Chunk {
             Ok(data) => data.messages(),
             Err(_) => &[],
         }
+    }
+}
+
+fn message<'a>(message: &fetch::Message<'a>) -> Message<'a> {
+    Message {
+        offset: message.offset,
+        key: message.key,
+        value: message.value,
     }
 }

@@ -26,7 +26,8 @@ pub fn share(partitions: usize) -> i32 {
     (BUDGET / partitions).max(LEAST_SHARE)
 }
 
-/// The window of one partition. What came tells how much of it was filled; how much was thrown away shows only when another one is tried.
+/// The window of one partition. How much of what a broker sent was thrown away shows only when another window is tried: one that brings as
+/// much with less is better, and so is one that brings half as much again with twice as much.
 #[derive(Debug)]
 pub struct Window {
     size: i32,
@@ -35,7 +36,7 @@ pub struct Window {
     before: usize,
     trial: Option<Trial>,
     rest: u8,
-    /// Whether the next trial is a wider window.
+    /// Whether the last trial was a wider window.
     wider: bool,
 }
 
@@ -51,9 +52,9 @@ impl Window {
         Self {
             size: share,
             steady: 0,
-            before: share as usize,
+            before: 0,
             trial: None,
-            rest: 0,
+            rest: 1,
             wider: false,
         }
     }
@@ -62,7 +63,8 @@ impl Window {
         self.size
     }
 
-    /// The next record is larger than the window: doubles it; false when it is as large as can be.
+    /// Nothing comes, for the next record is larger than the window: takes a trial back, or doubles the window; false when it is as
+    /// large as can be.
     pub fn grow(&mut self) -> bool {
         if let Some(trial) = self.trial.take() {
             self.size = trial.size;
@@ -79,43 +81,43 @@ impl Window {
     /// Learns from an answer: how many bytes of records it brought, and whether the log holds more behind them.
     pub fn learn(&mut self, bytes: usize, more: bool, share: i32) {
         let best = bytes.max(std::mem::replace(&mut self.before, bytes));
-        let trial = self.trial.take();
-        if !more {
-            self.size = trial.map_or(self.size, |trial| trial.size);
-            // Caught up: large records are over for now.
-            self.steady = 0;
-            if self.size > share {
-                self.size = share.max(self.size / 2);
+        if let Some(trial) = self.trial.take() {
+            let enough = match self.wider {
+                true => trial.bytes / 2 * 3,
+                false => trial.bytes / 8 * 7,
+            };
+            match more && bytes >= enough {
+                true => self.attempt(best, share),
+                false => self.size = trial.size,
             }
-        } else if let Some(trial) = trial {
-            match self.size > trial.size {
-                true if bytes >= trial.bytes / 2 * 3 => self.attempt(bytes, share),
-                // As much came of less: the rest was thrown away.
-                false if bytes >= trial.bytes / 8 * 7 => self.attempt(bytes, share),
-                _ => self.size = trial.size,
-            }
-        } else if self.steady > 0 {
+        } else if more && self.steady > 0 {
             self.steady -= 1;
-        } else if best < self.size as usize / 8 * 7 {
-            // What came, and some room for batches that are a little larger.
-            self.size = i32::try_from(best + best / 8).unwrap_or(CAP).max(LEAST);
-        } else if self.rest > 0 {
+        } else if self.size > share {
+            // It grew for records that may be behind us.
+            self.size = share.max(self.size / 2);
+        } else if more && self.rest > 0 {
             self.rest -= 1;
-        } else {
+        } else if more {
             self.rest = REST;
             self.wider = !self.wider && self.size < share;
-            self.attempt(bytes, share);
+            self.attempt(best, share);
+        }
+        if !more {
+            self.steady = 0;
         }
     }
 
-    /// Tries half of the window, or twice as much.
-    fn attempt(&mut self, bytes: usize, share: i32) {
+    /// Tries another window: twice as much; what came and some room for batches that are a little larger, if that is clearly less; or half.
+    fn attempt(&mut self, best: usize, share: i32) {
         let tried = match self.wider {
             true => self.size.saturating_mul(2).min(share),
-            false => (self.size / 2).max(LEAST),
+            false if best < self.size as usize / 4 * 3 => (best + best / 8) as i32,
+            false => self.size / 2,
         };
+        let tried = tried.max(LEAST);
         if tried != self.size {
-            self.trial = Some(Trial { size: self.size, bytes });
+            let (size, bytes) = (self.size, best);
+            self.trial = Some(Trial { size, bytes });
             self.size = tried;
         }
     }
@@ -190,6 +192,22 @@ mod tests {
         let empty = follow(&mut window, 200, share, |size| if size < 190_000 { 0 } else { 763_000 });
         assert!((190_000..=700_000).contains(&window.size()), "{}", window.size());
         assert!(empty <= 6, "{empty} answers brought nothing");
+    }
+
+    #[test]
+    fn a_window_that_is_filled_in_part_by_all_of_the_log_stays_wide() {
+        let share = share(3);
+        // A batch for each record: in the log it takes more than for this client.
+        for (in_log, here) in [(170, 126), (220, 176), (270, 226), (90, 36)] {
+            let mut window = Window::new(share);
+            let mut least = share;
+            for _ in 0..500 {
+                follow(&mut window, 1, share, |size| size / in_log * here);
+                least = least.min(window.size());
+            }
+            assert!(least >= share / 3, "{least} for records of {here} bytes");
+            assert!(window.trial.is_some() || window.size() == share, "{}", window.size());
+        }
     }
 
     #[test]

@@ -146,7 +146,7 @@ impl Lane {
         prints: &mut Vec<u8>,
     ) -> Result<()> {
         let is_all = records.end == chunk.len();
-        for (at, message) in records.clone().zip(chunk.records().skip(records.start)) {
+        for (at, message) in records.clone().zip(chunk.records_at(records)) {
             if message.offset < self.position.next_offset {
                 continue;
             }

@@ -8,7 +8,7 @@ use super::scan;
 use crate::row::{Schemas, TableSchema, Value, recycle};
 use crate::sequence::Stamp;
 
-/// What a topic's records were found to be, one after the other: those that could be read ahead as rows of ours.
+/// What the records of a chunk were found to be, one after the other: those that could be read ahead as rows of ours.
 #[derive(Default)]
 pub struct Rows {
     heads: Vec<Head>,
@@ -67,7 +67,7 @@ impl Reader {
             }
             let read = self.schema.as_ref().filter(|schema| schema.columns.len() <= *room);
             let row = read.and_then(|schema| rows.add(value, schema, &mut spare));
-            *room -= row.as_ref().map_or(0, |_| spare.len());
+            *room -= row.as_ref().map_or(0, |row| rows.cells.len() - row.first as usize);
             rows.rows.push(row);
         }
         rows
@@ -75,14 +75,14 @@ impl Reader {
 }
 
 impl Rows {
-    /// Reads a value into the cells; its values are in `spare` too.
+    /// Reads a value into the cells; `spare` lends its memory.
     fn add<'a>(&mut self, value: &'a [u8], schema: &Arc<TableSchema>, spare: &mut Vec<Value<'a>>) -> Option<Row> {
         spare.clear();
         let stamp = scan::row(std::str::from_utf8(value).ok()?, schema, spare)?;
         let first = u32::try_from(self.cells.len()).ok()?;
         let seq = self.seq(stamp, schema)?;
         let head = u32::try_from(self.heads.len() - 1).ok()?;
-        self.cells.extend(spare.iter().map(|cell| Cell::of(cell, value)));
+        self.cells.extend(spare.drain(..).map(|cell| Cell::of(cell, value)));
         Some(Row { head, first, seq })
     }
 
@@ -144,11 +144,11 @@ impl Rows {
 }
 
 impl Cell {
-    fn of(value: &Value<'_>, record: &[u8]) -> Self {
+    fn of(value: Value<'_>, record: &[u8]) -> Self {
         match value {
             Value::Null => Cell::Null,
-            Value::Integer(integer) => Cell::Integer(*integer),
-            Value::Real(real) => Cell::Real(*real),
+            Value::Integer(integer) => Cell::Integer(integer),
+            Value::Real(real) => Cell::Real(real),
             Value::Text(Cow::Borrowed(text)) => {
                 let from = text.as_ptr() as usize - record.as_ptr() as usize;
                 Cell::Text {
@@ -156,7 +156,7 @@ impl Cell {
                     to: (from + text.len()) as u32,
                 }
             }
-            other => Cell::Other(Box::new(other.clone().into_owned())),
+            other => Cell::Other(Box::new(other.into_owned())),
         }
     }
 
