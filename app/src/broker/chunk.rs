@@ -75,6 +75,11 @@ impl Chunk {
         self.partition
     }
 
+    /// Whether both are of one partition.
+    pub fn shares_partition(&self, other: &Chunk) -> bool {
+        self.partition == other.partition && self.topic == other.topic
+    }
+
     /// The offset that was asked for.
     pub fn asked(&self) -> i64 {
         self.asked

@@ -45,8 +45,8 @@ pub struct Fetched {
 impl Fetched {
     /// Adds a chunk; an earlier one of the same partition brought nothing.
     fn put(&mut self, chunk: Chunk) {
-        let same = |other: &Chunk| other.partition() == chunk.partition() && other.topic() == chunk.topic();
-        self.chunks.retain(|other| !(other.stands_still() && same(other)));
+        self.chunks
+            .retain(|other| !(other.stands_still() && other.shares_partition(&chunk)));
         self.chunks.push(chunk);
     }
 }

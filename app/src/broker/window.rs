@@ -159,7 +159,7 @@ mod tests {
         assert_eq!(window.size(), share(64));
     }
 
-    /// Answers until the log is at its end, as a broker gives them: `bring` tells what a window brings.
+    /// So many answers while the log holds more: `bring` tells what a window brings. How many of them brought nothing.
     fn follow(window: &mut Window, answers: usize, share: i32, bring: impl Fn(usize) -> usize) -> usize {
         let mut empty = 0;
         for _ in 0..answers {

@@ -19,9 +19,10 @@ pub struct Span {
 
 /// All records of a round's parts.
 pub fn order(parts: &[(Chunk, Rows)]) -> Vec<Span> {
-    let same = |a: &Chunk, b: &Chunk| a.partition() == b.partition() && a.topic() == b.topic();
-    let comes_twice =
-        |(i, (chunk, _)): (usize, &(Chunk, Rows))| parts[..i].iter().any(|(before, _)| same(before, chunk));
+    let comes_twice = |(i, (chunk, _)): (usize, &(Chunk, Rows))| {
+        let mut before = parts[..i].iter();
+        before.any(|(before, _)| before.shares_partition(chunk))
+    };
     // Two chunks of one partition stay in their order.
     let beside = if parts.iter().enumerate().any(comes_twice) {
         1
