@@ -15,6 +15,10 @@ pub enum Kind {
     Loss,
     /// Another consumer has landed in the sink what this one was about to.
     Rival,
+    /// The source is not the file any more that this run began on: another run is due.
+    Forked,
+    /// A broker does not allow it.
+    Denied,
     /// The user asked to stop.
     Stopped,
 }
@@ -71,7 +75,7 @@ impl Error {
     pub fn exit_code(&self) -> u8 {
         match self.kind {
             Kind::Stopped => 0,
-            Kind::Failed | Kind::Rival => 1,
+            Kind::Failed | Kind::Rival | Kind::Forked | Kind::Denied => 1,
             Kind::Usage => 2,
             Kind::Loss => 3,
         }

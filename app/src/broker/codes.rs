@@ -40,6 +40,18 @@ pub fn verdict(code: i16) -> Verdict {
     }
 }
 
+/// Whether a broker does not allow what was asked.
+pub fn is_denial(code: i16) -> bool {
+    matches!(
+        ResponseError::try_from_code(code),
+        Some(
+            ResponseError::TopicAuthorizationFailed
+                | ResponseError::GroupAuthorizationFailed
+                | ResponseError::ClusterAuthorizationFailed
+        )
+    )
+}
+
 /// Whether a leader takes no records because too few of its replicas are in sync.
 pub fn lacks_replicas(code: i16) -> bool {
     matches!(
@@ -120,6 +132,11 @@ mod tests {
             assert_eq!(verdict(code), Verdict::Fatal, "{}", name(code));
         }
         assert_eq!(verdict(1), Verdict::OutOfRange);
+    }
+
+    #[test]
+    fn what_is_not_allowed_is_told_from_other_fatal_codes() {
+        assert!([29, 30, 31].into_iter().all(is_denial) && ![17, 35, 6].into_iter().any(is_denial));
     }
 
     #[test]

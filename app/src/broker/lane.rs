@@ -1,6 +1,6 @@
 //! One lane of a sender: a client of its own, one request in flight.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -10,7 +10,7 @@ use crate::error::{Error, Result};
 
 use super::codes::{self, Verdict};
 use super::outage::Outage;
-use super::sender::{Sent, StandIn};
+use super::sender::{Break, Sent, StandIn};
 use super::trouble::Trouble;
 use super::worker::{self, Worker};
 use super::{Bundle, Cluster, place};
@@ -33,7 +33,11 @@ pub struct Lane {
     worker: Worker,
     outage: Outage,
     ack_limit: Duration,
+    ends: Ends,
 }
+
+/// Where each partition's next record is expected: behind the last one that was sent to it.
+type Ends = HashMap<(Arc<str>, i32), i64>;
 
 /// A bundle on its way.
 struct Parcel {
@@ -47,6 +51,9 @@ struct Parcel {
     stand_in: Option<Arc<Bundle>>,
     last_offset: i64,
     replaced: Vec<usize>,
+    breaks: Vec<Break>,
+    /// What went out in the place of the record that was acknowledged last, where it was replaced.
+    last_stand_in: Option<Arc<Bundle>>,
 }
 
 /// Records `from..to` of a bundle in a request, and the parcel that they belong to.
@@ -67,6 +74,7 @@ impl Lane {
             worker: Worker::new(cluster.recipe.clone()),
             outage: cluster.outage(),
             ack_limit: cluster.recipe.limit * 2 / 3,
+            ends: Ends::new(),
         }
     }
 
@@ -95,7 +103,11 @@ impl Lane {
             };
             let mut trouble = None;
             for (slice, answer) in answers {
-                trouble = parcels[slice.parcel].answered(&slice, answer, too_large)?.or(trouble);
+                let parcel = &mut parcels[slice.parcel];
+                if let Ok(offset) = answer {
+                    parcel.follow(&mut self.ends, offset, slice.to - slice.from);
+                }
+                trouble = parcel.answered(&slice, answer, too_large)?.or(trouble);
             }
             match trouble {
                 None => self.outage.over(),
@@ -118,6 +130,18 @@ impl Parcel {
             stand_in: None,
             last_offset: -1,
             replaced: Vec::new(),
+            breaks: Vec::new(),
+            last_stand_in: None,
+        }
+    }
+
+    /// Holds the offset that records got beside the one that was expected.
+    fn follow(&mut self, ends: &mut Ends, found: i64, records: usize) {
+        let place = (self.bundle.topic.clone(), self.bundle.partition);
+        if let Some(expected) = ends.insert(place, found + records as i64)
+            && expected != found
+        {
+            self.breaks.push(Break { expected, found });
         }
     }
 
@@ -130,6 +154,8 @@ impl Parcel {
             bundle: self.bundle,
             last_offset: self.last_offset,
             replaced: self.replaced,
+            breaks: self.breaks,
+            last_stand_in: self.last_stand_in,
         };
         (self.place, sent)
     }
@@ -159,7 +185,7 @@ impl Parcel {
             Ok(offset) => {
                 self.last_offset = offset + records as i64 - 1;
                 self.next += records;
-                self.stand_in = None;
+                self.last_stand_in = self.stand_in.take();
                 // Back to full requests by and by: oversized records seldom come alone.
                 self.most = self.most.saturating_mul(2);
                 Ok(None)
@@ -299,6 +325,20 @@ mod tests {
         assert!(parcels[0].answered(&slices[0], Ok(100), &too_large).unwrap().is_none());
         assert_eq!(parcels[0].last_offset, 101);
         assert_eq!(cut(&parcels).iter().map(|s| s.parcel).collect::<Vec<_>>(), [1, 2]);
+    }
+
+    #[test]
+    fn records_that_do_not_follow_the_ones_before_are_told() {
+        let mut ends = Ends::new();
+        let mut parcel = Parcel::new(0, bundle(0, 9, 10));
+        for (found, records) in [(7, 2), (9, 3), (15, 1), (4, 3)] {
+            parcel.follow(&mut ends, found, records);
+        }
+        let mut next = Parcel::new(1, bundle(0, 1, 10));
+        next.follow(&mut ends, 7, 1);
+        let breaks = [(12, 15), (16, 4)].map(|(expected, found)| Break { expected, found });
+        assert_eq!(parcel.breaks, breaks);
+        assert_eq!(next.breaks, []);
     }
 
     #[test]

@@ -41,7 +41,7 @@ pub use fetcher::{Fetched, Fetcher, OutOfRange, Position};
 pub use group::{Committed, Group};
 pub use member::{Member, Seat, Share, Terms};
 pub use partitioner::partition_for;
-pub use sender::{Sender, Sent, StandIn};
+pub use sender::{Break, Sender, Sent, StandIn};
 
 use hosts::Hosts;
 use learning::Learning;
@@ -243,6 +243,11 @@ impl Cluster {
                 Err(trouble) => outage.bear(trouble.at(&what))?,
             }
         }
+    }
+
+    /// How long to wait for brokers that went away.
+    pub fn patience(&self) -> Duration {
+        self.patience
     }
 
     /// Something to send bundles with.

@@ -22,6 +22,28 @@ pub struct Sent {
     pub last_offset: i64,
     /// The records in whose place a stand-in was sent.
     pub replaced: Vec<usize>,
+    /// Where records did not follow the ones that were sent before them.
+    pub breaks: Vec<Break>,
+    /// What was sent in the place of the last record, where that was replaced.
+    pub(super) last_stand_in: Option<Arc<Bundle>>,
+}
+
+/// Records that a partition took elsewhere than behind those that were sent to it before. Between the two there is what others wrote, or
+/// what was sent twice; where the offset is smaller than expected, the log is another one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Break {
+    pub expected: i64,
+    pub found: i64,
+}
+
+impl Sent {
+    /// Key and value of the last record, as it was sent.
+    pub fn last_record(&self) -> (&[u8], Option<&[u8]>) {
+        match &self.last_stand_in {
+            Some(stand_in) => stand_in.get(0),
+            None => self.bundle.get(self.bundle.len() - 1),
+        }
+    }
 }
 
 /// Sends bundles to a cluster.

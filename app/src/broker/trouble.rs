@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use crate::error::Error;
+use crate::error::{Error, Kind};
 
 use super::codes::{self, Verdict};
 
@@ -12,6 +12,8 @@ pub struct Trouble {
     what: String,
     /// What the user can do, when trying again changes nothing.
     fatal: Option<String>,
+    /// A broker does not allow it.
+    denied: bool,
     /// The answer came, but what is in it can't be read.
     pub unreadable: bool,
     /// The connection broke.
@@ -26,6 +28,7 @@ impl Trouble {
         Self {
             what: what.into(),
             fatal: None,
+            denied: false,
             unreadable: false,
             broken: false,
             explains: false,
@@ -44,7 +47,10 @@ impl Trouble {
     pub fn code(code: i16) -> Self {
         let what = format!("the broker answers {}", codes::name(code));
         match codes::verdict(code) {
-            Verdict::Fatal => Self::fatal(what, codes::ALLOW),
+            Verdict::Fatal => Self {
+                denied: codes::is_denial(code),
+                ..Self::fatal(what, codes::ALLOW)
+            },
             _ => Self {
                 explains: codes::lacks_replicas(code),
                 ..Self::passing(what)
@@ -78,7 +84,8 @@ impl Trouble {
 
     /// The error that it is when it is not to be borne.
     pub fn into_error(self) -> Error {
-        Error::failed(self.what).way_out(self.fatal.as_deref().unwrap_or(WAY_OUT))
+        let kind = if self.denied { Kind::Denied } else { Kind::Failed };
+        Error::new(kind, self.what).way_out(self.fatal.as_deref().unwrap_or(WAY_OUT))
     }
 }
 
