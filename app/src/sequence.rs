@@ -35,8 +35,6 @@ impl fmt::Display for Stamp<'_> {
 /// The link from a run to the runs before it, in the first record of its epoch in a partition.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct RunLink {
-    /// The last epoch that this source began before.
-    pub prev: Option<u64>,
     /// The last (epoch, seq) of this partition that the source noted as acknowledged.
     pub acked: Option<(u64, u64)>,
     /// Whether this run sends the whole table.
@@ -53,8 +51,6 @@ pub struct Origin {
     pub source: String,
     pub epoch: u64,
     pub seq: u64,
-    /// The run before it, as far as it told: a run between the two is not of the same file.
-    pub prev: Option<u64>,
     /// How many partitions its run spreads rows over, as far as it told.
     pub partitions: Option<i32>,
 }
@@ -65,7 +61,6 @@ impl From<Stamp<'_>> for Origin {
             source: stamp.source.to_owned(),
             epoch: stamp.epoch,
             seq: stamp.seq,
-            prev: None,
             partitions: None,
         }
     }
@@ -99,10 +94,6 @@ pub enum Gap {
     NoDeletion,
     /// The source remembers that the broker acknowledged more than ever landed here.
     LostEnd { acked: (u64, u64), landed: (u64, u64) },
-    /// The source does not remember a run that landed here: it was put back or copied.
-    Forgotten { landed: u64, prev: Option<u64> },
-    /// A run goes on that the one which landed here does not know of: the source was put back or copied.
-    Unknown { found: u64, landed: u64 },
     /// The topic has another number of partitions, and this sink lands only some of them: rows have moved to other sinks.
     Moved { partitions: i32 },
     /// The records come from another database than those before.
@@ -112,10 +103,7 @@ pub enum Gap {
 impl Gap {
     /// Holes that compaction makes too, so that a user can allow them.
     pub fn is_hole(&self) -> bool {
-        !matches!(
-            self,
-            Gap::Forgotten { .. } | Gap::Unknown { .. } | Gap::Moved { .. } | Gap::OtherSource { .. }
-        )
+        !matches!(self, Gap::Moved { .. } | Gap::OtherSource { .. })
     }
 }
 
@@ -146,15 +134,6 @@ impl fmt::Display for Gap {
                     false => String::new(),
                 }
             ),
-            Gap::Forgotten { landed, prev } => write!(
-                f,
-                "the source does not remember its run {landed} that landed here (it remembers {}): its file was put back from a backup, or copied",
-                prev.map_or("none".to_owned(), |p| p.to_string())
-            ),
-            Gap::Unknown { found, landed } => write!(
-                f,
-                "run {landed} that landed here knows nothing of run {found}: the source's file was put back from a backup, or copied"
-            ),
             Gap::Moved { partitions } => write!(
                 f,
                 "the topic has {partitions} partitions from here on, so that rows have moved between them, and this sink lands only some"
@@ -182,13 +161,7 @@ pub fn judge(landed: Option<&Origin>, stamp: &Stamp<'_>, link: Option<&RunLink>)
         });
     }
     if stamp.epoch < landed.epoch {
-        return match landed.prev {
-            Some(prev) if prev < stamp.epoch => Verdict::Gap(Gap::Unknown {
-                found: stamp.epoch,
-                landed: landed.epoch,
-            }),
-            _ => Verdict::Zombie,
-        };
+        return Verdict::Zombie;
     }
     if stamp.epoch == landed.epoch {
         return match stamp.seq {
@@ -206,24 +179,13 @@ pub fn judge(landed: Option<&Origin>, stamp: &Stamp<'_>, link: Option<&RunLink>)
             found: stamp.seq,
         });
     };
-    match broken_chain(landed, link) {
-        None => Verdict::Apply,
-        Some(gap) if full => Verdict::Healed(gap),
-        Some(gap) => Verdict::Gap(gap),
-    }
-}
-
-/// Whether something between the last record that landed and a new run is missing.
-fn broken_chain(landed: &Origin, link: &RunLink) -> Option<Gap> {
     let here = (landed.epoch, landed.seq);
-    if let Some(acked) = link.acked.filter(|&acked| here < acked) {
-        return Some(Gap::LostEnd { acked, landed: here });
+    // What landed beyond `acked` the source has read back from the log, whichever of its runs sent it.
+    match link.acked.filter(|&acked| here < acked) {
+        None => Verdict::Apply,
+        Some(acked) if full => Verdict::Healed(Gap::LostEnd { acked, landed: here }),
+        Some(acked) => Verdict::Gap(Gap::LostEnd { acked, landed: here }),
     }
-    // `None` is below every epoch: a source that remembers no run has forgotten this one.
-    (Some(landed.epoch) > link.prev).then_some(Gap::Forgotten {
-        landed: landed.epoch,
-        prev: link.prev,
-    })
 }
 
 #[cfg(test)]
@@ -235,7 +197,6 @@ mod tests {
             source: "s".into(),
             epoch,
             seq,
-            prev: None,
             partitions: None,
         })
     }
@@ -252,9 +213,8 @@ mod tests {
         )
     }
 
-    fn link(prev: u64, acked: (u64, u64), full: bool) -> Option<RunLink> {
+    fn link(acked: (u64, u64), full: bool) -> Option<RunLink> {
         Some(RunLink {
-            prev: Some(prev),
             acked: Some(acked),
             full,
             ..RunLink::default()
@@ -265,7 +225,7 @@ mod tests {
     fn within_an_epoch_only_the_next_number_is_applied() {
         assert_eq!(judged(at(5, 7), 5, 8, None), Verdict::Apply);
         assert_eq!(judged(at(5, 7), 5, 7, None), Verdict::Resend);
-        assert_eq!(judged(at(5, 7), 5, 1, link(4, (4, 2), false)), Verdict::Resend);
+        assert_eq!(judged(at(5, 7), 5, 1, link((4, 2), false)), Verdict::Resend);
         assert_eq!(
             judged(at(5, 7), 5, 10, None),
             Verdict::Gap(Gap::Missing { after: 7, found: 10 })
@@ -275,11 +235,11 @@ mod tests {
 
     #[test]
     fn a_new_run_is_taken_when_its_chain_is_whole() {
-        assert_eq!(judged(at(5, 7), 6, 1, link(5, (5, 7), false)), Verdict::Apply);
+        assert_eq!(judged(at(5, 7), 6, 1, link((5, 7), false)), Verdict::Apply);
         // Acknowledged, but not noted before the crash.
-        assert_eq!(judged(at(5, 7), 6, 1, link(5, (5, 3), false)), Verdict::Apply);
+        assert_eq!(judged(at(5, 7), 6, 1, link((5, 3), false)), Verdict::Apply);
         // A run between them that sent nothing.
-        assert_eq!(judged(at(5, 7), 9, 1, link(8, (5, 7), false)), Verdict::Apply);
+        assert_eq!(judged(at(5, 7), 9, 1, link((5, 7), false)), Verdict::Apply);
     }
 
     #[test]
@@ -288,21 +248,8 @@ mod tests {
             acked: (5, 9),
             landed: (5, 7),
         };
-        assert_eq!(
-            judged(at(5, 7), 6, 1, link(5, (5, 9), false)),
-            Verdict::Gap(lost.clone())
-        );
-        assert_eq!(judged(at(5, 7), 6, 1, link(5, (5, 9), true)), Verdict::Healed(lost));
-        let forgotten = Gap::Forgotten {
-            landed: 5,
-            prev: Some(4),
-        };
-        assert_eq!(judged(at(5, 7), 6, 1, link(4, (4, 9), false)), Verdict::Gap(forgotten));
-        let never = Some(RunLink::default());
-        assert!(matches!(
-            judged(at(5, 7), 6, 1, never),
-            Verdict::Gap(Gap::Forgotten { .. })
-        ));
+        assert_eq!(judged(at(5, 7), 6, 1, link((5, 9), false)), Verdict::Gap(lost.clone()));
+        assert_eq!(judged(at(5, 7), 6, 1, link((5, 9), true)), Verdict::Healed(lost));
         assert_eq!(
             judged(at(5, 7), 6, 3, None),
             Verdict::Gap(Gap::NoStart { epoch: 6, found: 3 })
@@ -310,13 +257,9 @@ mod tests {
     }
 
     #[test]
-    fn a_run_between_the_landed_one_and_the_one_before_it_is_of_another_copy() {
-        let landed = |prev| at(9, 7).map(|origin| Origin { prev, ..origin });
-        let unknown = Gap::Unknown { found: 6, landed: 9 };
-        assert_eq!(judged(landed(Some(5)), 6, 1, None), Verdict::Gap(unknown.clone()));
-        assert!(!unknown.is_hole());
-        assert_eq!(judged(landed(Some(6)), 6, 1, None), Verdict::Zombie);
-        assert_eq!(judged(landed(None), 6, 1, None), Verdict::Zombie);
+    fn behind_the_first_record_of_a_run_older_ones_are_skipped() {
+        assert_eq!(judged(at(9, 7), 6, 1, link((5, 3), true)), Verdict::Zombie);
+        assert_eq!(judged(at(9, 7), 8, 70, None), Verdict::Zombie);
     }
 
     #[test]
@@ -326,12 +269,9 @@ mod tests {
             other => panic!("{other:?}"),
         };
         assert!(partial(judged(None, 5, 2, None)));
-        assert!(partial(judged(None, 5, 1, link(4, (4, 1), false))));
-        assert!(!partial(judged(None, 5, 1, link(4, (4, 1), true))));
-        let nothing_before = Some(RunLink {
-            prev: Some(4),
-            ..RunLink::default()
-        });
+        assert!(partial(judged(None, 5, 1, link((4, 1), false))));
+        assert!(!partial(judged(None, 5, 1, link((4, 1), true))));
+        let nothing_before = Some(RunLink::default());
         assert!(!partial(judged(None, 5, 1, nothing_before)));
     }
 

@@ -80,6 +80,14 @@ struct Args {
     #[arg(long, env = "ROWFERRY_BACKFILL", value_parser = cli::flag())]
     backfill: bool,
 
+    /// Stop with exit code 3, instead of sending all rows again, where a topic was made anew
+    #[arg(long, env = "ROWFERRY_STRICT", value_parser = cli::flag())]
+    strict: bool,
+
+    /// Make the file a source of its own, and end: for a copy of a source that is to be shipped beside its original, to other topics
+    #[arg(long, value_parser = cli::flag())]
+    new_identity: bool,
+
     /// Take Rowferry's triggers and tables out of the source, and end
     #[arg(long, env = "ROWFERRY_UNINSTALL", value_parser = cli::flag())]
     uninstall: bool,
@@ -108,6 +116,9 @@ fn run(args: Args) -> Result<u8> {
     if args.uninstall {
         return uninstall(path, stop);
     }
+    if args.new_identity {
+        return new_identity(path, stop);
+    }
     let tables = tables_and_topics(&args)?;
     // The broker is asked first: where there is none, nothing is made.
     let cluster = Cluster::connect(args.broker.options("rowferry-producer", args.compression), stop.clone())?;
@@ -117,6 +128,7 @@ fn run(args: Args) -> Result<u8> {
         tables,
         capture,
         backfill: args.backfill,
+        strict: args.strict,
         follow: args.follow,
         batch_rows: args.batch_rows as usize,
     };
@@ -148,11 +160,19 @@ fn run(args: Args) -> Result<u8> {
 /// Refuses options that contradict each other. A flag that is false in the environment contradicts nothing.
 fn check(args: &Args) -> Result<()> {
     let wrong = |what: &str, way_out: &str| Err(Error::usage(what).way_out(way_out));
-    if args.uninstall && (args.follow || args.backfill) {
+    if args.uninstall && args.new_identity {
         return wrong(
-            "--uninstall ships nothing, and --follow and --backfill do",
+            "--uninstall takes out what --new-identity changes",
             "leave out one or the other",
         );
+    }
+    for (ends, name) in [(args.uninstall, "--uninstall"), (args.new_identity, "--new-identity")] {
+        if ends && (args.follow || args.backfill) {
+            return wrong(
+                &format!("{name} ships nothing, and --follow and --backfill do"),
+                "leave out one or the other",
+            );
+        }
     }
     if args.capture == CaptureArg::None && args.follow {
         return wrong(
@@ -215,6 +235,15 @@ fn start_faker(path: PathBuf, every: Duration, seed: u64, stop: Stop) -> JoinHan
         }
         Ok(())
     })
+}
+
+fn new_identity(path: &Path, stop: Stop) -> Result<u8> {
+    let source = Ledger::open(path, Capture::Triggers, stop)?.new_identity()?;
+    cli::say(format!(
+        "{}: a source of its own from now on ({source}): ship it to topics of its own, with --topic or --topic-prefix",
+        path.display()
+    ));
+    Ok(0)
 }
 
 fn uninstall(path: &Path, stop: Stop) -> Result<u8> {

@@ -389,7 +389,6 @@ impl Lane {
             Some(origin) if origin.source == stamp.source && origin.epoch == stamp.epoch => origin.seq = stamp.seq,
             origin => {
                 *origin = Some(Origin {
-                    prev: record.link().and_then(|link| link.prev),
                     partitions: record.link().and_then(|link| link.partitions),
                     ..Origin::from(*stamp)
                 })

@@ -34,6 +34,8 @@ pub struct Loader {
     run: Run,
     spread: Spread,
     encoder: Encoder,
+    /// The full pass that began with the run's first records.
+    begun: Option<u64>,
     /// Per partition: the last number given, and what an earlier run had acknowledged.
     lanes: Vec<(u64, Option<(u64, u64)>)>,
     bundles: Vec<Bundle>,
@@ -58,6 +60,7 @@ impl Loader {
             topic,
             run,
             spread,
+            begun: None,
             lanes,
             load: Load::default(),
             key: Vec::new(),
@@ -73,6 +76,7 @@ impl Loader {
     /// Adds one event to the load.
     pub fn add(&mut self, event: Event<'_>) {
         match event {
+            Event::Begin { pass, .. } if self.begun == Some(pass) => {}
             Event::Begin { pass, schema } => {
                 self.encoder = Encoder::new(schema.clone(), &self.run.source, self.run.epoch);
                 self.open(Some(pass));
@@ -92,7 +96,6 @@ impl Loader {
                 self.load.rows += 1;
             }
             Event::End { pass } => {
-                self.open(None);
                 self.note(PASS_KEY, |encoder, _, seq, out| encoder.pass_end(pass, seq, out));
             }
             Event::Refused { key, reason } => self.load.kept_back.push(KeptBack {
@@ -103,9 +106,10 @@ impl Loader {
         }
     }
 
-    /// Begins the run in every partition though there is nothing to ship, so that the sink can look at its link.
-    pub fn announce(&mut self) -> Load {
-        self.open(None);
+    /// The run's first record in every partition, with which a full pass begins where one is due.
+    pub fn fence(&mut self, pass: Option<u64>) -> Load {
+        self.begun = pass;
+        self.open(pass);
         self.take()
     }
 
@@ -125,7 +129,6 @@ impl Loader {
 
     /// The partition and the number of a row's record; its key is left in `self.key`.
     fn place(&mut self, key: &[Value<'_>]) -> (usize, u64) {
-        self.open(None);
         self.key.clear();
         self.encoder.key(key, &mut self.key);
         self.folded.clear();
@@ -142,17 +145,13 @@ impl Loader {
         self.lanes[at].0
     }
 
-    /// The schema record stands in every partition before the first row of a run, and where a pass begins.
+    /// The schema record stands in every partition where the run begins, and where a pass does.
     fn open(&mut self, begin: Option<u64>) {
         let first = self.lanes[0].0 == 0;
-        if !first && begin.is_none() {
-            return;
-        }
-        let (prev, full) = (self.run.prev, begin.is_some());
+        let full = begin.is_some();
         let Spread { partitions, moved } = self.spread;
         self.note(SCHEMA_KEY, |encoder, acked, seq, out| {
             let link = first.then_some(RunLink {
-                prev,
                 acked,
                 full,
                 partitions: Some(partitions),

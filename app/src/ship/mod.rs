@@ -1,6 +1,17 @@
 //! The producer's loop: read a batch, send it, wait until every partition acknowledged it, note the progress, next.
+//!
+//! - `begin`: what a run does before that: it reads the log back and fences off what was sent before
+//! - `readback`: which part of the log that is, and why it holds
+//! - `history`: what a part of a log says; `log_reader`: reading it
+//! - `load`: events to numbered records
+//! - `send`: sending and noting
+//! - `watch`: whether a topic has grown
 
+mod begin;
+mod history;
 mod load;
+mod log_reader;
+mod readback;
 mod send;
 mod watch;
 
@@ -11,12 +22,13 @@ use std::thread;
 use std::time::Duration;
 
 use crate::broker::Cluster;
-use crate::error::{Error, Kind, Result};
-use crate::meter::{Meter, thousands};
-use crate::source::{Capture, Feed, Ledger, Mark, Run, Tracked};
+use crate::error::{Kind, Result};
+use crate::meter::Meter;
+use crate::source::{Capture, Ledger, Mark};
 use crate::stop::Stop;
 
-use self::load::{Load, Loader};
+use self::begin::{Hold, begin};
+use self::load::Load;
 use self::send::Shipper;
 use self::watch::Watch;
 
@@ -28,6 +40,8 @@ pub struct Options {
     pub tables: Vec<(String, String)>,
     pub capture: Capture,
     pub backfill: bool,
+    /// Stop, instead of sending all rows again, where a topic was made anew.
+    pub strict: bool,
     /// Stay, and ship changes as they come.
     pub follow: bool,
     pub batch_rows: usize,
@@ -46,115 +60,79 @@ const BATCH_BYTES: usize = 4 << 20;
 /// Batches that may wait between reading and sending.
 const BATCHES: usize = 1;
 
+/// Before another run begins on a file that is being replaced.
+const PAUSE: Duration = Duration::from_millis(100);
+
 /// The longest time between two looks at a source that does not change.
 const LOOK: Duration = Duration::from_millis(500);
 
-/// Ships the tables until nothing is left, or, following, until the user wants to stop. A topic that gets more partitions begins a new run.
+/// How a run ended that did not fail.
+enum End {
+    /// Nothing is left, or the user wants to stop.
+    Done(Summary),
+    /// A topic has more partitions.
+    Grown,
+}
+
+/// Ships the tables until nothing is left, or, following, until the user wants to stop. A topic that gets more partitions begins a new run,
+/// and so does a file that was put back or replaced.
 pub fn ship(options: &Options, cluster: &Cluster, meter: &mut Meter, stop: &Stop) -> Result<Summary> {
-    let mut ledger = Ledger::open(&options.source, options.capture, stop.clone())?;
     let mut backfill = options.backfill;
+    let open = || Ledger::open(&options.source, options.capture, stop.clone());
+    let mut ledger = open()?;
     loop {
-        let run = ledger.begin_run()?;
-        let holds = begin(options, backfill, cluster, &mut ledger, &run, stop)?;
-        let topics = holds.iter().map(|hold| hold.loader.spreads_over()).collect();
-        let watch = options.follow.then(|| Watch::start(cluster, topics, stop));
-        let mut shipper = Shipper::new(run.epoch, &mut ledger, cluster.sender(), meter, stop);
-        let (parcels, queue) = sync_channel(BATCHES);
-        let over = AtomicBool::new(false);
-        let outcome = thread::scope(|scope| {
-            let (over, watch) = (&over, watch.as_ref());
-            scope.spawn(move || load_all(options, holds, &parcels, over, watch, stop));
-            let outcome = shipper.ship(queue);
-            over.store(true, Ordering::Relaxed);
-            outcome
-        });
-        match outcome {
-            Ok(()) if watch.is_some_and(|watch| watch.has_grown()) => backfill = false,
-            Err(error) if error.kind() != Kind::Stopped => return Err(error),
-            _ => {
-                let kept_back = ledger.dead_letters()?;
-                return Ok(Summary { kept_back });
+        match run(options, backfill, cluster, &mut ledger, meter, stop) {
+            Ok(End::Done(summary)) => return Ok(summary),
+            Ok(End::Grown) => backfill = false,
+            Err(error) if error.kind() == Kind::Forked => {
+                log::warn!("{error}: a new run begins, which reads back what the log holds");
+                if stop.sleep(PAUSE).is_err() {
+                    return Ok(Summary::default());
+                }
+                ledger = open()?;
             }
+            Err(error) => return Err(error),
         }
     }
 }
 
-/// Looks at every table and its topic, and gets ready to read them.
-fn begin(
+fn run(
     options: &Options,
     backfill: bool,
     cluster: &Cluster,
     ledger: &mut Ledger,
-    run: &Run,
+    meter: &mut Meter,
     stop: &Stop,
-) -> Result<Vec<Hold>> {
-    let mut holds = Vec::new();
-    for (table, topic) in &options.tables {
-        let mut tracked = ledger.track(table, topic, backfill)?;
-        let partitions = cluster.partitions(topic, true)?.ok_or_else(|| no_topic(topic))?;
-        let spread = ledger.spread(topic, partitions)?;
-        if spread.moved == Some(run.epoch) && tracked.pass_pending && !tracked.full {
-            // A pass is over when its end stands where its beginning does: it begins anew, in all partitions.
-            tracked = ledger.track(table, topic, true)?;
-        }
-        let announce = goes_on(cluster, &tracked)?;
-        log::info!(
-            "{} -> topic {topic}: {} rows to ship",
-            tracked.table,
-            thousands(tracked.rows_waiting)
-        );
-        holds.push(Hold {
-            announce,
-            loader: Loader::new(run.clone(), &tracked, spread),
-            feed: Feed::open(
-                &options.source,
-                options.capture,
-                run,
-                &tracked,
-                options.follow,
-                stop.clone(),
-            )?,
-        });
+) -> Result<End> {
+    let mut sender = cluster.sender();
+    let begun = match begin(options, backfill, cluster, ledger, &mut sender, stop) {
+        Ok(begun) => begun,
+        Err(error) if error.kind() == Kind::Stopped => return done(ledger),
+        Err(error) => return Err(error),
+    };
+    let Some((run, holds)) = begun else { return done(ledger) };
+    let topics = holds.iter().map(|hold| hold.loader.spreads_over()).collect();
+    let watch = options.follow.then(|| Watch::start(cluster, topics, stop));
+    let mut shipper = Shipper::new(&run, ledger, sender, cluster, meter, stop);
+    let (parcels, queue) = sync_channel(BATCHES);
+    let over = AtomicBool::new(false);
+    let outcome = thread::scope(|scope| {
+        let (over, watch) = (&over, watch.as_ref());
+        scope.spawn(move || load_all(options, holds, &parcels, over, watch, stop));
+        let outcome = shipper.ship(queue);
+        over.store(true, Ordering::Relaxed);
+        outcome
+    });
+    match outcome {
+        Ok(()) if watch.is_some_and(|watch| watch.has_grown()) => Ok(End::Grown),
+        Err(error) if error.kind() != Kind::Stopped => Err(error),
+        _ => done(ledger),
     }
-    Ok(holds)
 }
 
-fn no_topic(topic: &str) -> Error {
-    Error::failed(format!("topic \"{topic}\" could not be made"))
-}
-
-/// Whether the log goes on behind what this source noted as acknowledged: after a crash, or when the source was put back from a
-/// backup. An error when the broker has lost what it had acknowledged. A pass sends everything anyway.
-fn goes_on(cluster: &Cluster, tracked: &Tracked) -> Result<bool> {
-    if tracked.full || tracked.acked.is_empty() {
-        return Ok(false);
-    }
-    let acked: Vec<_> = tracked
-        .acked
-        .iter()
-        .map(|acked| (acked.partition, acked.offset + 1))
-        .collect();
-    let latest = cluster.latest_after(&tracked.topic, &acked)?;
-    for acked in &tracked.acked {
-        let end = latest.get(acked.partition as usize).copied().unwrap_or(0);
-        if end <= acked.offset {
-            return Err(Error::loss(format!(
-                "topic \"{}\" partition {}: the broker acknowledged records up to offset {}, but the log ends at {end}: the topic was made anew, or its end was lost",
-                tracked.topic, acked.partition, acked.offset
-            ))
-            .way_out("run `producer --backfill` to send all rows again (and `consumer --heal`, where a sink had landed the old ones)"));
-        }
-    }
-    let mut acked = tracked.acked.iter();
-    Ok(acked.any(|acked| latest[acked.partition as usize] > acked.offset + 1))
-}
-
-/// One table on the reading side.
-struct Hold {
-    feed: Feed,
-    loader: Loader,
-    /// Whether the sink is to look at this run though it may have nothing to ship.
-    announce: bool,
+fn done(ledger: &Ledger) -> Result<End> {
+    let kept_back = ledger.dead_letters()?;
+    Ok(End::Done(Summary { kept_back }))
 }
 
 /// One batch of one table on its way.
@@ -172,19 +150,13 @@ fn load_all(
     watch: Option<&Watch>,
     stop: &Stop,
 ) {
-    for Hold { feed, loader, .. } in holds.iter_mut().filter(|hold| hold.announce) {
-        let (load, mark) = (loader.announce(), feed.standing());
-        if parcels.send(Ok(Parcel { load, mark })).is_err() {
-            return;
-        }
-    }
     loop {
         // A table that is gone cannot begin anew: this run waits for it.
         if watch.is_some_and(Watch::has_grown) && !holds.iter().any(|hold| hold.feed.is_gone()) {
             return;
         }
         let mut idle = true;
-        for Hold { feed, loader, .. } in &mut holds {
+        for Hold { feed, loader } in &mut holds {
             let read = feed.read(options.batch_rows, BATCH_BYTES, &mut |event| {
                 loader.add(event);
                 Ok(())

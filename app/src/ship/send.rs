@@ -3,25 +3,28 @@
 use std::sync::mpsc::{Receiver, TryRecvError};
 use std::time::{Duration, Instant};
 
-use crate::broker::{Bundle, Sender, StandIn};
-use crate::error::{Error, Result};
+use crate::broker::{Break, Bundle, Cluster, Sender, Sent, StandIn};
+use crate::error::{Error, Kind, Result};
 use crate::meter::Meter;
-use crate::source::{Acked, Ledger, Mark};
+use crate::source::{Acked, Ledger, Mark, Run};
 use crate::stop::Stop;
 use crate::wire::decode::{self, Key};
 use crate::wire::encode::{SCHEMA_KEY, kept_back};
+use crate::wire::fingerprint::fingerprint;
 
 use super::Parcel;
 use super::load::KeptBack;
+use super::log_reader::{Part, Span, read};
 
 /// Time between two notes of progress while batches follow one another: each is a write transaction in the user's database.
 const NOTE_EVERY: Duration = Duration::from_millis(250);
 
 /// The sending side.
 pub struct Shipper<'a> {
-    epoch: u64,
+    run: &'a Run,
     ledger: &'a mut Ledger,
     sender: Sender,
+    cluster: &'a Cluster,
     /// Acknowledged, but not noted in the source yet: how far, and the last records.
     unnoted: Vec<(Mark, Vec<Acked>)>,
     noted_at: Instant,
@@ -30,11 +33,19 @@ pub struct Shipper<'a> {
 }
 
 impl<'a> Shipper<'a> {
-    pub fn new(epoch: u64, ledger: &'a mut Ledger, sender: Sender, meter: &'a mut Meter, stop: &'a Stop) -> Self {
+    pub fn new(
+        run: &'a Run,
+        ledger: &'a mut Ledger,
+        sender: Sender,
+        cluster: &'a Cluster,
+        meter: &'a mut Meter,
+        stop: &'a Stop,
+    ) -> Self {
         Self {
-            epoch,
+            run,
             ledger,
             sender,
+            cluster,
             unnoted: Vec::new(),
             noted_at: Instant::now(),
             meter,
@@ -82,23 +93,66 @@ impl<'a> Shipper<'a> {
             kept_back.push(letter);
             Ok(stand_in)
         })?;
+        for sent in &sent {
+            for between in &sent.breaks {
+                self.look_between(&sent.bundle, between)?;
+            }
+        }
         let too_large = kept_back.len() as u64 - refused;
         for KeptBack { key, text, reason } in &kept_back {
             self.ledger.dead_letter(mark.table(), key, text, reason)?;
         }
         let bytes: usize = sent.iter().map(|sent| sent.bundle.bytes()).sum();
         self.meter.add(load.rows.saturating_sub(too_large), bytes as u64);
-        let acked = sent.iter().zip(load.last_seqs).map(|(sent, seq)| Acked {
-            partition: sent.bundle.partition,
-            epoch: self.epoch,
-            seq,
-            offset: sent.last_offset,
-        });
-        self.unnoted.push((mark, acked.collect()));
+        let acked = acked(&sent, &load.last_seqs, self.run.epoch);
+        self.unnoted.push((mark, acked));
         if self.noted_at.elapsed() >= NOTE_EVERY {
             self.note()?;
         }
         Ok(())
+    }
+
+    /// Records that do not follow the ones that this run sent before them: looks at what came between. A newer run of this source that its
+    /// file does not know is that of a copy, which lives: each of the two would skip the other's rows for ever.
+    fn look_between(&mut self, bundle: &Bundle, between: &Break) -> Result<()> {
+        let (topic, partition) = (&bundle.topic, bundle.partition);
+        let place = format!("topic \"{topic}\" partition {partition}");
+        let Break { expected, found } = *between;
+        if found < expected {
+            let what = format!(
+                "{place}: records got offset {found} behind offset {}: the topic was made anew",
+                expected - 1
+            );
+            return Err(Error::new(Kind::Forked, what));
+        }
+        let span = Span {
+            partition,
+            from: expected,
+            to: found,
+        };
+        let mut newer = None;
+        let looked = read(self.cluster, topic, vec![span], self.stop, &mut |part| {
+            if let Part::Record(record) = part {
+                let number = record.number_of(&self.run.source);
+                let epoch = number.map(|(epoch, _)| epoch).filter(|epoch| *epoch > self.run.epoch);
+                newer = epoch.map(|epoch| (epoch, record.message.offset));
+            }
+            Ok(newer.is_none())
+        });
+        match looked {
+            Err(error) if error.kind() == Kind::Denied => log::debug!("{error}"),
+            looked => looked?,
+        }
+        let Some((epoch, offset)) = newer else { return Ok(()) };
+        // One that has taken over this file says so by itself.
+        self.ledger.check()?;
+        Err(Error::loss(format!(
+            "{place} offset {offset}: a newer run ({epoch}) of this source stands there, which its file knows nothing of: a copy of the file is shipped too"
+        ))
+        .way_out(
+            "stop the other copy and start this producer again; or, where the other one is to be a source of its own, run \
+             `producer --new-identity` on it and give it another --topic",
+        ))
     }
 
     fn note(&mut self) -> Result<()> {
@@ -109,8 +163,23 @@ impl<'a> Shipper<'a> {
     }
 }
 
+/// The last records of what was sent.
+pub fn acked(sent: &[Sent], last_seqs: &[u64], epoch: u64) -> Vec<Acked> {
+    let last = |(sent, &seq): (&Sent, &u64)| {
+        let (key, value) = sent.last_record();
+        Acked {
+            partition: sent.bundle.partition,
+            epoch,
+            seq,
+            offset: sent.last_offset,
+            stood: Some(fingerprint(key, value.unwrap_or_default())),
+        }
+    };
+    sent.iter().zip(last_seqs).map(last).collect()
+}
+
 /// A record that the broker refused: the dead letter, and what is sent in its place.
-fn too_large(bundle: &Bundle, index: usize) -> Result<(KeptBack, StandIn)> {
+pub fn too_large(bundle: &Bundle, index: usize) -> Result<(KeptBack, StandIn)> {
     let (key, value) = bundle.get(index);
     let size = key.len() + value.map_or(0, <[u8]>::len);
     let Ok(Key::Object(members)) = decode::key(key) else {

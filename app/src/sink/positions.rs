@@ -22,8 +22,7 @@ pub(super) fn all(conn: &Connection, schemas: &Schemas, topic: &str) -> Result<V
                 source,
                 epoch: r.get::<_, i64>(3)? as u64,
                 seq: r.get::<_, i64>(4)? as u64,
-                prev: r.get::<_, Option<i64>>(9)?.map(|prev| prev as u64),
-                partitions: r.get(11)?,
+                partitions: r.get(10)?,
             }),
             None => None,
         };
@@ -32,7 +31,7 @@ pub(super) fn all(conn: &Connection, schemas: &Schemas, topic: &str) -> Result<V
             partition: r.get(0)?,
             next_offset: r.get(1)?,
             origin,
-            reached: r.get::<_, Option<i64>>(10)?.map(|run| run as u64),
+            reached: r.get::<_, Option<i64>>(9)?.map(|run| run as u64),
             healing: r.get(5)?,
             partial: r.get(6)?,
             schema: None,
@@ -42,7 +41,7 @@ pub(super) fn all(conn: &Connection, schemas: &Schemas, topic: &str) -> Result<V
     };
     let mut statement = conn
         .prepare_cached(
-            "SELECT partition, next_offset, source, epoch, seq, healing, partial, schema, pass, prev, reached, partitions
+            "SELECT partition, next_offset, source, epoch, seq, healing, partial, schema, pass, reached, partitions
              FROM _rowferry_positions LEFT JOIN _rowferry_passes USING (topic, partition) WHERE topic = ?1 ORDER BY partition",
         )
         .map_err(failed)?;
@@ -76,7 +75,6 @@ pub(super) fn advance(conn: &Connection, position: &Position, expected: Option<i
     let source = origin.as_ref().map(|o| &o.source);
     let epoch = origin.as_ref().map(|o| o.epoch as i64);
     let seq = origin.as_ref().map(|o| o.seq as i64);
-    let prev = origin.as_ref().and_then(|o| o.prev).map(|prev| prev as i64);
     let partitions = origin.as_ref().and_then(|o| o.partitions);
     let reached = reached.map(|run| run as i64);
     // `partial` belongs to the first contact with a source; after that only a full pass changes it.
@@ -84,8 +82,8 @@ pub(super) fn advance(conn: &Connection, position: &Position, expected: Option<i
         None => conn
             .prepare_cached(
                 "INSERT OR IGNORE INTO _rowferry_positions
-                 (topic, partition, next_offset, source, epoch, seq, prev, healing, partial, reached, partitions)
-                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)",
+                 (topic, partition, next_offset, source, epoch, seq, healing, partial, reached, partitions)
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
             )?
             .execute(params![
                 &**topic,
@@ -94,7 +92,6 @@ pub(super) fn advance(conn: &Connection, position: &Position, expected: Option<i
                 source,
                 epoch,
                 seq,
-                prev,
                 healing,
                 partial,
                 reached,
@@ -102,9 +99,9 @@ pub(super) fn advance(conn: &Connection, position: &Position, expected: Option<i
             ])?,
         Some(expected) => conn
             .prepare_cached(
-                "UPDATE _rowferry_positions SET next_offset = ?3, partial = iif(source IS ?4, partial, ?9),
-                 source = ?4, epoch = ?5, seq = ?6, prev = ?7, healing = ?8, reached = ?10, partitions = ?11
-                 WHERE topic = ?1 AND partition = ?2 AND next_offset = ?12",
+                "UPDATE _rowferry_positions SET next_offset = ?3, partial = iif(source IS ?4, partial, ?8),
+                 source = ?4, epoch = ?5, seq = ?6, healing = ?7, reached = ?9, partitions = ?10
+                 WHERE topic = ?1 AND partition = ?2 AND next_offset = ?11",
             )?
             .execute(params![
                 &**topic,
@@ -113,7 +110,6 @@ pub(super) fn advance(conn: &Connection, position: &Position, expected: Option<i
                 source,
                 epoch,
                 seq,
-                prev,
                 healing,
                 partial,
                 reached,

@@ -5,7 +5,8 @@ use rusqlite::{Connection, OptionalExtension};
 use super::file::Tried;
 use super::guards::row_name;
 use super::schema::{quote, rowid_name};
-use crate::row::TableSchema;
+use super::values::Bind;
+use crate::row::{TableSchema, Value};
 
 /// All that is ours begins like this.
 const PREFIX: &str = "_rowferry_";
@@ -116,16 +117,33 @@ fn same_key(schema: &TableSchema, names: &[String], one: &str, other: &str) -> S
     names.iter().map(same).collect::<Vec<_>>().join(" AND ")
 }
 
+/// Notes a key as changed, as a trigger would.
+pub fn enqueue(conn: &Connection, schema: &TableSchema, key: &[Value<'_>]) -> Tried<()> {
+    let places = (1..=key.len()).map(|i| format!("?{i}")).collect::<Vec<_>>().join(", ");
+    let (outbox, columns) = (outbox(&schema.table), outbox_columns(schema));
+    let mut statement = conn.prepare_cached(&format!("INSERT INTO {outbox}({columns}) VALUES ({places})"))?;
+    statement.execute(rusqlite::params_from_iter(key.iter().map(Bind)))?;
+    Ok(())
+}
+
 /// Makes the outbox anew and empty. Its numbers go on: the last one stays in it, as it always does.
 pub fn empty_outbox(conn: &Connection, schema: &TableSchema, shipped: i64) -> Tried<i64> {
     let outbox = outbox(&schema.table);
     let last = last_number(conn, &schema.table)?.unwrap_or(0).max(shipped);
     conn.execute_batch(&format!(
-        "DROP TABLE IF EXISTS {outbox}; CREATE TABLE {outbox}(seq INTEGER PRIMARY KEY, {})",
-        outbox_columns(schema)
+        "DROP TABLE IF EXISTS {outbox}; {}",
+        create_outbox(&schema.table, &outbox_columns(schema))
     ))?;
     conn.execute(&format!("INSERT INTO {outbox}(seq) VALUES (?1)"), [last])?;
     Ok(last)
+}
+
+/// Each change has a random tag, so that an outbox with other changes under the same numbers is another one.
+pub fn create_outbox(table: &str, columns: &str) -> String {
+    format!(
+        "CREATE TABLE {}(seq INTEGER PRIMARY KEY, {columns}, tag INTEGER NOT NULL DEFAULT (random()))",
+        outbox(table)
+    )
 }
 
 /// The highest number in a table's outbox; none when there is no outbox.

@@ -9,7 +9,7 @@ use rusqlite::{Connection, OptionalExtension};
 
 use super::changes::Changes;
 use super::file::{File, Tried};
-use super::ledger::check_epoch;
+use super::fork::{LastChange, RunState};
 use super::scan::Scan;
 use super::tracking::{self, Look, Place, Tracked};
 use super::{Capture, Event, Mark, Run, Step};
@@ -24,7 +24,7 @@ const LOOK: Duration = Duration::from_millis(3);
 pub struct Feed {
     file: File,
     capture: Capture,
-    epoch: u64,
+    run: RunState,
     /// Waits for a table that is gone to come again; otherwise that is an error.
     follow: bool,
     table: Arc<str>,
@@ -35,6 +35,8 @@ pub struct Feed {
     changes: Changes,
     /// `PRAGMA data_version` as of the last read.
     seen: i64,
+    /// The last change that the outbox held at the last read: a later state of the file holds it still.
+    last_change: Option<LastChange>,
     gone: bool,
 }
 
@@ -43,7 +45,7 @@ impl Feed {
         Ok(Feed {
             file: File::open(path, capture == Capture::Triggers, &stop)?,
             capture,
-            epoch: run.epoch,
+            run: run.state.clone(),
             follow,
             table: tracked.table.as_str().into(),
             topic: tracked.topic.as_str().into(),
@@ -52,6 +54,7 @@ impl Feed {
             schema: tracked.schema.clone(),
             place: tracked.place.clone(),
             seen: 0,
+            last_change: None,
             gone: false,
         })
     }
@@ -68,9 +71,11 @@ impl Feed {
         if self.capture == Capture::None {
             return self.read_unwatched(limits, each);
         }
+        self.file.check_place()?;
         loop {
+            let noted = self.run.notes();
             self.begin()?;
-            let read = self.read_batch(limits, each);
+            let read = self.read_batch(noted, limits, each);
             self.end()?;
             match read.map_err(|e| self.file.error(e))? {
                 Batch::Read(step) => return Ok(step.map(|step| self.mark(step))),
@@ -99,9 +104,18 @@ impl Feed {
     }
 
     /// A batch of one read transaction; the feed's place moves only when all of it was taken.
-    fn read_batch(&mut self, limits: (usize, usize), each: &mut dyn FnMut(Event<'_>) -> Result<()>) -> Tried<Batch> {
+    fn read_batch(
+        &mut self,
+        noted: u64,
+        limits: (usize, usize),
+        each: &mut dyn FnMut(Event<'_>) -> Result<()>,
+    ) -> Tried<Batch> {
         let conn = &self.file.conn;
         self.seen = data_version(conn)?;
+        self.run.check(conn, noted)?;
+        if let Some(last) = &self.last_change {
+            last.check(conn, &self.table)?;
+        }
         let version = tracking::schema_version(conn)?;
         if version != self.place.version {
             if tracking::seen_version(conn, &self.table)? != Some(version) {
@@ -109,7 +123,7 @@ impl Feed {
             }
             self.place.version = version;
         }
-        check_epoch(conn, self.epoch)?;
+        self.last_change = LastChange::read(conn, &self.table)?;
         if self.place.pending {
             return Ok(Batch::Read(Some(self.read_pass(limits, each)?)));
         }
@@ -163,14 +177,16 @@ impl Feed {
 
     /// The schema has changed: mends the triggers, and begins a new pass where one is due. False while the table is gone.
     fn look_again(&mut self) -> Result<bool> {
-        let (table, topic, epoch) = (self.table.clone(), self.topic.clone(), self.epoch);
-        let found = self.file.write(|tx| {
-            check_epoch(tx, epoch)?;
-            match is_there(tx, &table)? {
-                true => tracking::look(tx, &table, &topic, Look::Change).map(Some),
-                false => Ok(None),
-            }
+        let (table, topic, run) = (self.table.clone(), self.topic.clone(), self.run.clone());
+        let (found, notes) = self.file.write(|tx| {
+            run.check(tx, run.notes())?;
+            let found = match is_there(tx, &table)? {
+                true => Some(tracking::look(tx, &table, &topic, Look::Change)?),
+                false => None,
+            };
+            Ok((found, run.renew(tx)?))
         })?;
+        run.confirm(notes);
         let Some((schema, place)) = found else {
             if !self.follow {
                 return Err(
@@ -193,6 +209,8 @@ impl Feed {
         self.scan = Scan::new(&schema);
         self.changes = Changes::new(&schema);
         (self.schema, self.place) = (schema, place);
+        // The outbox was made anew.
+        self.last_change = None;
         Ok(true)
     }
 
@@ -213,17 +231,13 @@ impl Feed {
         self.gone
     }
 
-    /// A mark that moves nothing, for records that carry no row.
-    pub fn standing(&self) -> Mark {
-        self.mark(Step::Outbox(self.place.shipped))
-    }
-
     fn mark(&self, step: Step) -> Mark {
         Mark {
             table: self.table.clone(),
             topic: self.topic.clone(),
             pass: self.place.pass,
             step,
+            last_change: self.last_change,
         }
     }
 }

@@ -3,12 +3,14 @@
 use std::fs;
 use std::io::Read;
 use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::thread;
 use std::time::{Duration, Instant, SystemTime};
 
 use rusqlite::{Connection, ErrorCode, OpenFlags, Transaction, TransactionBehavior};
 
+use super::fork::forked;
 use crate::error::{Error, Result};
 use crate::stop::Stop;
 
@@ -39,6 +41,9 @@ const SILENCE: Duration = Duration::from_secs(1);
 pub struct File {
     pub conn: Connection,
     path: PathBuf,
+    /// As the user named it, and what was there when it was opened.
+    named: PathBuf,
+    inode: Option<(u64, u64)>,
     stop: Stop,
     /// The file's state when it was opened without locks, as it has to be in a folder where none can be made.
     unlocked: Option<(u64, SystemTime)>,
@@ -66,6 +71,8 @@ impl File {
         let mut file = File {
             conn,
             path: real,
+            named: path.to_owned(),
+            inode: inode(path),
             stop: stop.clone(),
             unlocked: None,
         };
@@ -99,6 +106,19 @@ impl File {
             Ok(done)
         });
         done.map_err(|e| self.error(e))
+    }
+
+    /// An error when another file has taken this one's place, or none is there any more: what is open then is nobody's database.
+    pub fn check_place(&self) -> Result<()> {
+        match inode(&self.named) {
+            None => Err(Error::failed(format!(
+                "the source database {} was removed or renamed while the producer ran",
+                self.named.display()
+            ))
+            .way_out("put it back, or name it with --source, and start the producer again: it goes on where it stood")),
+            found if found == self.inode => Ok(()),
+            _ => Err(forked("another file has taken its place")),
+        }
     }
 
     pub fn path(&self) -> &Path {
@@ -177,6 +197,12 @@ impl File {
             Connection::open_with_flags(format!("file:{path}?immutable=1"), flags).map_err(|e| self.error(e))?;
         self.look().map_err(|e| self.error(e))
     }
+}
+
+/// The device and the number of the file that a path leads to; none when it leads to none.
+fn inode(path: &Path) -> Option<(u64, u64)> {
+    let meta = fs::metadata(path).ok()?;
+    Some((meta.dev(), meta.ino()))
 }
 
 /// Size and time of the last change.

@@ -11,7 +11,7 @@ pub fn spread(conn: &Connection, topic: &str, partitions: i32, run: &Run) -> Tri
         Some(last) if last.partitions == partitions => last.moved,
         Some(_) => Some(run.epoch),
         // The source has sent nothing before.
-        None if run.prev.is_none() => None,
+        None if run.is_first => None,
         // Earlier versions noted no count, but records of every partition.
         None if noted_partitions(conn, topic)?.into_iter().eq(0..partitions) => None,
         // What is not known may have been sent by another count.

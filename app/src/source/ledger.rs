@@ -1,5 +1,6 @@
 //! The run: its epoch, its progress, its dead letters.
 
+use std::fs;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::SystemTime;
@@ -7,18 +8,22 @@ use std::time::SystemTime;
 use rusqlite::{Connection, params};
 
 use super::file::{File, Tried};
-use super::tracking::{self, Look, Place, Tracked, make_tables, next_pass};
-use super::{Acked, Capture, Mark, Run, Spread, capture, layout, letters, schema};
+use super::fork::{self, RunState};
+use super::tracking::{self, Look, Place, Tracked, make_tables};
+use super::{Acked, Capture, Mark, Run, Spread, capture, layout, letters, resend, schema};
 use crate::error::{Error, Result};
 use crate::row::Value;
 use crate::sequence::run_at;
 use crate::stop::Stop;
+use crate::wire::fingerprint::fingerprint;
 
 /// What a source remembers of what was shipped. All that it writes, it writes in short transactions.
 pub struct Ledger {
     file: File,
     capture: Capture,
     run: Option<Run>,
+    /// The state of the file when it was looked at before the run.
+    looked: Option<(Option<u64>, u64)>,
     /// How this run spreads its rows over each topic, until that is noted.
     spreads: Vec<(String, Spread)>,
     /// Dead letters of a source that is only read, and so cannot keep them.
@@ -32,37 +37,147 @@ impl Ledger {
             file,
             capture,
             run: None,
+            looked: None,
             spreads: Vec::new(),
             lost_letters: 0,
         })
     }
 
-    /// Takes a new epoch. It is stored before anything is sent under it. An error when this is not the first run of ours and another
-    /// producer has begun one since.
-    pub fn begin_run(&mut self) -> Result<Run> {
-        let before = self.run.as_ref().map(|run| run.epoch);
+    /// What the file remembers of the runs before. Makes our tables where they are missing.
+    pub fn look(&mut self) -> Result<Noted> {
+        if self.capture == Capture::None {
+            return Ok(Noted {
+                source: self.id_from_place(),
+                epoch: None,
+                above: 0,
+            });
+        }
+        let (source, epoch, notes, pass) = self.file.write(|tx| {
+            make_tables(tx)?;
+            let (source, epoch, notes) = tx.query_row("SELECT source, epoch, notes FROM _rowferry_run", [], |row| {
+                Ok((row.get(0)?, row.get::<_, Option<i64>>(1)?, row.get::<_, i64>(2)?))
+            })?;
+            let pass: Option<i64> = tx.query_row("SELECT max(pass) FROM _rowferry_tracked", [], |row| row.get(0))?;
+            Ok((source, epoch, notes, pass))
+        })?;
+        self.looked = Some((epoch.map(|epoch| epoch as u64), notes as u64));
+        let above = epoch.into_iter().chain(pass).max().unwrap_or(0) as u64;
+        let epoch = epoch.map(|epoch| epoch as u64);
+        Ok(Noted { source, epoch, above })
+    }
+
+    /// The last acknowledged record of each partition of a topic, as far as the file remembers.
+    pub fn acked(&self, topic: &str) -> Result<Vec<Acked>> {
+        match self.capture {
+            Capture::Triggers => self.file.read(|conn| acked(conn, topic)),
+            Capture::None => Ok(Vec::new()),
+        }
+    }
+
+    /// Takes a new epoch, larger than `above` and than all epochs and passes that the file knows. It is stored before anything is sent
+    /// under it. An error when the file is another one than at the last look or in the last run of ours.
+    pub fn begin_run(&mut self, above: u64) -> Result<Run> {
+        let noted = match self.looked {
+            Some(_) => None,
+            None => Some(self.look()?),
+        };
+        let (before, looked) = (self.run.take(), self.looked);
+        let floor = above.max(noted.map_or(0, |noted| noted.above));
+        let now = run_at(SystemTime::now());
         let run = match self.capture {
             Capture::Triggers => self.file.write(|tx| {
-                make_tables(tx)?;
-                if let Some(before) = before {
-                    check_epoch(tx, before)?;
+                if let Some(before) = &before {
+                    before.state.check(tx, before.state.notes())?;
                 }
-                let (source, prev) = tx.query_row("SELECT source, epoch FROM _rowferry_run", [], |row| {
-                    Ok((row.get(0)?, row.get::<_, Option<i64>>(1)?.map(|epoch| epoch as u64)))
-                })?;
-                let epoch = run_at(SystemTime::now()).max(prev.map_or(0, |prev| prev + 1));
-                tx.execute("UPDATE _rowferry_run SET epoch = ?1", [epoch as i64])?;
-                Ok(Run { source, epoch, prev })
+                let found = fork::state(tx)?;
+                if before.is_none() && found != looked {
+                    return Err(fork::forked("another producer has begun a run").into());
+                }
+                let (source, prev, pass) = tx.query_row(
+                    "SELECT source, epoch, (SELECT max(pass) FROM _rowferry_tracked) FROM _rowferry_run",
+                    [],
+                    |row| {
+                        Ok((
+                            row.get(0)?,
+                            row.get::<_, Option<i64>>(1)?,
+                            row.get::<_, Option<i64>>(2)?,
+                        ))
+                    },
+                )?;
+                let last = prev.into_iter().chain(pass).max().unwrap_or(0) as u64;
+                let epoch = now.max(last.max(floor) + 1);
+                tx.execute("UPDATE _rowferry_run SET epoch = ?1, notes = 0", [epoch as i64])?;
+                Ok(Run {
+                    source,
+                    epoch,
+                    is_first: prev.is_none(),
+                    state: RunState::new(epoch, 0),
+                })
             })?,
-            Capture::None => Run {
-                source: self.id_from_path(),
-                epoch: run_at(SystemTime::now()),
-                prev: None,
-            },
+            Capture::None => {
+                let epoch = now.max(floor + 1);
+                Run {
+                    source: self.id_from_place(),
+                    epoch,
+                    is_first: true,
+                    state: RunState::new(epoch, 0),
+                }
+            }
         };
         self.run = Some(run.clone());
         self.spreads.clear();
         Ok(run)
+    }
+
+    /// The last full pass that the file remembers for a topic, 0 for none.
+    pub fn last_pass(&self, topic: &str) -> Result<u64> {
+        let sql = "SELECT max(pass) FROM _rowferry_tracked WHERE topic = ?1";
+        let pass: Option<i64> = self
+            .file
+            .read(|conn| Ok(conn.query_row(sql, [topic], |row| row.get(0))?))?;
+        Ok(pass.unwrap_or(0) as u64)
+    }
+
+    /// Whether the next run sends all rows to a topic anyway.
+    pub fn is_full_due(&self, topic: &str) -> Result<bool> {
+        let sql = "SELECT 1 FROM _rowferry_tracked WHERE topic = ?1 AND pending AND cursor IS NULL";
+        match self.capture {
+            Capture::Triggers => self.file.read(|conn| Ok(conn.prepare(sql)?.exists([topic])?)),
+            Capture::None => Ok(true),
+        }
+    }
+
+    /// Keeps keys that a topic holds and the file may have forgotten; `settle` puts them into the outbox.
+    pub fn keep_keys(&self, topic: &str, keys: &[Vec<Value<'_>>]) -> Result<()> {
+        resend::keep(&self.file.conn, topic, keys).map_err(|e| self.file.error(e))
+    }
+
+    /// The run's first records are acknowledged, and the log was read up to them: notes the new place, and sends the keys again that were
+    /// kept, in one transaction. How many rows those are. A full pass finds them anyway.
+    pub fn settle(&mut self, tables: &[(&Tracked, Vec<Acked>)]) -> Result<u64> {
+        if self.capture == Capture::None {
+            return Ok(0);
+        }
+        let state = self.run()?.state.clone();
+        let spreads = &self.spreads;
+        let (resent, notes) = self.file.write(|tx| {
+            state.check(tx, state.notes())?;
+            let mut resent = 0;
+            for (tracked, acked) in tables {
+                if !tracked.full {
+                    resent += resend::enqueue(tx, &tracked.topic, &tracked.schema)?;
+                }
+                note_acked(tx, &tracked.topic, acked)?;
+            }
+            for (topic, spread) in spreads {
+                layout::note(tx, topic, *spread)?;
+            }
+            Ok((resent, state.renew(tx)?))
+        })?;
+        state.confirm(notes);
+        self.spreads.clear();
+        resend::forget(&self.file.conn).map_err(|e| self.file.error(e))?;
+        Ok(resent)
     }
 
     /// Sees to it that the table's changes are captured, and finds out what is to be shipped of it. Comes after `begin_run`.
@@ -70,9 +185,9 @@ impl Ledger {
         if self.capture == Capture::None {
             return self.track_unwatched(table, topic);
         }
-        let epoch = self.epoch()?;
+        let state = self.run()?.state.clone();
         self.file.write(|tx| {
-            check_epoch(tx, epoch)?;
+            state.check(tx, state.notes())?;
             let (schema, place) = tracking::look(tx, table, topic, Look::Start { backfill })?;
             let full = place.pending && place.cursor.is_none();
             let requeued = letters::requeue(tx, &schema, full)?;
@@ -106,38 +221,44 @@ impl Ledger {
     }
 
     /// Notes that batches are acknowledged, each up to its mark and with its last records, in one transaction. An error when another
-    /// producer has begun a run: then nothing is noted.
+    /// producer has begun a run, or the file is not the one any more that they were read from: then nothing is noted.
     pub fn note(&mut self, batches: &[(Mark, Vec<Acked>)]) -> Result<()> {
         if self.capture == Capture::None || batches.is_empty() {
             return Ok(());
         }
-        let epoch = self.epoch()?;
+        self.file.check_place()?;
+        let state = self.run()?.state.clone();
         // Where anything is acknowledged, so is the beginning of the run, which stands in every partition.
         let begun = |topic: &str| {
             batches
                 .iter()
                 .any(|(mark, acked)| !acked.is_empty() && *mark.topic == *topic)
         };
-        self.file.write(|tx| {
-            check_epoch(tx, epoch)?;
-            let mut statement = tx.prepare_cached(
-                "INSERT INTO _rowferry_acked(topic, partition, epoch, seq, offset) VALUES (?1, ?2, ?3, ?4, ?5)
-                 ON CONFLICT DO UPDATE SET epoch = excluded.epoch, seq = excluded.seq, offset = excluded.offset",
-            )?;
+        let notes = self.file.write(|tx| {
+            state.check(tx, state.notes())?;
             for (mark, acked) in batches {
                 tracking::advance(tx, mark)?;
-                for last in acked {
-                    let (epoch, seq) = (last.epoch as i64, last.seq as i64);
-                    statement.execute(params![&*mark.topic, last.partition, epoch, seq, last.offset])?;
-                }
+                note_acked(tx, &mark.topic, acked)?;
             }
             for (topic, spread) in self.spreads.iter().filter(|(topic, _)| begun(topic)) {
                 layout::note(tx, topic, *spread)?;
             }
-            Ok(())
+            state.renew(tx)
         })?;
+        state.confirm(notes);
         self.spreads.retain(|(topic, _)| !begun(topic));
         Ok(())
+    }
+
+    /// An error unless this run is still the file's last: the one of a producer that has taken over, or of a file that was put back.
+    pub fn check(&self) -> Result<()> {
+        if self.capture == Capture::None {
+            return Ok(());
+        }
+        self.file.check_place()?;
+        let state = &self.run()?.state;
+        let notes = state.notes();
+        self.file.read(|conn| state.check(conn, notes))
     }
 
     /// Keeps the key of a row that cannot travel, as values and as text for people; the next run tries the row again.
@@ -147,9 +268,9 @@ impl Ledger {
             self.lost_letters += 1;
             return Ok(());
         }
-        let epoch = self.epoch()?;
+        let state = self.run()?.state.clone();
         self.file.write(|tx| {
-            check_epoch(tx, epoch)?;
+            state.check(tx, state.notes())?;
             letters::keep(tx, table, key, text, reason)
         })
     }
@@ -167,11 +288,25 @@ impl Ledger {
         self.file.write(|tx| capture::uninstall(tx))
     }
 
+    /// Makes the file a source of its own, which knows nothing of what was shipped under its old name: the new one.
+    pub fn new_identity(&mut self) -> Result<String> {
+        self.file.write(|tx| {
+            make_tables(tx)?;
+            tx.execute_batch(
+                "UPDATE _rowferry_run SET source = lower(hex(randomblob(6))), epoch = NULL, notes = 0;
+                 UPDATE _rowferry_tracked SET pending = 1, cursor = NULL;
+                 DELETE FROM _rowferry_acked; DELETE FROM _rowferry_layout;",
+            )?;
+            Ok(tx.query_row("SELECT source FROM _rowferry_run", [], |row| row.get(0))?)
+        })
+    }
+
     fn track_unwatched(&self, table: &str, topic: &str) -> Result<Tracked> {
+        let epoch = self.run()?.epoch;
         self.file.read(|conn| {
             let schema = schema::read(conn, table)?;
             let place = Place {
-                pass: next_pass(0),
+                pass: epoch,
                 pending: true,
                 ..Place::default()
             };
@@ -189,11 +324,16 @@ impl Ledger {
         })
     }
 
-    /// A source that cannot be written has no other name than its place.
-    fn id_from_path(&self) -> String {
-        let bytes = self.file.path().as_os_str().as_encoded_bytes();
-        let hash = |hash: u64, byte: &u8| (hash ^ u64::from(*byte)).wrapping_mul(0x100_0000_01b3);
-        format!("ro-{:016x}", bytes.iter().fold(0xcbf2_9ce4_8422_2325, hash))
+    /// A source that cannot be written has no other name than its place: the machine and the path.
+    fn id_from_place(&self) -> String {
+        let machine = || {
+            fs::read("/etc/machine-id")
+                .ok()
+                .filter(|id| !id.trim_ascii().is_empty())
+        };
+        let host = machine().or_else(|| fs::read("/proc/sys/kernel/hostname").ok());
+        let path = self.file.path().as_os_str().as_encoded_bytes();
+        format!("ro-{:016x}", fingerprint(&host.unwrap_or_default(), path))
     }
 
     fn run(&self) -> Result<&Run> {
@@ -201,36 +341,42 @@ impl Ledger {
             .as_ref()
             .ok_or_else(|| Error::failed("no run has begun on this source"))
     }
-
-    fn epoch(&self) -> Result<u64> {
-        Ok(self.run()?.epoch)
-    }
 }
 
-/// An error unless the epoch is still the source's last.
-pub fn check_epoch(conn: &Connection, ours: u64) -> Tried<()> {
-    let last: i64 = conn
-        .prepare_cached("SELECT epoch FROM _rowferry_run")?
-        .query_row([], |row| row.get(0))?;
-    match last as u64 == ours {
-        true => Ok(()),
-        false => Err(Error::failed(format!(
-            "another producer has taken over this source (epoch {last} after ours, {ours}); nothing is lost"
-        ))
-        .way_out("let one producer run for each source; start this one again when the other has ended")
-        .into()),
+/// What a file remembers before a run.
+#[derive(Debug)]
+pub struct Noted {
+    /// The source's id.
+    pub source: String,
+    /// The last run's epoch; none before the first.
+    pub epoch: Option<u64>,
+    /// The highest epoch or pass that the file knows.
+    pub above: u64,
+}
+
+fn note_acked(conn: &Connection, topic: &str, acked: &[Acked]) -> Tried<()> {
+    let mut statement = conn.prepare_cached(
+        "INSERT INTO _rowferry_acked(topic, partition, epoch, seq, offset, stood) VALUES (?1, ?2, ?3, ?4, ?5, ?6)
+         ON CONFLICT DO UPDATE SET epoch = ?3, seq = ?4, offset = ?5, stood = ?6",
+    )?;
+    for last in acked {
+        let (epoch, seq, stood) = (last.epoch as i64, last.seq as i64, last.stood.map(|stood| stood as i64));
+        statement.execute(params![topic, last.partition, epoch, seq, last.offset, stood])?;
     }
+    Ok(())
 }
 
 fn acked(conn: &Connection, topic: &str) -> Tried<Vec<Acked>> {
-    let mut statement =
-        conn.prepare("SELECT partition, epoch, seq, offset FROM _rowferry_acked WHERE topic = ?1 ORDER BY partition")?;
+    let mut statement = conn.prepare(
+        "SELECT partition, epoch, seq, offset, stood FROM _rowferry_acked WHERE topic = ?1 ORDER BY partition",
+    )?;
     let acked = statement.query_map([topic], |row| {
         Ok(Acked {
             partition: row.get(0)?,
             epoch: row.get::<_, i64>(1)? as u64,
             seq: row.get::<_, i64>(2)? as u64,
             offset: row.get(3)?,
+            stood: row.get::<_, Option<i64>>(4)?.map(|stood| stood as u64),
         })
     })?;
     Ok(acked.collect::<rusqlite::Result<_>>()?)

@@ -4,7 +4,7 @@ use rusqlite::{Connection, params};
 
 use super::capture;
 use super::file::Tried;
-use super::values::{Bind, packed, unpack};
+use super::values::{packed, unpack};
 use crate::row::{TableSchema, Value};
 
 /// Keeps a key, once.
@@ -33,18 +33,10 @@ pub fn requeue(conn: &Connection, schema: &TableSchema, full: bool) -> Tried<u64
         let mut key = Vec::new();
         let is_key = unpack(&packed, &mut key) && key.len() == width;
         if !full && is_key {
-            enqueue(conn, schema, &key)?;
+            capture::enqueue(conn, schema, &key)?;
         }
         conn.execute("DELETE FROM _rowferry_dead_letters WHERE rowid = ?1", [letter])?;
         requeued += 1;
     }
     Ok(requeued)
-}
-
-fn enqueue(conn: &Connection, schema: &TableSchema, key: &[Value<'_>]) -> Tried<()> {
-    let places = (1..=key.len()).map(|i| format!("?{i}")).collect::<Vec<_>>().join(", ");
-    let (outbox, columns) = (capture::outbox(&schema.table), capture::outbox_columns(schema));
-    let mut statement = conn.prepare_cached(&format!("INSERT INTO {outbox}({columns}) VALUES ({places})"))?;
-    statement.execute(rusqlite::params_from_iter(key.iter().map(Bind)))?;
-    Ok(())
 }

@@ -8,6 +8,8 @@
 //! | `capture` | the outbox of changed keys and the triggers that fill it |
 //! | `tracking` | what is remembered of a shipped table, and when all of its rows are due |
 //! | `ledger` | the run: its epoch and its progress |
+//! | `fork` | whether the file is still the one that this run left |
+//! | `resend` | keys that the log holds behind what the file remembers |
 //! | `layout` | over how many partitions a topic's rows are spread |
 //! | `letters` | rows that could not travel |
 //! | `feed` | what to ship next: `scan` reads a full pass, `changes` reads the outbox |
@@ -19,10 +21,12 @@ mod changes;
 pub mod dummy;
 mod feed;
 mod file;
+mod fork;
 mod guards;
 mod layout;
 mod ledger;
 mod letters;
+mod resend;
 mod scan;
 pub mod schema;
 mod tracking;
@@ -35,8 +39,10 @@ use std::sync::Arc;
 
 use crate::row::{TableSchema, Value};
 
+use fork::{LastChange, RunState};
+
 pub use feed::Feed;
-pub use ledger::Ledger;
+pub use ledger::{Ledger, Noted};
 pub use tracking::{Tracked, tracked_tables};
 
 /// How changes are found.
@@ -49,14 +55,15 @@ pub enum Capture {
 }
 
 /// One run of the producer.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub struct Run {
     /// The source's id, made once.
     pub source: String,
     /// Larger than that of every run before.
     pub epoch: u64,
-    /// The epoch of the run before, where one is remembered.
-    pub prev: Option<u64>,
+    /// Whether the file remembers no run before it.
+    pub is_first: bool,
+    state: RunState,
 }
 
 /// How a run spreads a topic's rows over its partitions.
@@ -74,6 +81,8 @@ pub struct Acked {
     pub epoch: u64,
     pub seq: u64,
     pub offset: i64,
+    /// The fingerprint of the record at that offset; earlier versions noted none.
+    pub stood: Option<u64>,
 }
 
 /// What a `Feed` tells, in the order in which it is to be shipped.
@@ -98,6 +107,8 @@ pub struct Mark {
     topic: Arc<str>,
     pass: u64,
     step: Step,
+    /// The last change in the outbox when the batch was read; none where changes are not captured.
+    last_change: Option<LastChange>,
 }
 
 #[derive(Debug, Clone)]

@@ -1,7 +1,6 @@
 //! What is remembered of a shipped table, and when all of its rows are due.
 
 use std::sync::Arc;
-use std::time::{SystemTime, UNIX_EPOCH};
 
 use rusqlite::{Connection, OptionalExtension, params};
 
@@ -12,15 +11,17 @@ use crate::error::{Error, Result};
 use crate::row::TableSchema;
 
 /// The layout of our tables; a newer one belongs to a newer Rowferry.
-const FORMAT: i64 = 1;
+const FORMAT: i64 = 2;
 
 const TABLES: &str = "
-    CREATE TABLE IF NOT EXISTS _rowferry_run(format INTEGER, source TEXT, epoch INTEGER);
+    CREATE TABLE IF NOT EXISTS _rowferry_run(
+        format INTEGER, source TEXT, epoch INTEGER, notes INTEGER NOT NULL DEFAULT 0);
     CREATE TABLE IF NOT EXISTS _rowferry_tracked(
         name TEXT COLLATE NOCASE PRIMARY KEY, topic TEXT, shape TEXT, guards TEXT, schema_version INTEGER,
         pass INTEGER, pending INTEGER, cursor BLOB, shipped INTEGER);
     CREATE TABLE IF NOT EXISTS _rowferry_acked(
-        topic TEXT, partition INTEGER, epoch INTEGER, seq INTEGER, offset INTEGER, PRIMARY KEY (topic, partition));
+        topic TEXT, partition INTEGER, epoch INTEGER, seq INTEGER, offset INTEGER, stood INTEGER,
+        PRIMARY KEY (topic, partition));
     CREATE TABLE IF NOT EXISTS _rowferry_layout(topic TEXT PRIMARY KEY, partitions INTEGER, moved INTEGER);
     CREATE TABLE IF NOT EXISTS _rowferry_dead_letters(
         source_table TEXT COLLATE NOCASE, key TEXT, packed BLOB, reason TEXT, at TEXT, PRIMARY KEY (source_table, key));";
@@ -43,6 +44,13 @@ pub struct Tracked {
     /// About how many rows wait: those of the pass and those in the outbox.
     pub rows_waiting: u64,
     pub(super) place: Place,
+}
+
+impl Tracked {
+    /// The full pass that is under way, or the last one.
+    pub fn pass(&self) -> u64 {
+        self.place.pass
+    }
 }
 
 /// How far a table is shipped.
@@ -103,6 +111,9 @@ pub fn make_tables(conn: &Connection) -> Tried<()> {
         .way_out("use that newer version, or take its tables out with its --uninstall")
         .into());
     }
+    if format == Some(1) {
+        upgrade(conn)?;
+    }
     if format.is_none() {
         conn.execute(
             "INSERT INTO _rowferry_run(format, source, epoch) VALUES (?1, lower(hex(randomblob(6))), NULL)",
@@ -110,6 +121,33 @@ pub fn make_tables(conn: &Connection) -> Tried<()> {
         )?;
     }
     adopt_version(conn, before)
+}
+
+/// Brings tables of format 1 up to date. Their outboxes had no tags.
+fn upgrade(conn: &Connection) -> Tried<()> {
+    conn.execute_batch(
+        "ALTER TABLE _rowferry_run ADD COLUMN notes INTEGER NOT NULL DEFAULT 0;
+         ALTER TABLE _rowferry_acked ADD COLUMN stood INTEGER;
+         UPDATE _rowferry_run SET format = 2;",
+    )?;
+    let mut statement = conn.prepare("SELECT name FROM _rowferry_tracked")?;
+    let tables = statement.query_map([], |row| row.get(0))?;
+    for table in tables.collect::<rusqlite::Result<Vec<String>>>()? {
+        if capture::last_number(conn, &table)?.is_none() {
+            continue;
+        }
+        let outbox = capture::outbox(&table);
+        let mut statement = conn.prepare("SELECT name FROM pragma_table_info(?1) WHERE name <> 'seq' ORDER BY cid")?;
+        let columns = statement.query_map([format!("_rowferry_outbox_{table}")], |row| row.get(0))?;
+        let columns = columns.collect::<rusqlite::Result<Vec<String>>>()?.join(", ");
+        conn.execute_batch(&format!(
+            "CREATE TABLE _rowferry_untagged AS SELECT * FROM {outbox}; DROP TABLE {outbox}; {};
+             INSERT INTO {outbox}(seq, {columns}) SELECT seq, {columns} FROM _rowferry_untagged ORDER BY seq;
+             DROP TABLE _rowferry_untagged;",
+            capture::create_outbox(&table, &columns)
+        ))?;
+    }
+    Ok(())
 }
 
 /// The tables that are shipped from a database, as far as it remembers.
@@ -155,7 +193,7 @@ pub fn look(conn: &Connection, table: &str, topic: &str, look: Look) -> Tried<(A
     let mut place = before.map_or_else(Place::default, |before| before.place);
     if due {
         place = Place {
-            pass: next_pass(place.pass),
+            pass: next_pass(conn, place.pass)?,
             pending: true,
             cursor: None,
             shipped: capture::empty_outbox(conn, &schema, place.shipped)?,
@@ -195,9 +233,19 @@ pub fn schema_version(conn: &Connection) -> Tried<i64> {
         .query_row([], |row| row.get(0))?)
 }
 
-/// Moves a table's place as far as a mark says. A mark of a pass that has been replaced by a newer one moves nothing of it.
+/// Moves a table's place as far as a mark says. A mark of a pass that has been replaced by a newer one moves nothing: all is sent again.
 pub fn advance(conn: &Connection, mark: &Mark) -> Tried<()> {
     let (table, pass) = (&mark.table, mark.pass as i64);
+    let now = conn
+        .prepare_cached("SELECT pass FROM _rowferry_tracked WHERE name = ?1")?
+        .query_row([table], |row| row.get::<_, i64>(0))
+        .optional()?;
+    if now != Some(pass) {
+        return Ok(());
+    }
+    if let Some(last) = &mark.last_change {
+        last.check(conn, table)?;
+    }
     match &mark.step {
         Step::Scanned(cursor) => conn
             .prepare_cached("UPDATE _rowferry_tracked SET cursor = ?3 WHERE name = ?1 AND pass = ?2 AND pending")?
@@ -242,13 +290,10 @@ pub fn rows_in_pass(conn: &Connection, schema: &TableSchema, place: &Place) -> T
     })
 }
 
-/// A pass id above the last one, and above those of earlier lives of this database.
-pub fn next_pass(last: u64) -> u64 {
-    now().as_micros().max(u128::from(last) + 1) as u64
-}
-
-fn now() -> std::time::Duration {
-    SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default()
+/// A pass id above the last one, and above all that the run's epoch is above.
+fn next_pass(conn: &Connection, last: u64) -> Tried<u64> {
+    let epoch: Option<i64> = conn.query_row("SELECT epoch FROM _rowferry_run", [], |row| row.get(0))?;
+    Ok((last + 1).max(epoch.unwrap_or(0) as u64))
 }
 
 /// Our own change of the schema is none to the tables that had seen all changes before it.

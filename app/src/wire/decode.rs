@@ -78,6 +78,23 @@ pub enum Key<'a> {
 /// How a record that we wrote about the schema begins.
 pub const SCHEMA_START: &[u8] = b"{\"_schema\":";
 
+/// The stamp of a record that one of our sources sent, read without the rest where it stands as we write it.
+pub fn stamp(value: &[u8]) -> Option<Stamp<'_>> {
+    const MEMBER: &str = ",\"_ferry\":\"";
+    let text = std::str::from_utf8(value).ok()?;
+    // Inside of a JSON text its quotes would be escaped.
+    let last = text.rfind(MEMBER).map(|at| &text[at + MEMBER.len()..]);
+    let quick = last.and_then(|last| scan::stamp(last.strip_suffix("\"}")?));
+    quick.or_else(|| record(value, None, Vec::new()).ok()?.stamp())
+}
+
+/// Whether a record of ours speaks of a row, as far as its beginning tells.
+pub fn is_row(value: &[u8]) -> bool {
+    ![SCHEMA_START, b"{\"_pass\":", b"{\"_kept\":"]
+        .iter()
+        .any(|start| value.starts_with(start))
+}
+
 /// As deep as others' JSON may go.
 const DEEPEST: usize = 128;
 
@@ -248,7 +265,6 @@ fn by_name<'a>(text: &'a str, schema: Option<&TableSchema>) -> Result<Record<'a>
 
 #[derive(Deserialize)]
 struct RunJson {
-    prev: Option<u64>,
     acked: Option<String>,
     full: bool,
     partitions: Option<i32>,
@@ -287,7 +303,6 @@ fn schema_record<'a>(stamp: Stamp<'a>, schema: &'a RawValue, object: &mut Object
                 ),
             };
             Some(RunLink {
-                prev: run.prev,
                 acked,
                 full: run.full,
                 partitions: run.partitions,

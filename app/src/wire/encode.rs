@@ -104,10 +104,9 @@ impl Encoder {
         out.extend_from_slice(SCHEMA_START);
         serde_json::to_writer(&mut *out, &SchemaJson::from(&*self.schema)).expect("a vector takes every byte");
         if let Some(link) = link {
-            let prev = link.prev.map_or("null".into(), |p| p.to_string());
             let acked = link.acked.map_or("null".into(), |(e, s)| format!("\"{e}.{s}\""));
             let full = link.full;
-            out.extend_from_slice(format!(",\"_run\":{{\"prev\":{prev},\"acked\":{acked},\"full\":{full}").as_bytes());
+            out.extend_from_slice(format!(",\"_run\":{{\"acked\":{acked},\"full\":{full}").as_bytes());
             if let Some(partitions) = link.partitions {
                 out.extend_from_slice(format!(",\"partitions\":{partitions}").as_bytes());
             }

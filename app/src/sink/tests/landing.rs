@@ -15,7 +15,6 @@ fn a_position_comes_back_as_it_was_moved() {
         source: "ab12".into(),
         epoch: 1_700_000_000_000_000,
         seq: 7,
-        prev: Some(1_600_000_000_000_000),
         partitions: Some(5),
     });
     let mut first = Position {
@@ -66,7 +65,6 @@ fn partial_is_taken_over_on_the_first_contact_with_a_source_only() {
             source: source.into(),
             epoch: 1,
             seq: 1,
-            prev: None,
             partitions: None,
         })
     };

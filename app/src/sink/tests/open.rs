@@ -108,7 +108,6 @@ fn a_sink_of_format_1_is_brought_up_to_date_by_whoever_comes_first() {
             source: "ab".into(),
             epoch: 7,
             seq: 11,
-            prev: Some(6),
             partitions: None,
         };
         let kept = Position {

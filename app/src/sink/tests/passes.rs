@@ -199,7 +199,6 @@ fn a_pass_that_was_sent_before_partitions_were_added_is_whole_without_them() {
             source: "s".into(),
             epoch: 7,
             seq: 1,
-            prev: None,
             partitions: Some(2),
         });
     }

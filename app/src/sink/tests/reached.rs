@@ -8,7 +8,6 @@ fn landed(partition: i32, run: u64) -> Position {
         source: "s".into(),
         epoch: run,
         seq: 1,
-        prev: None,
         partitions: None,
     };
     Position {

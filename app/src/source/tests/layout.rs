@@ -45,12 +45,14 @@ impl Layout {
             topic: topic.into(),
             pass: 0,
             step: Step::Outbox(0),
+            last_change: None,
         };
         let acked = partitions.map(|partition| Acked {
             partition,
             epoch: self.run.epoch,
             seq: 1,
             offset: 0,
+            stood: None,
         });
         self.ledger.note(&[(mark, acked.collect())])
     }

@@ -8,14 +8,14 @@ const TABLE: &str = "CREATE TABLE t(id INTEGER PRIMARY KEY, v); INSERT INTO t VA
 fn each_run_has_a_larger_epoch_and_knows_the_one_before() {
     let mut ferry = Ferry::new("t", TABLE);
     let first = ferry.run.clone();
-    assert_eq!(first.prev, None);
+    assert!(first.is_first);
     assert!(first.source.len() == 12 && first.epoch > 1_700_000_000_000_000);
     // The clock is set back by a year.
     let ahead = 31_536_000_000_000;
     ferry.sql(&format!("UPDATE _rowferry_run SET epoch = epoch + {ahead}"));
     ferry.restart();
     assert_eq!(ferry.run.source, first.source);
-    assert_eq!(ferry.run.prev, Some(first.epoch + ahead));
+    assert!(!ferry.run.is_first);
     assert_eq!(ferry.run.epoch, first.epoch + ahead + 1);
 }
 
@@ -26,7 +26,7 @@ fn two_copies_of_a_source_never_begin_the_same_run() {
     let begin = |path: &Path| {
         Ledger::open(path, Capture::Triggers, Stop::default())
             .unwrap()
-            .begin_run()
+            .begin_run(0)
             .unwrap()
     };
     Connection::open(&one).unwrap().execute_batch(TABLE).unwrap();
@@ -90,6 +90,7 @@ fn what_was_acknowledged_is_remembered_for_each_topic() {
         epoch: 5,
         seq,
         offset: 7,
+        stood: None,
     };
     ferry
         .ledger
@@ -130,12 +131,12 @@ fn a_producer_that_was_taken_over_reads_and_notes_nothing() {
 #[test]
 fn a_producer_that_was_taken_over_begins_no_other_run() {
     let mut ferry = Ferry::new("t", TABLE);
-    let second = ferry.ledger.begin_run().unwrap();
-    assert_eq!(second.prev, Some(ferry.run.epoch));
+    let second = ferry.ledger.begin_run(0).unwrap();
+    assert!(second.epoch > ferry.run.epoch);
     let (mut other, run, ..) = start(&ferry.path, "t", "topic", false).unwrap();
-    let error = ferry.ledger.begin_run().unwrap_err().to_string();
+    let error = ferry.ledger.begin_run(0).unwrap_err().to_string();
     assert!(error.contains("another producer has taken over this source"), "{error}");
-    assert_eq!(other.begin_run().unwrap().prev, Some(run.epoch));
+    assert!(other.begin_run(0).unwrap().epoch > run.epoch);
 }
 
 #[test]
@@ -264,8 +265,8 @@ fn a_lock_is_waited_for_and_the_wait_can_be_stopped() {
     let mut ledger = Ledger::open(&ferry.path, Capture::Triggers, stop.clone()).unwrap();
     ferry.sql("BEGIN EXCLUSIVE; UPDATE t SET v = 0");
     std::thread::scope(|scope| {
-        let waiting = scope.spawn(|| (ferry.feed.read(100, 1000, &mut |_| Ok(())), ferry.ledger.begin_run()));
-        let stopped = scope.spawn(|| ledger.begin_run());
+        let waiting = scope.spawn(|| (ferry.feed.read(100, 1000, &mut |_| Ok(())), ferry.ledger.begin_run(0)));
+        let stopped = scope.spawn(|| ledger.begin_run(0));
         std::thread::sleep(Duration::from_millis(1300));
         assert!(!waiting.is_finished() && !stopped.is_finished());
         stop.request();

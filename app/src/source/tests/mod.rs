@@ -1,6 +1,7 @@
 //! This room against real SQLite files: what the feed tells is replayed into a model of the sink, which must equal the table.
 
 mod changes;
+mod fork;
 mod layout;
 mod ledger;
 mod random;
@@ -234,7 +235,7 @@ fn start_with(
     capture: Capture,
 ) -> Result<(Ledger, Run, Tracked, Feed)> {
     let mut ledger = Ledger::open(path, capture, Stop::default())?;
-    let run = ledger.begin_run()?;
+    let run = ledger.begin_run(0)?;
     let tracked = ledger.track(table, topic, backfill)?;
     let feed = Feed::open(path, capture, &run, &tracked, true, Stop::default())?;
     Ok((ledger, run, tracked, feed))

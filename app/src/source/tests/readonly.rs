@@ -38,7 +38,7 @@ fn a_source_that_is_only_read_keeps_every_byte() {
         let (second, again) = ship_all(&path);
         assert_eq!((first.rows.len(), first.events, second.events), (3, 5, 5));
         assert!(second.begun > first.begun && again.epoch > run.epoch);
-        assert!(run.source == again.source && run.source.starts_with("ro-") && run.prev.is_none());
+        assert!(run.source == again.source && run.source.starts_with("ro-") && run.is_first);
         assert!(state() == before, "{mode}");
     }
 }

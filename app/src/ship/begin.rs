@@ -1,0 +1,148 @@
+//! The beginning of a run: see `readback` for why each step is where it is.
+
+use crate::broker::{Cluster, Sender};
+use crate::error::{Error, Result};
+use crate::meter::thousands;
+use crate::source::{Acked, Capture, Feed, Ledger, Noted, Run, Tracked};
+use crate::stop::Stop;
+
+use super::Options;
+use super::load::Loader;
+use super::readback::{Readback, Stops};
+use super::send::{acked, too_large};
+
+/// One table on the reading side.
+pub struct Hold {
+    pub feed: Feed,
+    pub loader: Loader,
+}
+
+/// A table, what its topic holds behind what the file noted, and how its records are numbered.
+struct Table<'a> {
+    tracked: Tracked,
+    readback: Readback<'a>,
+    loader: Loader,
+}
+
+/// Reads the logs back, takes a new epoch, and sends the run's first record to each partition. None when nothing is left to ship.
+pub fn begin(
+    options: &Options,
+    backfill: bool,
+    cluster: &Cluster,
+    ledger: &mut Ledger,
+    sender: &mut Sender,
+    stop: &Stop,
+) -> Result<Option<(Run, Vec<Hold>)>> {
+    let noted = ledger.look()?;
+    let readbacks = read_back(options, backfill, cluster, ledger, &noted, stop)?;
+    let above = readbacks.iter().map(|(_, readback)| readback.history.above).max();
+    let run = ledger.begin_run(above.unwrap_or(0))?;
+    let mut tables = Vec::new();
+    for ((name, topic), (partitions, mut readback)) in options.tables.iter().zip(readbacks) {
+        let mut tracked = ledger.track(name, topic, backfill)?;
+        if !tracked.full && readback.history.why_for(&tracked.schema).is_some() {
+            tracked = ledger.track(name, topic, true)?;
+        }
+        say_why(&tracked, &readback);
+        let spread = ledger.spread(topic, partitions)?;
+        if spread.moved == Some(run.epoch) && tracked.pass_pending && !tracked.full {
+            // A pass is over when its end stands where its beginning does: it begins anew, in all partitions.
+            tracked = ledger.track(name, topic, true)?;
+        }
+        tables.push(Table {
+            loader: Loader::new(run.clone(), &tracked, spread),
+            tracked,
+            readback,
+        });
+    }
+    if !options.follow && tables.iter().all(Table::is_done) {
+        return Ok(None);
+    }
+    fence(&mut tables, ledger, sender, &run)?;
+    let hold = |table: Table<'_>| {
+        let Table { tracked, loader, .. } = table;
+        let (path, capture, follow) = (&options.source, options.capture, options.follow);
+        let feed = Feed::open(path, capture, &run, &tracked, follow, stop.clone())?;
+        Ok(Hold { feed, loader })
+    };
+    let holds = tables.into_iter().map(hold).collect::<Result<Vec<_>>>()?;
+    Ok(Some((run, holds)))
+}
+
+/// What each topic holds behind what the file noted, and how many partitions it has.
+fn read_back<'a>(
+    options: &Options,
+    backfill: bool,
+    cluster: &'a Cluster,
+    ledger: &Ledger,
+    noted: &'a Noted,
+    stop: &'a Stop,
+) -> Result<Vec<(i32, Readback<'a>)>> {
+    let read = |(_, topic): &(String, String)| {
+        let missing = || Error::failed(format!("topic \"{topic}\" could not be made"));
+        let partitions = cluster.partitions(topic, true)?.ok_or_else(missing)?;
+        let of_topic = (topic.as_str(), partitions);
+        let stops = match (options.strict, backfill || ledger.is_full_due(topic)?) {
+            (_, true) => Stops::Never,
+            (true, false) => Stops::Always,
+            (false, false) => Stops::WhereTheEndIsLost,
+        };
+        let readback = match options.capture {
+            Capture::Triggers => Readback::start(cluster, ledger, noted, of_topic, stops, stop)?,
+            Capture::None => Readback::start_unnoted(cluster, noted, of_topic, stop)?,
+        };
+        Ok((partitions, readback))
+    };
+    options.tables.iter().map(read).collect()
+}
+
+/// Sends the fences, reads the rest of the logs up to them, and notes them with what is to be sent again.
+fn fence(tables: &mut [Table<'_>], ledger: &mut Ledger, sender: &mut Sender, run: &Run) -> Result<()> {
+    let mut fences: Vec<Vec<Acked>> = Vec::new();
+    for table in tables.iter_mut() {
+        let load = table.loader.fence(table.tracked.full.then_some(table.tracked.pass()));
+        // A schema is no row: there is nothing to send in its place.
+        let sent = sender.send(load.bundles, &mut |bundle, index| Ok(too_large(bundle, index)?.1))?;
+        fences.push(acked(&sent, &load.last_seqs, run.epoch));
+    }
+    for (table, fences) in tables.iter_mut().zip(&fences) {
+        let Table { tracked, readback, .. } = table;
+        readback.finish(ledger, run.epoch, fences)?;
+        if !tracked.full && readback.history.why_for(&tracked.schema).is_some() {
+            *tracked = ledger.track(&tracked.table, &tracked.topic, true)?;
+            say_why(tracked, readback);
+        }
+    }
+    let settled: Vec<_> = tables.iter().map(|table| &table.tracked).zip(fences).collect();
+    let resent = ledger.settle(&settled)?;
+    if resent > 0 {
+        log::info!(
+            "{} rows are sent again as they are now: the log holds records of them that this file does not remember as sent",
+            thousands(resent)
+        );
+    }
+    for Table { tracked, .. } in tables {
+        let waiting = thousands(tracked.rows_waiting);
+        log::info!("{} -> topic {}: {waiting} rows to ship", tracked.table, tracked.topic);
+    }
+    Ok(())
+}
+
+/// Says why all rows are sent, where the log is the reason.
+fn say_why(tracked: &Tracked, readback: &Readback<'_>) {
+    if let Some(why) = readback.history.why() {
+        log::warn!("topic \"{}\": {why}: all rows are sent again", tracked.topic);
+    }
+}
+
+impl Table<'_> {
+    /// Whether nothing is to be shipped or sent again.
+    fn is_done(&self) -> bool {
+        let Tracked {
+            pass_pending,
+            rows_waiting,
+            ..
+        } = self.tracked;
+        !pass_pending && rows_waiting == 0 && self.readback.is_at_end()
+    }
+}

@@ -1,0 +1,55 @@
+//! Keys that the log holds behind what the file remembers. They wait in a temporary table until they can go into the outbox, in the
+//! transaction that notes the place up to which the log was read: their rows are sent again, as they are now.
+
+use rusqlite::{Connection, params};
+
+use super::capture;
+use super::file::Tried;
+use super::values::{packed, unpack};
+use crate::row::{TableSchema, Value};
+
+/// Keeps keys that a topic holds for `enqueue`, each once. The user's file is not touched.
+pub fn keep(conn: &Connection, topic: &str, keys: &[Vec<Value<'_>>]) -> Tried<()> {
+    conn.execute_batch(
+        "CREATE TEMP TABLE IF NOT EXISTS _rowferry_resend(
+             topic TEXT, packed BLOB, PRIMARY KEY (topic, packed)) WITHOUT ROWID; SAVEPOINT resend",
+    )?;
+    let kept = insert(conn, topic, keys);
+    conn.execute_batch("RELEASE resend")?;
+    kept
+}
+
+fn insert(conn: &Connection, topic: &str, keys: &[Vec<Value<'_>>]) -> Tried<()> {
+    let mut statement = conn.prepare_cached("INSERT OR IGNORE INTO temp._rowferry_resend VALUES (?1, ?2)")?;
+    for key in keys {
+        statement.execute(params![topic, packed(key)])?;
+    }
+    Ok(())
+}
+
+/// Forgets all keys that were kept.
+pub fn forget(conn: &Connection) -> Tried<()> {
+    Ok(conn.execute_batch("DROP TABLE IF EXISTS temp._rowferry_resend")?)
+}
+
+/// Puts the keys that were kept for a topic into its table's outbox: how many.
+pub fn enqueue(conn: &Connection, topic: &str, schema: &TableSchema) -> Tried<u64> {
+    if !conn
+        .prepare("SELECT 1 FROM temp.sqlite_schema WHERE name = '_rowferry_resend'")?
+        .exists([])?
+    {
+        return Ok(0);
+    }
+    let mut statement = conn.prepare("SELECT packed FROM temp._rowferry_resend WHERE topic = ?1")?;
+    let mut rows = statement.query([topic])?;
+    let mut count = 0;
+    while let Some(row) = rows.next()? {
+        let packed = row.get_ref(0)?.as_blob().map_err(rusqlite::Error::from)?;
+        let mut key = Vec::new();
+        if unpack(packed, &mut key) {
+            capture::enqueue(conn, schema, &key)?;
+            count += 1;
+        }
+    }
+    Ok(count)
+}
