@@ -2,6 +2,6 @@
 
 mod contact;
 mod records;
-mod shop;
+pub mod shop;
 mod sources;
 mod topics;
