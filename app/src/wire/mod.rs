@@ -3,6 +3,7 @@
 mod base64;
 pub mod decode;
 pub mod encode;
+pub mod fingerprint;
 pub mod rows;
 mod scan;
 pub mod schema;
