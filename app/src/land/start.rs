@@ -2,11 +2,11 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use crate::broker::{self, Chunk, Cluster};
 use crate::error::{Error, Result};
-use crate::sequence::{Gap, Verdict, judge, run_at};
+use crate::sequence::{Gap, Verdict, judge};
 use crate::sink::{Position, Sink};
 use crate::stop::Stop;
 use crate::wire::decode;
@@ -82,7 +82,6 @@ pub fn start(options: &Options, cluster: &Cluster, sink: &Sink, berth: &Berth) -
         if ours.is_empty() {
             continue;
         }
-        let now = run_at(SystemTime::now());
         let at = |p: &Position| (p.partition, p.next_offset);
         let landed: Vec<_> = known.iter().filter(|p| ours.contains(&p.partition)).map(at).collect();
         let (earliest, latest) = (cluster.earliest(name)?, cluster.latest_after(name, &landed)?);
@@ -105,7 +104,7 @@ pub fn start(options: &Options, cluster: &Cluster, sink: &Sink, berth: &Berth) -
                     // A partition that came later than the others holds nothing from before the first contact.
                     let all = options.from == From::Earliest || !known.is_empty();
                     let offset = if all { first } else { end };
-                    new_lane(&topic, partition, offset, (offset >= end).then_some(now))
+                    new_lane(&topic, partition, offset)
                 }
             };
             start.lanes.push(lane);
@@ -140,13 +139,13 @@ fn partitions(options: &Options, cluster: &Cluster, topic: &Arc<str>, known: boo
     }
 }
 
-fn new_lane(topic: &Arc<str>, partition: i32, offset: i64, reached: Option<u64>) -> Lane {
+fn new_lane(topic: &Arc<str>, partition: i32, offset: i64) -> Lane {
     let position = Position {
         topic: topic.clone(),
         partition,
         next_offset: offset,
         origin: None,
-        reached,
+        reached: None,
         healing: false,
         partial: offset > 0,
         schema: None,

@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 use crate::broker::{Chunk, Cluster};
 use crate::error::{Error, Kind, Result};
 use crate::meter::Meter;
+use crate::sequence::is_through;
 use crate::sink::{Position, Sink};
 use crate::stop::Stop;
 use crate::wire::rows::Rows;
@@ -28,9 +29,6 @@ const LOOK_AROUND: Duration = Duration::from_millis(100);
 /// How long a lane may wait for others before the user is told.
 const SAY_WAIT: Duration = Duration::from_secs(5);
 
-/// How long nothing else may land before a wait is taken to be in vain.
-const IN_VAIN: Duration = Duration::from_secs(10);
-
 /// The applying side, as long as a berth lasts.
 pub struct Turn<'a> {
     options: &'a Options,
@@ -44,8 +42,6 @@ pub struct Turn<'a> {
     looked_around: Instant,
     began: Instant,
     waits_said: bool,
-    /// Since when the sink's positions, by their sum, stand where they are while lanes wait.
-    stuck: Option<(i64, Instant)>,
     over: Stop,
 }
 
@@ -80,7 +76,6 @@ impl<'a> Turn<'a> {
             looked_around: Instant::now(),
             began: Instant::now(),
             waits_said: false,
-            stuck: None,
             over,
         })
     }
@@ -152,16 +147,33 @@ impl<'a> Turn<'a> {
         }
     }
 
-    /// Whether a lane that waits for other partitions may go on. An error when what it waits for will not come.
+    /// Whether a lane that waits for other partitions may go on: each of them has come to the run for which it waits, or waits before
+    /// such a run itself, or has landed all that its log held when it was asked after the wait began.
     fn wait_is_over(&mut self) -> Result<bool> {
         let mut over = false;
         for lane in &mut self.lanes {
-            let Some(Wait { source, moved, others }) = &lane.waits else {
+            let Some(Wait {
+                source,
+                moved,
+                others,
+                bounds,
+            }) = &mut lane.waits
+            else {
                 continue;
             };
-            let behind = self.sink.others_have_reached(&lane.position, source, *moved, others)?;
+            let mut behind = self.sink.others_have_reached(&lane.position, source, *moved, others)?;
+            if !behind.is_empty() {
+                let topic = &lane.position.topic;
+                let bounds = match bounds {
+                    Some(bounds) => bounds,
+                    None => bounds.insert(bounds_of(&self.cluster, topic, &behind)?),
+                };
+                let landed = self.sink.positions(topic)?;
+                let next = |p: i32| landed.iter().find(|at| at.partition == p).map(|at| at.next_offset);
+                behind.retain(|&p| !is_through(next(p), bounds.get(p as usize).copied()));
+            }
             if behind.is_empty() {
-                lane.waits = None;
+                lane.wait_is_over();
                 over = true;
             } else if !self.waits_said && self.began.elapsed() > SAY_WAIT {
                 self.waits_said = true;
@@ -209,7 +221,7 @@ impl<'a> Turn<'a> {
         };
         let end = |topic: &str, partition: i32| ends(topic).and_then(|ends| ends.get(partition as usize)).copied();
         if self.lanes.iter().any(|lane| lane.waits.is_some()) {
-            return self.check_stuck().map(|()| false);
+            return Ok(false);
         }
         let here = |lane: &Lane| {
             let Position {
@@ -244,27 +256,6 @@ impl<'a> Turn<'a> {
             }
         }
         Ok(true)
-    }
-
-    /// An error when lanes wait for a run that never came to all partitions: nothing has landed for a while, here or by other members.
-    fn check_stuck(&mut self) -> Result<()> {
-        let mut sum = 0;
-        for Goal { topic, .. } in self.goals {
-            sum += self.sink.positions(topic)?.iter().map(|p| p.next_offset).sum::<i64>();
-        }
-        let since = match self.stuck {
-            Some((stood, since)) if stood == sum => since,
-            _ => self.stuck.insert((sum, Instant::now())).1,
-        };
-        match self.lanes.iter().find(|lane| lane.waits.is_some()) {
-            Some(lane) if since.elapsed() > IN_VAIN => Err(Error::failed(format!(
-                "{} waits at offset {} for other partitions, to which the run that begins there has not come: its producer was cut off",
-                lane.name(),
-                lane.position.next_offset
-            ))
-            .way_out("run the producer again, then the consumer")),
-            _ => Ok(()),
-        }
     }
 
     /// One round in one transaction: rows, dead letters and positions, or nothing of it.
@@ -360,4 +351,12 @@ fn tell_landed_passes(lanes: &mut [Lane]) {
             }
         }
     }
+}
+
+/// The first offset and the end of each partition of a topic. A leader that is still to learn how far its log goes is waited for: an end
+/// that is too small would let older rows land behind newer ones.
+fn bounds_of(cluster: &Cluster, topic: &str, partitions: &[i32]) -> Result<Vec<(i64, i64)>> {
+    let unknown: Vec<(i32, i64)> = partitions.iter().map(|&partition| (partition, i64::MAX)).collect();
+    let (earliest, ends) = (cluster.earliest(topic)?, cluster.latest_after(topic, &unknown)?);
+    Ok(earliest.into_iter().zip(ends).collect())
 }
