@@ -64,6 +64,11 @@ impl Error {
         self
     }
 
+    /// The sentence alone.
+    pub fn what(&self) -> &str {
+        &self.what
+    }
+
     pub fn kind(&self) -> Kind {
         self.kind
     }

@@ -8,8 +8,9 @@ use crate::broker::{self, Chunk, Message};
 use crate::error::{Error, Result};
 use crate::row::{Schemas, TableSchema, Value, recycle};
 use crate::sequence::{Gap, Origin, Stamp, Verdict, judge};
-use crate::sink::{Landed, Landing, Position};
+use crate::sink::{Landed, Landing, Position, Taken};
 use crate::wire::decode::{self, Key, Members, Record};
+use crate::wire::fingerprint::fingerprint;
 use crate::wire::rows::{Reader, Rows};
 
 use super::ahead::Berthed;
@@ -169,6 +170,28 @@ impl Lane {
             self.position.next_offset = self.position.next_offset.max(chunk.next_offset());
         }
         Ok(())
+    }
+
+    /// Remembers the last record that was taken, where a chunk of this round holds it.
+    pub fn remember_last(&mut self, chunk: &Chunk) {
+        if let Some(last) = chunk.last_below(self.position.next_offset) {
+            self.position.last = Some(Taken {
+                offset: last.offset,
+                fingerprint: fingerprint(last.key, last.value),
+            });
+        }
+    }
+
+    /// Begins anew where the log does. Records with numbers say by themselves where all is whole again: they are passed over up to the
+    /// next full pass. Others' records only go on.
+    pub fn set_back(&mut self, first: i64) {
+        self.position.next_offset = first;
+        self.position.last = None;
+        self.position.reached = None;
+        self.position.healing = self.position.origin.is_some();
+        self.at_end = false;
+        self.waits = None;
+        self.waited = None;
     }
 
     /// The others have come so far that the next record may be taken.

@@ -2,6 +2,7 @@
 //!
 //! - `berths`: which partitions are this consumer's, and until when
 //! - `start`: where to read on in them
+//! - `anew`: whether the log is still the one in which the sink stands
 //! - `ahead`: fetching and reading beside the landing
 //! - `order`: in which order a round lands
 //! - `turn`: landing them, as long as they are this consumer's
@@ -10,6 +11,7 @@
 //! - `print`: records for people
 
 mod ahead;
+mod anew;
 mod berths;
 mod group;
 mod lane;
@@ -161,7 +163,7 @@ fn take_turn(
     meter: &mut Meter,
     summary: &mut Summary,
 ) -> Result<()> {
-    let mut turn = Turn::begin(options, goals, cluster, berth)?;
+    let mut turn = Turn::begin(options, goals, cluster, berth, &|| berths.goes_on())?;
     berths.say(berth, turn.all());
     let outcome = turn.land(meter, &|| berths.goes_on());
     turn.end(summary);

@@ -7,7 +7,7 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use crate::broker::{Chunk, Cluster};
+use crate::broker::{Chunk, Cluster, SILENCE};
 use crate::error::{Error, Kind, Result};
 use crate::meter::Meter;
 use crate::sequence::is_through;
@@ -16,6 +16,7 @@ use crate::stop::Stop;
 use crate::wire::rows::Rows;
 
 use super::ahead::{self, LONGEST_FETCH, Round};
+use super::anew;
 use super::berths::Berth;
 use super::group::{self, GroupOffsets, Mark};
 use super::lane::{Counts, Lane, Quay, Wait};
@@ -42,15 +43,24 @@ pub struct Turn<'a> {
     looked_around: Instant,
     began: Instant,
     waits_said: bool,
+    /// When the logs were last looked at as a whole.
+    settled: Instant,
     over: Stop,
 }
 
 impl<'a> Turn<'a> {
-    pub fn begin(options: &'a Options, goals: &'a [Goal], cluster: &Cluster, berth: &Berth) -> Result<Self> {
+    pub fn begin(
+        options: &'a Options,
+        goals: &'a [Goal],
+        cluster: &Cluster,
+        berth: &Berth,
+        alive: &dyn Fn(),
+    ) -> Result<Self> {
         let over = berth.over.clone();
         let cluster = cluster.until(&over);
         let mut sink = Sink::open(&options.sink, over.clone())?;
-        let start::Start { lanes, partitions } = start::start(options, &cluster, &sink, berth)?;
+        let settled = Instant::now();
+        let start::Start { lanes, partitions } = start::start(options, &cluster, &sink, berth, alive)?;
         let offsets = match (&options.sharing, &berth.seat) {
             (Sharing::Group { name, .. }, Some(seat)) => {
                 sink.note_member(name, seat.member())?;
@@ -76,6 +86,7 @@ impl<'a> Turn<'a> {
             looked_around: Instant::now(),
             began: Instant::now(),
             waits_said: false,
+            settled,
             over,
         })
     }
@@ -87,8 +98,13 @@ impl<'a> Turn<'a> {
 
     /// Lands until everything that was asked for has landed (then it is fine), or the berth is over.
     pub fn land(&mut self, meter: &mut Meter, alive: &dyn Fn()) -> Result<()> {
-        self.note_first_contact()?;
+        self.note_start()?;
         loop {
+            // A lane that has waited for others was not asked for meanwhile.
+            if self.settled.elapsed() > SILENCE {
+                let topics: Vec<Arc<str>> = self.partitions.keys().cloned().collect();
+                self.settle(&topics, alive)?;
+            }
             let lanes = self.lanes.iter().filter(|lane| lane.waits.is_none());
             let from = lanes.map(|lane| lane.berthed(self.sink.schemas())).collect();
             let fetching = self.over.part();
@@ -138,8 +154,10 @@ impl<'a> Turn<'a> {
             match rounds.recv_timeout(patience) {
                 Ok(round) => {
                     let round = round?;
+                    if self.has_set_back(&round, alive)? {
+                        return Ok(false);
+                    }
                     self.apply(&round, meter)?;
-                    self.check_range(&round)?;
                 }
                 Err(RecvTimeoutError::Timeout) => meter.add(0, 0),
                 Err(RecvTimeoutError::Disconnected) => return Err(Error::failed("the reading thread ended")),
@@ -186,29 +204,47 @@ impl<'a> Turn<'a> {
         Ok(over)
     }
 
-    /// Notes where this sink begins in partitions that are new to it, so that the next run goes on there though nothing has come yet.
-    fn note_first_contact(&mut self) -> Result<()> {
-        if self.lanes.iter().all(|lane| lane.noted.is_some()) {
+    /// Notes where this sink begins: in partitions that are new to it, so that the next run goes on there though nothing has come yet, and
+    /// in those that were set back, all at once.
+    fn note_start(&mut self) -> Result<()> {
+        let is_due = |lane: &Lane| lane.noted != Some(lane.position.next_offset);
+        if !self.lanes.iter().any(is_due) {
             return Ok(());
         }
         let mut landing = self.sink.begin()?;
-        for lane in self.lanes.iter_mut().filter(|lane| lane.noted.is_none()) {
+        for lane in self.lanes.iter_mut().filter(|lane| is_due(lane)) {
             lane.note(&mut landing)?;
         }
         landing.commit()?;
-        self.lanes.iter_mut().for_each(Lane::is_noted);
+        self.lanes
+            .iter_mut()
+            .filter(|lane| is_due(lane))
+            .for_each(Lane::is_noted);
         Ok(())
     }
 
-    /// Records that went away while the consumer ran.
-    fn check_range(&self, round: &Round) -> Result<()> {
-        for out in &round.out_of_range {
-            let lane = self.lanes.iter().find(|lane| lane.is_at(&out.topic, out.partition));
-            if let Some(error) = lane.and_then(|lane| start::lost(&lane.position, out.earliest, out.latest)) {
-                return Err(error);
-            }
+    /// Looks at the logs where a round says that they may not be what they were, before anything of it is believed. True when lanes were
+    /// set back, so that the round is none of theirs.
+    fn has_set_back(&mut self, round: &Round, alive: &dyn Fn()) -> Result<bool> {
+        let out = round.out_of_range.iter().map(|out| &out.topic);
+        let mut topics: Vec<Arc<str>> = round.came_back.iter().chain(out).cloned().collect();
+        topics.sort();
+        topics.dedup();
+        self.settle(&topics, alive)
+    }
+
+    /// Sees to it that the lanes of these topics stand in their logs; true when some were set back.
+    fn settle(&mut self, topics: &[Arc<str>], alive: &dyn Fn()) -> Result<bool> {
+        let mut set_back = false;
+        for topic in topics {
+            let known = self.sink.positions(topic)?;
+            let log = anew::settle(self.options.heal, &self.cluster, topic, &known, &mut self.lanes, alive)?;
+            set_back |= log.set_back;
         }
-        Ok(())
+        if set_back {
+            self.note_start()?;
+        }
+        Ok(set_back)
     }
 
     /// Whether everything has landed that was there when the consumer began: here, and by other members in the same sink.
@@ -316,7 +352,8 @@ impl<'a> Turn<'a> {
                 break;
             }
         }
-        let mut touched: Vec<usize> = places.into_iter().map(|(lane, _)| lane).collect();
+        let lanes_of_parts: Vec<usize> = places.into_iter().map(|(lane, _)| lane).collect();
+        let mut touched = lanes_of_parts.clone();
         touched.sort_unstable();
         touched.dedup();
         // What came before a gap is whole, and lands. Anything else that fails takes the round with it.
@@ -324,6 +361,9 @@ impl<'a> Turn<'a> {
             return Err(error);
         }
         tell_landed_passes(&mut self.lanes);
+        for (&at, (chunk, _)) in lanes_of_parts.iter().zip(&round.parts) {
+            self.lanes[at].remember_last(chunk);
+        }
         for &at in &touched {
             self.lanes[at].note(&mut landing)?;
         }

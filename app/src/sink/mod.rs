@@ -49,6 +49,8 @@ pub struct Position {
     pub origin: Option<Origin>,
     /// The run whose first record stands at `next_offset`, while it waits for the other partitions (see `sequence::Standing`).
     pub reached: Option<u64>,
+    /// The last record that was taken: it stands below `next_offset`, in this log and hardly in another. None while not known.
+    pub last: Option<Taken>,
     /// Records are passed over until the next full pass.
     pub healing: bool,
     /// Rows from before the first contact are missing until a full pass has landed; taken over on the first contact with a source only.
@@ -57,6 +59,14 @@ pub struct Position {
     pub schema: Option<Arc<TableSchema>>,
     /// The last full pass begun in this partition, 0 for none; `Landing::schema` sets it.
     pub pass: u64,
+}
+
+/// A record that was taken: a position is a number and what stood there, since a log that was made anew has the same numbers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Taken {
+    pub offset: i64,
+    /// See `wire::fingerprint`.
+    pub fingerprint: u64,
 }
 
 /// What became of a record.

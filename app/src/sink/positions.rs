@@ -9,7 +9,7 @@ use crate::error::Result;
 use crate::row::Schemas;
 use crate::sequence::Standing;
 
-use super::{Origin, Position, books, cannot};
+use super::{Origin, Position, Taken, books, cannot};
 
 /// Every position of a topic, by partition.
 pub(super) fn all(conn: &Connection, schemas: &Schemas, topic: &str) -> Result<Vec<Position>> {
@@ -33,6 +33,13 @@ pub(super) fn all(conn: &Connection, schemas: &Schemas, topic: &str) -> Result<V
             next_offset: r.get(1)?,
             origin,
             reached: r.get::<_, Option<i64>>(10)?.map(|run| run as u64),
+            last: match (r.get(12)?, r.get::<_, Option<i64>>(13)?) {
+                (Some(offset), Some(fingerprint)) => Some(Taken {
+                    offset,
+                    fingerprint: fingerprint as u64,
+                }),
+                _ => None,
+            },
             healing: r.get(5)?,
             partial: r.get(6)?,
             schema: None,
@@ -42,7 +49,8 @@ pub(super) fn all(conn: &Connection, schemas: &Schemas, topic: &str) -> Result<V
     };
     let mut statement = conn
         .prepare_cached(
-            "SELECT partition, next_offset, source, epoch, seq, healing, partial, schema, pass, prev, reached, partitions
+            "SELECT partition, next_offset, source, epoch, seq, healing, partial, schema, pass, prev, reached, partitions,
+                    last_offset, last_fingerprint
              FROM _rowferry_positions LEFT JOIN _rowferry_passes USING (topic, partition) WHERE topic = ?1 ORDER BY partition",
         )
         .map_err(failed)?;
@@ -69,6 +77,7 @@ pub(super) fn advance(conn: &Connection, position: &Position, expected: Option<i
         next_offset,
         origin,
         reached,
+        last,
         healing,
         partial,
         ..
@@ -79,32 +88,15 @@ pub(super) fn advance(conn: &Connection, position: &Position, expected: Option<i
     let prev = origin.as_ref().and_then(|o| o.prev).map(|prev| prev as i64);
     let partitions = origin.as_ref().and_then(|o| o.partitions);
     let reached = reached.map(|run| run as i64);
+    let (last_offset, last_fingerprint) = (last.map(|last| last.offset), last.map(|last| last.fingerprint as i64));
     // `partial` belongs to the first contact with a source; after that only a full pass changes it.
     let moved = match expected {
         None => conn
             .prepare_cached(
                 "INSERT OR IGNORE INTO _rowferry_positions
-                 (topic, partition, next_offset, source, epoch, seq, prev, healing, partial, reached, partitions)
-                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)",
-            )?
-            .execute(params![
-                &**topic,
-                partition,
-                next_offset,
-                source,
-                epoch,
-                seq,
-                prev,
-                healing,
-                partial,
-                reached,
-                partitions
-            ])?,
-        Some(expected) => conn
-            .prepare_cached(
-                "UPDATE _rowferry_positions SET next_offset = ?3, partial = iif(source IS ?4, partial, ?9),
-                 source = ?4, epoch = ?5, seq = ?6, prev = ?7, healing = ?8, reached = ?10, partitions = ?11
-                 WHERE topic = ?1 AND partition = ?2 AND next_offset = ?12",
+                 (topic, partition, next_offset, source, epoch, seq, prev, healing, partial, reached, partitions,
+                  last_offset, last_fingerprint)
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)",
             )?
             .execute(params![
                 &**topic,
@@ -118,6 +110,30 @@ pub(super) fn advance(conn: &Connection, position: &Position, expected: Option<i
                 partial,
                 reached,
                 partitions,
+                last_offset,
+                last_fingerprint
+            ])?,
+        Some(expected) => conn
+            .prepare_cached(
+                "UPDATE _rowferry_positions SET next_offset = ?3, partial = iif(source IS ?4, partial, ?9),
+                 source = ?4, epoch = ?5, seq = ?6, prev = ?7, healing = ?8, reached = ?10, partitions = ?11,
+                 last_offset = ?12, last_fingerprint = ?13
+                 WHERE topic = ?1 AND partition = ?2 AND next_offset = ?14",
+            )?
+            .execute(params![
+                &**topic,
+                partition,
+                next_offset,
+                source,
+                epoch,
+                seq,
+                prev,
+                healing,
+                partial,
+                reached,
+                partitions,
+                last_offset,
+                last_fingerprint,
                 expected
             ])?,
     };

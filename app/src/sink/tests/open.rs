@@ -58,11 +58,11 @@ fn a_sink_of_a_newer_program_and_a_source_are_refused() {
     drop(folder.sink());
     folder
         .user()
-        .execute_batch("UPDATE _rowferry_sink SET format = 3")
+        .execute_batch("UPDATE _rowferry_sink SET format = 4")
         .unwrap();
     let error = open_error(&folder.sink_path());
     assert!(
-        error.contains("written by a newer Rowferry (format 3, this one knows up to 2)"),
+        error.contains("written by a newer Rowferry (format 4, this one knows up to 3)"),
         "{error}"
     );
     let source = folder.0.join("source.db");
@@ -102,7 +102,7 @@ fn a_sink_of_format_1_is_brought_up_to_date_by_whoever_comes_first() {
         thread::scope(|scope| {
             (0..4).for_each(|_| drop(scope.spawn(|| drop(folder.sink()))));
         });
-        assert_eq!(query(&folder.user(), "SELECT format FROM _rowferry_sink"), [[int(2)]]);
+        assert_eq!(query(&folder.user(), "SELECT format FROM _rowferry_sink"), [[int(3)]]);
         let mut sink = folder.sink();
         let origin = Origin {
             source: "ab".into(),
@@ -122,6 +122,10 @@ fn a_sink_of_format_1_is_brought_up_to_date_by_whoever_comes_first() {
         let moved = Position {
             next_offset: 13,
             reached: Some(9),
+            last: Some(Taken {
+                offset: 12,
+                fingerprint: u64::MAX - 7,
+            }),
             ..kept
         };
         let mut landing = sink.begin().unwrap();
@@ -129,6 +133,21 @@ fn a_sink_of_format_1_is_brought_up_to_date_by_whoever_comes_first() {
         landing.commit().unwrap();
         assert_eq!(folder.sink().positions("topic").unwrap(), [moved]);
     }
+}
+
+#[test]
+fn what_a_partition_had_come_to_by_a_clock_is_forgotten() {
+    let folder = Folder::new();
+    folder.user().execute_batch(FORMAT_1).unwrap();
+    drop(folder.sink());
+    folder
+        .user()
+        .execute_batch(
+            "UPDATE _rowferry_positions SET reached = 7; UPDATE _rowferry_sink SET format = 2;
+             ALTER TABLE _rowferry_positions DROP COLUMN last_offset; ALTER TABLE _rowferry_positions DROP COLUMN last_fingerprint",
+        )
+        .unwrap();
+    assert_eq!(folder.sink().positions("topic").unwrap()[0].reached, None);
 }
 
 #[test]
@@ -164,7 +183,8 @@ fn a_file_from_before_there_were_ids_gets_one_even_if_several_open_it_at_once() 
         folder
             .user()
             .execute_batch("ALTER TABLE _rowferry_sink DROP COLUMN id; UPDATE _rowferry_sink SET format = 1; DROP TABLE _rowferry_members;
-             ALTER TABLE _rowferry_positions DROP COLUMN reached; ALTER TABLE _rowferry_positions DROP COLUMN partitions")
+             ALTER TABLE _rowferry_positions DROP COLUMN reached; ALTER TABLE _rowferry_positions DROP COLUMN partitions;
+             ALTER TABLE _rowferry_positions DROP COLUMN last_offset; ALTER TABLE _rowferry_positions DROP COLUMN last_fingerprint")
             .unwrap();
         let ids: Vec<String> = thread::scope(|scope| {
             let openers: Vec<_> = (0..6).map(|_| scope.spawn(|| folder.sink().id().to_owned())).collect();
