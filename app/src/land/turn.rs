@@ -144,6 +144,7 @@ impl<'a> Turn<'a> {
         let patience = if waits > 0 { LOOK_AROUND } else { LONGEST_FETCH };
         loop {
             alive();
+            self.sink.check_file()?;
             if waits > 0 && self.wait_is_over()? || waiting(&self.lanes) > waits {
                 return Ok(false);
             }

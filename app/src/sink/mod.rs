@@ -5,12 +5,13 @@
 //! - `table`: a landed table in memory; `affinity`: what its columns keep as it is
 //! - `ddl`: the SQL for a table; `reshape`: giving a table its shape
 //! - `members`: the consumers that land here
-//! - `open`: the file and its settings; `turn`: sharing it with other consumers
+//! - `open`: the file and its settings; `file`: whether it is still there; `turn`: sharing it with other consumers
 //! - `books`: the sink's own tables; `positions`: how far each partition has landed
 
 mod affinity;
 mod books;
 mod ddl;
+mod file;
 mod foreign;
 mod landing;
 mod members;
@@ -37,6 +38,7 @@ pub use foreign::Member;
 pub use landing::Landing;
 
 use crate::sequence::Origin;
+use file::OpenFile;
 use turn::Turnstile;
 
 /// How far a partition has landed.
@@ -83,6 +85,7 @@ pub enum Landed {
 pub struct Sink {
     conn: Connection,
     id: String,
+    file: OpenFile,
     memory: Memory,
     turnstile: Turnstile,
     stop: Stop,
@@ -100,9 +103,11 @@ impl Sink {
     /// Opens the database, made when it is missing.
     pub fn open(path: &Path, stop: Stop) -> Result<Self> {
         let (conn, id) = open::open(path, &stop)?;
+        let file = OpenFile::of(&conn, path)?;
         Ok(Self {
             conn,
             id,
+            file,
             memory: Memory::default(),
             turnstile: Turnstile::beside(path),
             stop,
@@ -112,6 +117,16 @@ impl Sink {
     /// What tells this sink from others: random, made once.
     pub fn id(&self) -> &str {
         &self.id
+    }
+
+    /// What tells its file from others, a copy of it among them.
+    pub fn file(&self) -> String {
+        self.file.name()
+    }
+
+    /// An error when the file is no longer where it was opened.
+    pub fn check_file(&self) -> Result<()> {
+        self.file.check()
     }
 
     /// The schemas that this sink knows.
@@ -149,6 +164,7 @@ impl Sink {
             conn: &self.conn,
             memory: &mut self.memory,
             statements: Vec::new(),
+            file: &self.file,
             stop: &self.stop,
             open: true,
         };

@@ -320,3 +320,51 @@ fn a_sink_can_go_to_another_thread() {
     goes::<Sink>();
     goes::<Position>();
 }
+
+#[test]
+fn nothing_lands_in_a_file_that_is_no_longer_where_it_was_opened() {
+    type Change = fn(&Folder);
+    let removed: Change = |folder| fs::remove_file(folder.sink_path()).unwrap();
+    let moved: Change = |folder| fs::rename(folder.sink_path(), folder.0.join("elsewhere.db")).unwrap();
+    let replaced: Change = |folder| {
+        fs::copy(folder.sink_path(), folder.0.join("copy.db")).unwrap();
+        fs::rename(folder.0.join("copy.db"), folder.sink_path()).unwrap();
+    };
+    for change in [removed, moved, replaced] {
+        let folder = Folder::new();
+        let mut sink = folder.sink();
+        let mut landing = sink.begin().unwrap();
+        landing.move_position(&position(0), None).unwrap();
+        change(&folder);
+        let error = landing.commit().unwrap_err().to_string();
+        assert!(
+            error.contains("sink.db: the sink's file was moved, removed or replaced") && error.contains("way out"),
+            "{error}"
+        );
+        sink.check_file().unwrap_err();
+        assert_eq!(sink.positions("topic").unwrap(), [], "it has landed all the same");
+    }
+}
+
+#[test]
+fn a_file_is_the_same_by_whatever_path_it_is_reached_and_a_copy_is_not() {
+    let folder = Folder::new();
+    let sink = folder.sink();
+    let (link, copy) = (folder.0.join("link.db"), folder.0.join("copy.db"));
+    std::os::unix::fs::symlink(folder.sink_path(), &link).unwrap();
+    let linked = Sink::open(&link, Stop::default()).unwrap();
+    folder
+        .user()
+        .execute("VACUUM INTO ?1", [copy.to_str().unwrap()])
+        .unwrap();
+    let copied = Sink::open(&copy, Stop::default()).unwrap();
+    assert_eq!((linked.id(), linked.file()), (sink.id(), sink.file()));
+    assert_eq!(copied.id(), sink.id());
+    assert_ne!(copied.file(), sink.file());
+    // A link that leads elsewhere is another file.
+    linked.check_file().unwrap();
+    fs::remove_file(&link).unwrap();
+    std::os::unix::fs::symlink(&copy, &link).unwrap();
+    linked.check_file().unwrap_err();
+    sink.check_file().unwrap();
+}
