@@ -30,6 +30,7 @@ use crate::sink::Sink;
 use crate::stop::Stop;
 
 use self::berths::{Berth, Berths};
+use self::group::Mark;
 pub use self::lane::Counts;
 use self::start::Goal;
 use self::turn::Turn;
@@ -107,15 +108,15 @@ pub fn land(options: &Options, cluster: &Cluster, meter: &mut Meter, stop: &Stop
 }
 
 fn land_all(options: &Options, cluster: &Cluster, meter: &mut Meter, summary: &mut Summary, stop: &Stop) -> Result<()> {
-    let goals = {
+    let (goals, mark) = {
         let mut sink = Sink::open(&options.sink, stop.clone())?;
         let goals = start::goals(options, cluster, &sink, stop)?;
         if let Sharing::Group { name, .. } = &options.sharing {
             group::dismiss_the_dead(cluster, name, &mut sink)?;
         }
-        goals
+        (goals, Mark::of(&sink, &options.sink))
     };
-    let mut berths = Berths::new(options, cluster, stop);
+    let mut berths = Berths::new(options, cluster, &mark, stop);
     let mut rivals: Vec<Instant> = Vec::new();
     let outcome = loop {
         let berth = match berths.next(meter, stop) {

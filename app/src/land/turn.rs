@@ -65,7 +65,7 @@ impl<'a> Turn<'a> {
             (Sharing::Group { name, .. }, Some(seat)) => {
                 sink.note_member(name, seat.member())?;
                 let mut group = cluster.group(name, seat.clone());
-                let mark = Mark::new(sink.id(), &options.sink);
+                let mark = Mark::of(&sink, &options.sink);
                 let ours: Vec<Position> = lanes.iter().map(|lane| lane.position.clone()).collect();
                 group::check_sink(&mut group, &mark, name, &sink, &ours, &partitions, &over)?;
                 Some(GroupOffsets::start(group, mark))

@@ -1,4 +1,4 @@
-//! The sink's file: one that goes away is missed at once.
+//! The sink's file: one group lands in one file that is alive, wherever it lies; and a file that goes away is missed at once.
 
 use std::fs;
 use std::path::Path;
@@ -41,6 +41,73 @@ fn living(ws: &Workspace, file: &Path) -> Process {
 fn change(ws: &Workspace, version: u32) {
     ws.sql(&ws.source(), &format!("UPDATE t SET version = {version}"));
     ws.producer(&[]).ok();
+}
+
+#[track_caller]
+fn lands_all(ws: &Workspace, consumer: &Process) {
+    let equal = wait_until(LIMIT, || ws.verify(&[]).status.success());
+    assert!(equal, "{}\n{}", ws.verify(&[]), consumer.output());
+}
+
+#[track_caller]
+fn refused(run: Run, other: &Path, own: &Path) {
+    let run = run.code(1).says("lands in another sink").says("way out");
+    run.says(&other.display().to_string())
+        .says(&own.display().to_string())
+        .says("--group");
+}
+
+#[test]
+fn a_copy_of_a_living_sink_is_refused_in_its_group_and_the_original_goes_on() {
+    let ws = shipped("of a sink and its copy, one lands");
+    let mut original = living(&ws, &ws.sink());
+    let copy = copy(&ws);
+    refused(start_in(&ws, &copy, &[]).wait(LIMIT), &ws.sink(), &copy);
+    change(&ws, 1);
+    lands_all(&ws, &original);
+    refused(run_in(&ws, &copy), &ws.sink(), &copy);
+    change(&ws, 2);
+    lands_all(&ws, &original);
+    assert!(original.is_running(), "{}", original.output());
+    original.signal(libc::SIGTERM);
+    original.wait(LIMIT).ok();
+}
+
+#[test]
+fn an_original_is_refused_where_its_copy_lives_in_its_group() {
+    let ws = shipped("of a sink and its copy, the one that was first lands");
+    run_in(&ws, &ws.sink()).ok();
+    let copy = copy(&ws);
+    let mut second = start_in(&ws, &copy, &[]);
+    change(&ws, 1);
+    let landed = || ws.number(&copy, "SELECT count(*) FROM t WHERE version = 1") == 300;
+    assert!(wait_until(LIMIT, landed), "{}", second.output());
+    refused(run_in(&ws, &ws.sink()), &copy, &ws.sink());
+    assert!(second.is_running(), "{}", second.output());
+    second.signal(libc::SIGTERM);
+    second.wait(LIMIT).ok();
+}
+
+#[test]
+fn a_sink_that_was_moved_is_taken_where_nobody_else_lives() {
+    let ws = shipped("a sink may be moved");
+    let mut consumer = living(&ws, &ws.sink());
+    // Not even one that was killed is waited for.
+    consumer.signal(libc::SIGKILL);
+    consumer.killed();
+    let moved = ws.path("moved.db");
+    for end in ["", "-wal", "-shm"] {
+        let _ = fs::rename(ws.path(&format!("sink.db{end}")), ws.path(&format!("moved.db{end}"))); // there or not
+    }
+    change(&ws, 1);
+    run_in(&ws, &moved).ok();
+    ws.verify(&["--sink", moved.to_str().expect("a plain name")])
+        .ok()
+        .says("equal");
+    // And a member that comes later shares it.
+    let first = start_in(&ws, &moved, &[]);
+    run_in(&ws, &moved).ok();
+    drop(first);
 }
 
 #[test]
