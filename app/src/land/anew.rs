@@ -274,3 +274,79 @@ fn go_on(at: &mut Vec<broker::Position>, chunk: &Chunk, log: &Log) {
         position.offset < log.ends[position.partition as usize] && !(chunk.is_empty() && chunk.stands_still())
     });
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::sink::Taken;
+
+    use super::*;
+
+    /// A position in partition 0 whose last record stands right below it.
+    fn position(next_offset: i64) -> Position {
+        Position {
+            topic: "t".into(),
+            partition: 0,
+            next_offset,
+            origin: None,
+            reached: None,
+            last: Some(Taken {
+                offset: next_offset - 1,
+                fingerprint: 7,
+            }),
+            healing: false,
+            partial: false,
+            schema: None,
+            pass: 0,
+        }
+    }
+
+    fn log(first: i64, end: i64, below: Below) -> Log {
+        Log {
+            earliest: vec![first],
+            ends: vec![end],
+            below: HashMap::from([(0, below), (1, below)]),
+            set_back: false,
+        }
+    }
+
+    fn what(log: &Log, position: &Position) -> Option<String> {
+        log.loss(position).map(|loss| loss.to_string())
+    }
+
+    #[test]
+    fn only_the_record_below_it_bears_a_position_out() {
+        assert!(log(0, 9, Below::Same).bears_out(&position(9)));
+        for below in [Below::Other, Below::Nothing] {
+            assert!(!log(0, 9, below).bears_out(&position(9)), "{below:?}");
+            // Where nothing has been taken there is nothing to compare, and nothing to lose.
+            assert!(log(0, 9, below).bears_out(&position(0)), "{below:?}");
+        }
+        assert!(!log(3, 9, Below::Nothing).bears_out(&position(0)), "it expired");
+        let unknown = Position {
+            partition: 1,
+            ..position(9)
+        };
+        assert!(log(0, 9, Below::Nothing).bears_out(&unknown));
+    }
+
+    #[test]
+    fn what_is_lost_is_named_and_what_cannot_be_compared_is_no_loss() {
+        assert_eq!(what(&log(0, 9, Below::Same), &position(9)), None);
+        assert_eq!(what(&log(0, 9, Below::Nothing), &position(9)), None);
+        let expired = what(&log(5, 9, Below::Nothing), &position(3)).unwrap();
+        assert!(
+            expired.contains("offsets 3 to 4 (2 records) expired before they were read"),
+            "{expired}"
+        );
+        let short = what(&log(0, 4, Below::Other), &position(9)).unwrap();
+        assert!(
+            short.contains("has read up to offset 9, but the log ends at 4"),
+            "{short}"
+        );
+        let other = what(&log(0, 9, Below::Other), &position(9)).unwrap();
+        assert!(
+            other.contains("topic \"t\" partition 0: another record stands at offset 8") && other.contains("--heal"),
+            "{other}"
+        );
+    }
+}
