@@ -136,6 +136,7 @@ impl Scene {
             next_offset: 0,
             origin: None,
             reached: None,
+            last: None,
             healing: false,
             partial: false,
             schema: None,

@@ -68,6 +68,11 @@ impl Error {
         self
     }
 
+    /// The sentence alone.
+    pub fn what(&self) -> &str {
+        &self.what
+    }
+
     pub fn kind(&self) -> Kind {
         self.kind
     }

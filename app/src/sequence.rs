@@ -4,7 +4,7 @@ mod moved;
 
 use std::fmt;
 
-pub use moved::{Standing, run_at};
+pub use moved::{Standing, is_through, run_at};
 
 /// Where a record stands: `<source>.<epoch>.<seq>`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

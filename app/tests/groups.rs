@@ -1,5 +1,6 @@
 //! The consumers of a group share the partitions and one sink: whoever comes, goes or dies, each record is applied once.
 
+mod files;
 mod others;
 mod rounds;
 mod shards;

@@ -1,5 +1,6 @@
 //! Losses are found: named, never stepped over, and healed by a full pass.
 
+mod anew;
 mod contact;
 mod records;
 pub mod shop;

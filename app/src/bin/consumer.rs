@@ -132,10 +132,7 @@ fn report(summary: &Summary) {
             "rows were kept back by the producer: see the source's table _rowferry_dead_letters",
         ),
         (counts.gaps, "holes in the log were allowed (--allow-gaps)"),
-        (
-            counts.passed_over,
-            "records were passed over on the way to a full pass (--heal)",
-        ),
+        (counts.passed_over, "records were passed over on the way to a full pass"),
     ] {
         if count > 0 {
             log::warn!("{} {what}", thousands(count));

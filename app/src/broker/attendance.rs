@@ -135,7 +135,7 @@ impl Attendance {
     fn try_to_join(&mut self) -> Result<Option<Share>, Refusal> {
         let protocol = JoinGroupRequestProtocol::default()
             .with_name(text(RANGE))
-            .with_metadata(shares::subscription(&self.terms.topics).into());
+            .with_metadata(shares::subscription(&self.terms.topics, &self.terms.note).into());
         let request = JoinGroupRequest::default()
             .with_group_id(self.coordinator.group_id())
             .with_session_timeout_ms(self.terms.session.as_millis().min(i32::MAX as u128) as i32)

@@ -100,6 +100,13 @@ impl Chunk {
         self.messages()[places].iter().map(message)
     }
 
+    /// The last record below an offset.
+    pub fn last_below(&self, offset: i64) -> Option<Message<'_>> {
+        let messages = self.messages();
+        let below = messages.partition_point(|message| message.offset < offset);
+        below.checked_sub(1).map(|last| message(&messages[last]))
+    }
+
     /// Number of records.
     pub fn len(&self) -> usize {
         self.messages().len()

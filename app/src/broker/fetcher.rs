@@ -40,7 +40,13 @@ pub struct OutOfRange {
 pub struct Fetched {
     pub chunks: Vec<Chunk>,
     pub out_of_range: Vec<OutOfRange>,
+    /// Topics that answered again after trouble with a partition, or a silence: they may have been made anew meanwhile.
+    pub came_back: Vec<Arc<str>>,
 }
+
+/// How long a topic may go without an answer, from any of its partitions, before its log is no longer taken for the one that it was. To
+/// take a topic out of the brokers, to make it again and to fill it takes longer, and who asks meanwhile is told of trouble.
+pub const SILENCE: Duration = Duration::from_secs(1);
 
 impl Fetched {
     /// Adds a chunk; an earlier one of the same partition brought nothing.
@@ -62,6 +68,9 @@ pub struct Fetcher {
     windows: HashMap<Place, Window>,
     /// Partitions that could not be read when they were asked last.
     troubled: HashSet<Place>,
+    /// When each topic was heard of last, and the beginning for those that never were.
+    heard: HashMap<Arc<str>, Instant>,
+    began: Instant,
     /// Partitions that are asked alone, because an answer that held them could not be read.
     alone: HashSet<Place>,
     /// Which position is asked first, so that none is left out for ever.
@@ -77,6 +86,8 @@ impl Fetcher {
             leaders: HashMap::new(),
             windows: HashMap::new(),
             troubled: HashSet::new(),
+            heard: HashMap::new(),
+            began: Instant::now(),
             alone: HashSet::new(),
             turn: 0,
         }
@@ -264,7 +275,11 @@ impl Fetcher {
                     continue;
                 }
             };
-            self.troubled.remove(&place);
+            let was_troubled = self.troubled.remove(&place);
+            let heard = self.heard.insert(place.0.clone(), Instant::now());
+            if was_troubled || heard.unwrap_or(self.began).elapsed() > SILENCE {
+                fetched.came_back.push(place.0.clone());
+            }
             self.alone.remove(&place);
             let more = chunk.next_offset() < chunk.high_water();
             if chunk.is_empty() && more {

@@ -9,8 +9,8 @@ use std::time::{Duration, Instant};
 use kafka_protocol::messages::offset_commit_request::{OffsetCommitRequestPartition, OffsetCommitRequestTopic};
 use kafka_protocol::messages::offset_fetch_request::OffsetFetchRequestTopic;
 use kafka_protocol::messages::{
-    ApiKey, GroupId, LeaveGroupRequest, LeaveGroupResponse, OffsetCommitRequest, OffsetCommitResponse,
-    OffsetFetchRequest, OffsetFetchResponse,
+    ApiKey, DescribeGroupsRequest, DescribeGroupsResponse, GroupId, LeaveGroupRequest, LeaveGroupResponse,
+    OffsetCommitRequest, OffsetCommitResponse, OffsetFetchRequest, OffsetFetchResponse,
 };
 
 use crate::error::Result;
@@ -19,6 +19,7 @@ use super::aside;
 use super::codes;
 use super::coordinator::{ANSWER, Coordinator, text, topic_name};
 use super::member::Seat;
+use super::shares;
 use super::trouble::Trouble;
 use super::worker::Recipe;
 
@@ -108,6 +109,25 @@ impl Group {
                 })
             };
             Ok((0..partitions).map(kept).collect())
+        })
+    }
+
+    /// What the other members say of themselves. Those are alive: who has not joined again since this one came is a member no more. A
+    /// group that deals anew does not tell; then this one's seat is over, too.
+    pub fn notes_of_others(&mut self) -> Result<Vec<String>> {
+        let own = self.seat.member.clone();
+        self.try_for_a_while("ask for the group's members", move |coordinator| {
+            let request = DescribeGroupsRequest::default().with_groups(vec![coordinator.group_id()]);
+            let answer: DescribeGroupsResponse = coordinator.ask(ApiKey::DescribeGroups, 0, &request)?;
+            let group = answer.groups.first();
+            match group.map(|group| (group.error_code, group.group_state.as_str())) {
+                Some((0, "Stable")) => {}
+                Some((code, _)) if code != 0 => return Err(coordinator.code(code)),
+                _ => return Err(Trouble::passing(format!("group {} deals anew", coordinator.group()))),
+            }
+            let members = group.iter().flat_map(|group| &group.members);
+            let others = members.filter(|member| member.member_id.as_str() != own);
+            Ok(others.map(|member| shares::note(&member.member_metadata)).collect())
         })
     }
 

@@ -17,6 +17,8 @@ use super::worker::Recipe;
 pub struct Terms {
     pub group: String,
     pub topics: Vec<String>,
+    /// What the member says of itself to those that ask for the group's members.
+    pub note: String,
     /// How long the others wait for a member that is not heard of.
     pub session: Duration,
     /// How long the work on a share may stand still before the share is given up.

@@ -37,7 +37,7 @@ use crate::stop::Stop;
 
 pub use bundle::Bundle;
 pub use chunk::{Chunk, Message};
-pub use fetcher::{Fetched, Fetcher, OutOfRange, Position};
+pub use fetcher::{Fetched, Fetcher, OutOfRange, Position, SILENCE};
 pub use group::{Committed, Group};
 pub use member::{Member, Seat, Share, Terms};
 pub use partitioner::partition_for;

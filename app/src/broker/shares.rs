@@ -19,10 +19,17 @@ const VERSION: i16 = 0;
 /// Partitions by topic.
 pub type Share = BTreeMap<String, Vec<i32>>;
 
-/// Writes down which topics a member wants.
-pub fn subscription(topics: &[String]) -> Vec<u8> {
+/// Writes down which topics a member wants, and what it says of itself.
+pub fn subscription(topics: &[String], note: &str) -> Vec<u8> {
     let topics = topics.iter().map(|topic| text(topic)).collect();
-    written(&ConsumerProtocolSubscription::default().with_topics(topics))
+    let subscription = ConsumerProtocolSubscription::default().with_topics(topics);
+    written(&subscription.with_user_data(Some(note.to_owned().into())))
+}
+
+/// What a member says of itself; nothing when it cannot be read.
+pub fn note(subscription: &[u8]) -> String {
+    let data = read::<ConsumerProtocolSubscription>(subscription).and_then(|read| read.user_data);
+    data.map_or(String::new(), |data| String::from_utf8_lossy(&data).into_owned())
 }
 
 /// The topics that a member wants; none when it cannot be read.
@@ -143,8 +150,8 @@ mod tests {
     #[test]
     fn what_is_written_down_is_read_back_in_newer_layouts_too() {
         let wanted = ["t".to_string(), "u".to_string()];
-        let mut bytes = subscription(&wanted);
-        assert_eq!(topics(&bytes), wanted);
+        let mut bytes = subscription(&wanted, "a note");
+        assert_eq!((topics(&bytes), note(&bytes)), (wanted.to_vec(), "a note".to_string()));
         // Version 1 adds the partitions that the member has already.
         bytes[1] = 1;
         bytes.extend([0, 0, 0, 0]);
@@ -159,6 +166,6 @@ mod tests {
         assert_eq!(share(&[]), Some(Vec::new()));
         assert_eq!(share(&[0]), None);
         assert_eq!(share(&[0, 0, 0, 0, 0, 9]), None);
-        assert!(topics(&[255, 255, 0, 0, 0, 0]).is_empty());
+        assert!(topics(&[255, 255, 0, 0, 0, 0]).is_empty() && note(&[255]).is_empty());
     }
 }

@@ -1,5 +1,6 @@
 //! What goes on beside the landing: rounds are fetched and their rows are read, each in a thread.
 
+use std::sync::Arc;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread::Scope;
 use std::time::Duration;
@@ -21,6 +22,8 @@ pub struct Round {
     pub parts: Vec<(Chunk, Rows)>,
     pub order: Vec<Span>,
     pub out_of_range: Vec<OutOfRange>,
+    /// Topics whose logs are to be looked at before this round is believed.
+    pub came_back: Vec<Arc<str>>,
 }
 
 /// A partition on this side: where to fetch next, and what reads its records.
@@ -63,7 +66,12 @@ fn fetch(mut fetcher: Fetcher, mut positions: Vec<Position>, rounds: &SyncSender
 /// Reads the rows of round after round and hands them on.
 fn read(unread: &Receiver<Result<Fetched>>, mut from: Vec<Berthed>, rounds: &SyncSender<Result<Round>>) {
     for fetched in unread {
-        let round = fetched.map(|Fetched { chunks, out_of_range }| {
+        let round = fetched.map(|fetched| {
+            let Fetched {
+                chunks,
+                out_of_range,
+                came_back,
+            } = fetched;
             let mut room = ROOM;
             let mut rows = |chunk: &Chunk| match from.iter_mut().find(|from| is_of(chunk, &from.position)) {
                 Some(from) => from
@@ -77,6 +85,7 @@ fn read(unread: &Receiver<Result<Fetched>>, mut from: Vec<Berthed>, rounds: &Syn
                 order: order(&parts),
                 parts,
                 out_of_range,
+                came_back,
             }
         });
         if rounds.send(round).is_err() {

@@ -9,6 +9,7 @@ use crate::error::Result;
 use crate::meter::Meter;
 use crate::stop::Stop;
 
+use super::group::Mark;
 use super::{Options, Sharing};
 
 /// The longest time between two looks at the user's wish to stop.
@@ -35,7 +36,7 @@ pub enum Berths {
 }
 
 impl Berths {
-    pub fn new(options: &Options, cluster: &Cluster, stop: &Stop) -> Self {
+    pub fn new(options: &Options, cluster: &Cluster, mark: &Mark, stop: &Stop) -> Self {
         match &options.sharing {
             Sharing::Pinned(pinned) => {
                 let topics = options.topics.iter().map(|topic| Arc::<str>::from(topic.as_str()));
@@ -53,6 +54,7 @@ impl Berths {
                 member: cluster.join(Terms {
                     group: name.clone(),
                     topics: options.topics.clone(),
+                    note: mark.of_member(),
                     session: *session_timeout,
                     standstill: *apply_timeout,
                 }),

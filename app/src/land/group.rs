@@ -31,6 +31,8 @@ pub struct Mark {
     id: String,
     /// Where the file is.
     place: String,
+    /// Which file it is, so that a copy is told from the same file at two places.
+    file: String,
     note: String,
 }
 
@@ -40,7 +42,11 @@ const MARK: &str = "rowferry sink ";
 const LONGEST_PATH: usize = 1000;
 
 impl Mark {
-    pub fn new(id: &str, path: &Path) -> Self {
+    pub fn of(sink: &Sink, path: &Path) -> Self {
+        Self::new(sink.id(), path, sink.file())
+    }
+
+    fn new(id: &str, path: &Path, file: String) -> Self {
         let host = fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
         let path = fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
         let path: String = path.display().to_string().chars().take(LONGEST_PATH).collect();
@@ -49,7 +55,21 @@ impl Mark {
             id: id.to_owned(),
             note: format!("{MARK}{id} {place}"),
             place,
+            file,
         }
+    }
+
+    /// What a member of the group that lands here says of itself.
+    pub fn of_member(&self) -> String {
+        format!("{}\n{}", self.note, self.file)
+    }
+
+    /// The note of another member, and the place, if it lands in another file than this. Its place may be the same: that is a file which
+    /// this one has replaced, and whoever has it open stops by itself.
+    fn stranger<'m>(&self, member: &'m str) -> Option<(&'m str, &'m str)> {
+        let (note, file) = member.split_once('\n')?;
+        let (_, place) = note.strip_prefix(MARK)?.split_once(' ')?;
+        (file != self.file && place != self.place).then_some((note, place))
     }
 
     /// The place of another sink, if that is what a note speaks of. One that was in the place of this one is there no more.
@@ -86,6 +106,7 @@ pub fn check_sink(
     over: &Stop,
 ) -> Result<()> {
     let look = |group: &mut Group| -> Result<()> {
+        let mut notes = Vec::new();
         for (topic, partitions) in topics {
             let count = partitions.len() as i32;
             let kept = bear(over, || group.committed(topic, count))?;
@@ -94,10 +115,12 @@ pub fn check_sink(
                 let landed = landed.iter().find(|p| p.partition == partition as i32);
                 if let Some(kept) = kept {
                     check(mark, name, topic, partition, &kept, landed.map(|p| p.next_offset))?;
+                    notes.push(kept.note);
                 }
             }
         }
-        Ok(())
+        let members = bear(over, || group.notes_of_others())?;
+        check_living(mark, name, &members, &notes)
     };
     look(group)?;
     if ours.is_empty() {
@@ -123,6 +146,27 @@ fn check(mark: &Mark, group: &str, topic: &str, partition: usize, kept: &Committ
     .way_out(format!(
         "name that file with --sink, which all members of a group share; or give this one a --group of its own, or --partitions; when the other file is gone for good, let the group forget it: kafka-consumer-groups.sh --bootstrap-server HOST:PORT --delete --group {group}"
     )))
+}
+
+/// One group, one living sink: of two files that have members in it, each would get some of a row's versions. They can be copies, with
+/// one id and the same positions. The one goes on that the group's offsets name, and the other only; where they name neither, or both,
+/// none does. A sink that was moved, or put back, finds nobody alive at its old place, and is taken.
+fn check_living(mark: &Mark, group: &str, members: &[String], notes: &[String]) -> Result<()> {
+    let is_named = |note: &str| notes.iter().any(|named| named == note);
+    let strangers = members.iter().filter_map(|member| mark.stranger(member));
+    let Some((_, place)) = strangers
+        .into_iter()
+        .find(|(note, _)| is_named(note) || !is_named(&mark.note))
+    else {
+        return Ok(());
+    };
+    Err(Error::failed(format!(
+        "group \"{group}\" lands in another sink: a consumer that lives lands in {place}, and this one in {}",
+        mark.place
+    ))
+    .way_out(
+        "one of both can land in this group: stop the other one, or give one a --group of its own, or --partitions; where both are to share the work, name the same file with --sink",
+    ))
 }
 
 /// Tries again for a while; the group's coordinator may be moving.
@@ -225,10 +269,10 @@ mod tests {
 
     #[test]
     fn another_sink_is_known_by_its_mark() {
-        let mark = Mark::new("1f", Path::new("a b.db"));
+        let mark = Mark::new("1f", Path::new("a b.db"), String::new());
         assert_eq!(mark.other(&mark.note), None);
         assert_eq!(mark.other("rowferry sink 2e host:c d.db"), Some("host:c d.db"));
-        let before_it = Mark::new("2e", Path::new("a b.db"));
+        let before_it = Mark::new("2e", Path::new("a b.db"), String::new());
         assert_eq!(
             mark.other(&before_it.note),
             None,
@@ -239,7 +283,7 @@ mod tests {
 
     #[test]
     fn what_others_have_landed_and_this_sink_has_not_is_refused() {
-        let mark = Mark::new("1f", Path::new("a.db"));
+        let mark = Mark::new("1f", Path::new("a.db"), String::new());
         let kept = |note: &str| Committed {
             offset: 7,
             note: note.to_owned(),
@@ -254,5 +298,30 @@ mod tests {
             "{refused}"
         );
         check("rowferry sink 2e b.db", None).unwrap_err();
+    }
+
+    #[test]
+    fn of_two_files_with_living_members_the_one_that_the_group_names_goes_on() {
+        let mark = |id, path, file: &str| Mark::new(id, Path::new(path), file.to_owned());
+        let (original, copy) = (mark("1f", "a.db", "boot 1 7"), mark("1f", "b.db", "boot 1 8"));
+        let check = |own: &Mark, other: &Mark, notes: &[&Mark]| {
+            let notes: Vec<String> = notes.iter().map(|mark| mark.note.clone()).collect();
+            check_living(own, "g", &[String::new(), other.of_member()], &notes)
+        };
+        check(&original, &copy, &[&original]).unwrap();
+        let refused = check(&copy, &original, &[&original]).unwrap_err().to_string();
+        assert!(
+            refused.contains("a.db, and this one in") && refused.contains("b.db") && refused.contains("--group"),
+            "{refused}"
+        );
+        for notes in [&[][..], &[&original, &copy]] {
+            check(&copy, &original, notes).unwrap_err();
+            check(&original, &copy, notes).unwrap_err();
+        }
+        // The same file at two places, and the one that was in this place.
+        check(&mark("1f", "b.db", "boot 1 7"), &original, &[&original]).unwrap();
+        check(&mark("2e", "a.db", "boot 1 9"), &original, &[&original]).unwrap();
+        // Nobody else lives: it was moved.
+        check_living(&copy, "g", &["of another program".to_owned()], &[original.note]).unwrap();
     }
 }

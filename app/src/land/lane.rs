@@ -8,8 +8,9 @@ use crate::broker::{self, Chunk, Message};
 use crate::error::{Error, Result};
 use crate::row::{Schemas, TableSchema, Value, recycle};
 use crate::sequence::{Gap, Origin, Stamp, Verdict, judge};
-use crate::sink::{Landed, Landing, Position};
+use crate::sink::{Landed, Landing, Position, Taken};
 use crate::wire::decode::{self, Key, Members, Record};
+use crate::wire::fingerprint::fingerprint;
 use crate::wire::rows::{Reader, Rows};
 
 use super::ahead::Berthed;
@@ -66,6 +67,8 @@ pub struct Wait {
     pub source: String,
     pub moved: u64,
     pub others: Vec<i32>,
+    /// The first offset and the end of each of the topic's partitions, asked after the wait began.
+    pub bounds: Option<Vec<(i64, i64)>>,
 }
 
 /// A partition and where it stands.
@@ -80,6 +83,8 @@ pub struct Lane {
     pub counts: Counts,
     /// What is waited for before the next record may be taken.
     pub waits: Option<Wait>,
+    /// The source and the run that moved keys for which the others were last waited for, to the end.
+    waited: Option<(String, u64)>,
     /// What the sink had for `reached` when it was read or written last.
     noted_reached: Option<u64>,
     /// The memory of the last row, for the next one.
@@ -94,6 +99,7 @@ impl Lane {
             pass_landed: false,
             counts: Counts::default(),
             waits: None,
+            waited: None,
             noted_reached: position.reached.filter(|_| known),
             spare: Vec::new(),
             position,
@@ -166,6 +172,33 @@ impl Lane {
         Ok(())
     }
 
+    /// Remembers the last record that was taken, where a chunk of this round holds it.
+    pub fn remember_last(&mut self, chunk: &Chunk) {
+        if let Some(last) = chunk.last_below(self.position.next_offset) {
+            self.position.last = Some(Taken {
+                offset: last.offset,
+                fingerprint: fingerprint(last.key, last.value),
+            });
+        }
+    }
+
+    /// Begins anew where the log does. Records with numbers say by themselves where all is whole again: they are passed over up to the
+    /// next full pass. Others' records only go on.
+    pub fn set_back(&mut self, first: i64) {
+        self.position.next_offset = first;
+        self.position.last = None;
+        self.position.reached = None;
+        self.position.healing = self.position.origin.is_some();
+        self.at_end = false;
+        self.waits = None;
+        self.waited = None;
+    }
+
+    /// The others have come so far that the next record may be taken.
+    pub fn wait_is_over(&mut self) {
+        self.waited = self.waits.take().map(|wait| (wait.source, wait.moved));
+    }
+
     /// Moves the sink's position to where this lane is.
     pub fn note(&mut self, landing: &mut Landing<'_>) -> Result<()> {
         match self.position.reached {
@@ -217,6 +250,13 @@ impl Lane {
         let Some(moved) = link.moved.filter(|_| self.is_before(&stamp)) else {
             return Ok(false);
         };
+        if self
+            .waited
+            .as_ref()
+            .is_some_and(|(source, run)| source == stamp.source && *run >= moved)
+        {
+            return Ok(false);
+        }
         // One that has only just been added may not be known here yet, and can hold rows that have moved before.
         let others = match (quay.pinned, link.partitions) {
             (false, Some(count)) => link.others(self.position.partition, &(0..count).collect::<Vec<_>>()),
@@ -233,6 +273,7 @@ impl Lane {
             source: stamp.source.to_owned(),
             moved,
             others,
+            bounds: None,
         });
         Ok(true)
     }

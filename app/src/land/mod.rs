@@ -2,6 +2,7 @@
 //!
 //! - `berths`: which partitions are this consumer's, and until when
 //! - `start`: where to read on in them
+//! - `anew`: whether the log is still the one in which the sink stands
 //! - `ahead`: fetching and reading beside the landing
 //! - `order`: in which order a round lands
 //! - `turn`: landing them, as long as they are this consumer's
@@ -10,6 +11,7 @@
 //! - `print`: records for people
 
 mod ahead;
+mod anew;
 mod berths;
 mod group;
 mod lane;
@@ -28,6 +30,7 @@ use crate::sink::Sink;
 use crate::stop::Stop;
 
 use self::berths::{Berth, Berths};
+use self::group::Mark;
 pub use self::lane::Counts;
 use self::start::Goal;
 use self::turn::Turn;
@@ -105,15 +108,15 @@ pub fn land(options: &Options, cluster: &Cluster, meter: &mut Meter, stop: &Stop
 }
 
 fn land_all(options: &Options, cluster: &Cluster, meter: &mut Meter, summary: &mut Summary, stop: &Stop) -> Result<()> {
-    let goals = {
+    let (goals, mark) = {
         let mut sink = Sink::open(&options.sink, stop.clone())?;
         let goals = start::goals(options, cluster, &sink, stop)?;
         if let Sharing::Group { name, .. } = &options.sharing {
             group::dismiss_the_dead(cluster, name, &mut sink)?;
         }
-        goals
+        (goals, Mark::of(&sink, &options.sink))
     };
-    let mut berths = Berths::new(options, cluster, stop);
+    let mut berths = Berths::new(options, cluster, &mark, stop);
     let mut rivals: Vec<Instant> = Vec::new();
     let outcome = loop {
         let berth = match berths.next(meter, stop) {
@@ -161,7 +164,7 @@ fn take_turn(
     meter: &mut Meter,
     summary: &mut Summary,
 ) -> Result<()> {
-    let mut turn = Turn::begin(options, goals, cluster, berth)?;
+    let mut turn = Turn::begin(options, goals, cluster, berth, &|| berths.goes_on())?;
     berths.say(berth, turn.all());
     let outcome = turn.land(meter, &|| berths.goes_on());
     turn.end(summary);

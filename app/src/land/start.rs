@@ -2,15 +2,16 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use crate::broker::{self, Chunk, Cluster};
 use crate::error::{Error, Result};
-use crate::sequence::{Gap, Verdict, judge, run_at};
+use crate::sequence::{Gap, Verdict, judge};
 use crate::sink::{Position, Sink};
 use crate::stop::Stop;
 use crate::wire::decode;
 
+use super::anew::{self, Log};
 use super::berths::Berth;
 use super::lane::Lane;
 use super::{From, Options, Sharing};
@@ -55,7 +56,7 @@ pub struct Start {
     pub partitions: HashMap<Arc<str>, Vec<i32>>,
 }
 
-pub fn start(options: &Options, cluster: &Cluster, sink: &Sink, berth: &Berth) -> Result<Start> {
+pub fn start(options: &Options, cluster: &Cluster, sink: &Sink, berth: &Berth, alive: &dyn Fn()) -> Result<Start> {
     let mut start = Start {
         lanes: Vec::new(),
         partitions: HashMap::new(),
@@ -82,33 +83,23 @@ pub fn start(options: &Options, cluster: &Cluster, sink: &Sink, berth: &Berth) -
         if ours.is_empty() {
             continue;
         }
-        let now = run_at(SystemTime::now());
-        let at = |p: &Position| (p.partition, p.next_offset);
-        let landed: Vec<_> = known.iter().filter(|p| ours.contains(&p.partition)).map(at).collect();
-        let (earliest, latest) = (cluster.earliest(name)?, cluster.latest_after(name, &landed)?);
-        for partition in ours {
+        let is_new = |partition: &i32| known.iter().all(|p| p.partition != *partition);
+        let landed = known.iter().filter(|p| ours.contains(&p.partition));
+        start.lanes.extend(landed.map(|p| Lane::new(p.clone(), true)));
+        let log = anew::settle(options.heal, cluster, name, &known, &mut start.lanes, alive)?;
+        if options.heal {
+            pass_over_gaps(cluster, &topic, &log, &mut start.lanes)?;
+        }
+        for partition in ours.into_iter().filter(is_new) {
             let at = partition as usize;
-            let (Some(&first), Some(&end)) = (earliest.get(at), latest.get(at)) else {
+            let (Some(&first), Some(&end)) = (log.earliest.get(at), log.ends.get(at)) else {
                 continue; // dealt out by a member that knows of newer partitions than the broker that was asked here
             };
-            let lane = match known.iter().find(|p| p.partition == partition) {
-                Some(position) => {
-                    let mut lane = known_lane(position.clone(), first, end, options.heal)?;
-                    if options.heal && (lane.position.healing || gap_ahead(cluster, &lane.position, end)?) {
-                        // The full pass that heals it can have begun before this position, where a new log took the old one's place.
-                        lane.position.healing = true;
-                        lane.position.next_offset = first;
-                    }
-                    lane
-                }
-                None => {
-                    // A partition that came later than the others holds nothing from before the first contact.
-                    let all = options.from == From::Earliest || !known.is_empty();
-                    let offset = if all { first } else { end };
-                    new_lane(&topic, partition, offset, (offset >= end).then_some(now))
-                }
-            };
-            start.lanes.push(lane);
+            // A partition that came later than the others holds nothing from before the first contact.
+            let all = options.from == From::Earliest || !known.is_empty();
+            start
+                .lanes
+                .push(new_lane(&topic, partition, if all { first } else { end }));
         }
     }
     Ok(start)
@@ -140,13 +131,14 @@ fn partitions(options: &Options, cluster: &Cluster, topic: &Arc<str>, known: boo
     }
 }
 
-fn new_lane(topic: &Arc<str>, partition: i32, offset: i64, reached: Option<u64>) -> Lane {
+fn new_lane(topic: &Arc<str>, partition: i32, offset: i64) -> Lane {
     let position = Position {
         topic: topic.clone(),
         partition,
         next_offset: offset,
         origin: None,
-        reached,
+        reached: None,
+        last: None,
         healing: false,
         partial: offset > 0,
         schema: None,
@@ -155,45 +147,19 @@ fn new_lane(topic: &Arc<str>, partition: i32, offset: i64, reached: Option<u64>)
     Lane::new(position, false)
 }
 
-fn known_lane(position: Position, first: i64, end: i64, heal: bool) -> Result<Lane> {
-    let lost = lost(&position, first, end);
-    let mut lane = Lane::new(position, true);
-    match lost {
-        Some(error) if !heal => return Err(error),
-        Some(error) => {
-            log::warn!("{error}");
-            // Records with numbers say by themselves where all is whole again; others' records only go on.
-            lane.position.healing = lane.position.origin.is_some();
-            lane.position.partial = true;
-            lane.position.next_offset = first;
+/// Sets lanes of a topic back that stand before a gap, or are healing: the full pass that heals it can have begun before their positions,
+/// where a new log took the old one's place.
+fn pass_over_gaps(cluster: &Cluster, topic: &Arc<str>, log: &Log, lanes: &mut [Lane]) -> Result<()> {
+    for lane in lanes.iter_mut().filter(|lane| lane.position.topic == *topic) {
+        let at = lane.position.partition as usize;
+        let (Some(&first), Some(&end)) = (log.earliest.get(at), log.ends.get(at)) else {
+            continue;
+        };
+        if lane.position.healing || gap_ahead(cluster, &lane.position, end)? {
+            lane.set_back(first);
         }
-        None => {}
     }
-    Ok(lane)
-}
-
-/// What is gone between the sink's position and what the broker has.
-pub fn lost(position: &Position, first: i64, end: i64) -> Option<Error> {
-    let next = position.next_offset;
-    let place = format!("topic \"{}\" partition {}", position.topic, position.partition);
-    let what = if next < first {
-        let last = first - 1;
-        let count = first - next;
-        format!("{place}: offsets {next} to {last} ({count} records) expired before they were read")
-    } else if next > end {
-        format!(
-            "{place}: this sink has read up to offset {next}, but the log ends at {end}: the topic was made anew, or its end was lost"
-        )
-    } else {
-        return None;
-    };
-    let way_out = match position.origin {
-        Some(_) => {
-            "run `producer --backfill`, then `consumer --heal`: every row is sent again, and what is gone is removed"
-        }
-        None => "`consumer --heal` goes on with what is there",
-    };
-    Some(Error::loss(what).way_out(way_out))
+    Ok(())
 }
 
 /// Whether the next record tells of a gap in the numbers of the source that has landed.

@@ -7,14 +7,16 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use crate::broker::{Chunk, Cluster};
+use crate::broker::{Chunk, Cluster, SILENCE};
 use crate::error::{Error, Kind, Result};
 use crate::meter::Meter;
+use crate::sequence::is_through;
 use crate::sink::{Position, Sink};
 use crate::stop::Stop;
 use crate::wire::rows::Rows;
 
 use super::ahead::{self, LONGEST_FETCH, Round};
+use super::anew;
 use super::berths::Berth;
 use super::group::{self, GroupOffsets, Mark};
 use super::lane::{Counts, Lane, Quay, Wait};
@@ -27,9 +29,6 @@ const LOOK_AROUND: Duration = Duration::from_millis(100);
 
 /// How long a lane may wait for others before the user is told.
 const SAY_WAIT: Duration = Duration::from_secs(5);
-
-/// How long nothing else may land before a wait is taken to be in vain.
-const IN_VAIN: Duration = Duration::from_secs(10);
 
 /// The applying side, as long as a berth lasts.
 pub struct Turn<'a> {
@@ -44,22 +43,29 @@ pub struct Turn<'a> {
     looked_around: Instant,
     began: Instant,
     waits_said: bool,
-    /// Since when the sink's positions, by their sum, stand where they are while lanes wait.
-    stuck: Option<(i64, Instant)>,
+    /// When the logs were last looked at as a whole.
+    settled: Instant,
     over: Stop,
 }
 
 impl<'a> Turn<'a> {
-    pub fn begin(options: &'a Options, goals: &'a [Goal], cluster: &Cluster, berth: &Berth) -> Result<Self> {
+    pub fn begin(
+        options: &'a Options,
+        goals: &'a [Goal],
+        cluster: &Cluster,
+        berth: &Berth,
+        alive: &dyn Fn(),
+    ) -> Result<Self> {
         let over = berth.over.clone();
         let cluster = cluster.until(&over);
         let mut sink = Sink::open(&options.sink, over.clone())?;
-        let start::Start { lanes, partitions } = start::start(options, &cluster, &sink, berth)?;
+        let settled = Instant::now();
+        let start::Start { lanes, partitions } = start::start(options, &cluster, &sink, berth, alive)?;
         let offsets = match (&options.sharing, &berth.seat) {
             (Sharing::Group { name, .. }, Some(seat)) => {
                 sink.note_member(name, seat.member())?;
                 let mut group = cluster.group(name, seat.clone());
-                let mark = Mark::new(sink.id(), &options.sink);
+                let mark = Mark::of(&sink, &options.sink);
                 let ours: Vec<Position> = lanes.iter().map(|lane| lane.position.clone()).collect();
                 group::check_sink(&mut group, &mark, name, &sink, &ours, &partitions, &over)?;
                 Some(GroupOffsets::start(group, mark))
@@ -80,7 +86,7 @@ impl<'a> Turn<'a> {
             looked_around: Instant::now(),
             began: Instant::now(),
             waits_said: false,
-            stuck: None,
+            settled,
             over,
         })
     }
@@ -92,8 +98,13 @@ impl<'a> Turn<'a> {
 
     /// Lands until everything that was asked for has landed (then it is fine), or the berth is over.
     pub fn land(&mut self, meter: &mut Meter, alive: &dyn Fn()) -> Result<()> {
-        self.note_first_contact()?;
+        self.note_start()?;
         loop {
+            // A lane that has waited for others was not asked for meanwhile.
+            if self.settled.elapsed() > SILENCE {
+                let topics: Vec<Arc<str>> = self.partitions.keys().cloned().collect();
+                self.settle(&topics, alive)?;
+            }
             let lanes = self.lanes.iter().filter(|lane| lane.waits.is_none());
             let from = lanes.map(|lane| lane.berthed(self.sink.schemas())).collect();
             let fetching = self.over.part();
@@ -133,6 +144,7 @@ impl<'a> Turn<'a> {
         let patience = if waits > 0 { LOOK_AROUND } else { LONGEST_FETCH };
         loop {
             alive();
+            self.sink.check_file()?;
             if waits > 0 && self.wait_is_over()? || waiting(&self.lanes) > waits {
                 return Ok(false);
             }
@@ -143,8 +155,10 @@ impl<'a> Turn<'a> {
             match rounds.recv_timeout(patience) {
                 Ok(round) => {
                     let round = round?;
+                    if self.has_set_back(&round, alive)? {
+                        return Ok(false);
+                    }
                     self.apply(&round, meter)?;
-                    self.check_range(&round)?;
                 }
                 Err(RecvTimeoutError::Timeout) => meter.add(0, 0),
                 Err(RecvTimeoutError::Disconnected) => return Err(Error::failed("the reading thread ended")),
@@ -152,16 +166,33 @@ impl<'a> Turn<'a> {
         }
     }
 
-    /// Whether a lane that waits for other partitions may go on. An error when what it waits for will not come.
+    /// Whether a lane that waits for other partitions may go on: each of them has come to the run for which it waits, or waits before
+    /// such a run itself, or has landed all that its log held when it was asked after the wait began.
     fn wait_is_over(&mut self) -> Result<bool> {
         let mut over = false;
         for lane in &mut self.lanes {
-            let Some(Wait { source, moved, others }) = &lane.waits else {
+            let Some(Wait {
+                source,
+                moved,
+                others,
+                bounds,
+            }) = &mut lane.waits
+            else {
                 continue;
             };
-            let behind = self.sink.others_have_reached(&lane.position, source, *moved, others)?;
+            let mut behind = self.sink.others_have_reached(&lane.position, source, *moved, others)?;
+            if !behind.is_empty() {
+                let topic = &lane.position.topic;
+                let bounds = match bounds {
+                    Some(bounds) => bounds,
+                    None => bounds.insert(bounds_of(&self.cluster, topic, &behind)?),
+                };
+                let landed = self.sink.positions(topic)?;
+                let next = |p: i32| landed.iter().find(|at| at.partition == p).map(|at| at.next_offset);
+                behind.retain(|&p| !is_through(next(p), bounds.get(p as usize).copied()));
+            }
             if behind.is_empty() {
-                lane.waits = None;
+                lane.wait_is_over();
                 over = true;
             } else if !self.waits_said && self.began.elapsed() > SAY_WAIT {
                 self.waits_said = true;
@@ -174,29 +205,47 @@ impl<'a> Turn<'a> {
         Ok(over)
     }
 
-    /// Notes where this sink begins in partitions that are new to it, so that the next run goes on there though nothing has come yet.
-    fn note_first_contact(&mut self) -> Result<()> {
-        if self.lanes.iter().all(|lane| lane.noted.is_some()) {
+    /// Notes where this sink begins: in partitions that are new to it, so that the next run goes on there though nothing has come yet, and
+    /// in those that were set back, all at once.
+    fn note_start(&mut self) -> Result<()> {
+        let is_due = |lane: &Lane| lane.noted != Some(lane.position.next_offset);
+        if !self.lanes.iter().any(is_due) {
             return Ok(());
         }
         let mut landing = self.sink.begin()?;
-        for lane in self.lanes.iter_mut().filter(|lane| lane.noted.is_none()) {
+        for lane in self.lanes.iter_mut().filter(|lane| is_due(lane)) {
             lane.note(&mut landing)?;
         }
         landing.commit()?;
-        self.lanes.iter_mut().for_each(Lane::is_noted);
+        self.lanes
+            .iter_mut()
+            .filter(|lane| is_due(lane))
+            .for_each(Lane::is_noted);
         Ok(())
     }
 
-    /// Records that went away while the consumer ran.
-    fn check_range(&self, round: &Round) -> Result<()> {
-        for out in &round.out_of_range {
-            let lane = self.lanes.iter().find(|lane| lane.is_at(&out.topic, out.partition));
-            if let Some(error) = lane.and_then(|lane| start::lost(&lane.position, out.earliest, out.latest)) {
-                return Err(error);
-            }
+    /// Looks at the logs where a round says that they may not be what they were, before anything of it is believed. True when lanes were
+    /// set back, so that the round is none of theirs.
+    fn has_set_back(&mut self, round: &Round, alive: &dyn Fn()) -> Result<bool> {
+        let out = round.out_of_range.iter().map(|out| &out.topic);
+        let mut topics: Vec<Arc<str>> = round.came_back.iter().chain(out).cloned().collect();
+        topics.sort();
+        topics.dedup();
+        self.settle(&topics, alive)
+    }
+
+    /// Sees to it that the lanes of these topics stand in their logs; true when some were set back.
+    fn settle(&mut self, topics: &[Arc<str>], alive: &dyn Fn()) -> Result<bool> {
+        let mut set_back = false;
+        for topic in topics {
+            let known = self.sink.positions(topic)?;
+            let log = anew::settle(self.options.heal, &self.cluster, topic, &known, &mut self.lanes, alive)?;
+            set_back |= log.set_back;
         }
-        Ok(())
+        if set_back {
+            self.note_start()?;
+        }
+        Ok(set_back)
     }
 
     /// Whether everything has landed that was there when the consumer began: here, and by other members in the same sink.
@@ -209,7 +258,7 @@ impl<'a> Turn<'a> {
         };
         let end = |topic: &str, partition: i32| ends(topic).and_then(|ends| ends.get(partition as usize)).copied();
         if self.lanes.iter().any(|lane| lane.waits.is_some()) {
-            return self.check_stuck().map(|()| false);
+            return Ok(false);
         }
         let here = |lane: &Lane| {
             let Position {
@@ -244,27 +293,6 @@ impl<'a> Turn<'a> {
             }
         }
         Ok(true)
-    }
-
-    /// An error when lanes wait for a run that never came to all partitions: nothing has landed for a while, here or by other members.
-    fn check_stuck(&mut self) -> Result<()> {
-        let mut sum = 0;
-        for Goal { topic, .. } in self.goals {
-            sum += self.sink.positions(topic)?.iter().map(|p| p.next_offset).sum::<i64>();
-        }
-        let since = match self.stuck {
-            Some((stood, since)) if stood == sum => since,
-            _ => self.stuck.insert((sum, Instant::now())).1,
-        };
-        match self.lanes.iter().find(|lane| lane.waits.is_some()) {
-            Some(lane) if since.elapsed() > IN_VAIN => Err(Error::failed(format!(
-                "{} waits at offset {} for other partitions, to which the run that begins there has not come: its producer was cut off",
-                lane.name(),
-                lane.position.next_offset
-            ))
-            .way_out("run the producer again, then the consumer")),
-            _ => Ok(()),
-        }
     }
 
     /// One round in one transaction: rows, dead letters and positions, or nothing of it.
@@ -325,7 +353,8 @@ impl<'a> Turn<'a> {
                 break;
             }
         }
-        let mut touched: Vec<usize> = places.into_iter().map(|(lane, _)| lane).collect();
+        let lanes_of_parts: Vec<usize> = places.into_iter().map(|(lane, _)| lane).collect();
+        let mut touched = lanes_of_parts.clone();
         touched.sort_unstable();
         touched.dedup();
         // What came before a gap is whole, and lands. Anything else that fails takes the round with it.
@@ -333,6 +362,9 @@ impl<'a> Turn<'a> {
             return Err(error);
         }
         tell_landed_passes(&mut self.lanes);
+        for (&at, (chunk, _)) in lanes_of_parts.iter().zip(&round.parts) {
+            self.lanes[at].remember_last(chunk);
+        }
         for &at in &touched {
             self.lanes[at].note(&mut landing)?;
         }
@@ -360,4 +392,12 @@ fn tell_landed_passes(lanes: &mut [Lane]) {
             }
         }
     }
+}
+
+/// The first offset and the end of each partition of a topic. A leader that is still to learn how far its log goes is waited for: an end
+/// that is too small would let older rows land behind newer ones.
+fn bounds_of(cluster: &Cluster, topic: &str, partitions: &[i32]) -> Result<Vec<(i64, i64)>> {
+    let unknown: Vec<(i32, i64)> = partitions.iter().map(|&partition| (partition, i64::MAX)).collect();
+    let (earliest, ends) = (cluster.earliest(topic)?, cluster.latest_after(topic, &unknown)?);
+    Ok(earliest.into_iter().zip(ends).collect())
 }

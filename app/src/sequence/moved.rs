@@ -5,8 +5,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use super::RunLink;
 
-/// The number of a run that begins at this time. A partition that holds nothing at this time has come to all runs up to this number: what
-/// it gets later is of the last of them, or of a newer one.
+/// The number of a run that begins at this time.
 pub fn run_at(time: SystemTime) -> u64 {
     // Microseconds, so that two copies of one source do not begin runs of the same number.
     time.duration_since(UNIX_EPOCH).unwrap_or_default().as_micros() as u64
@@ -17,16 +16,32 @@ pub fn run_at(time: SystemTime) -> u64 {
 pub struct Standing {
     /// Source and run of the last record of ours that landed.
     pub landed: Option<(String, u64)>,
-    /// The run whose first record comes next, while it waits for the others; or what it had come to when it was met and held nothing.
+    /// The run whose first record comes next, while it waits for the others.
     pub reached: Option<u64>,
 }
 
 impl Standing {
     /// Whether nothing from before run `moved` of `source` is still to come.
     pub fn has_come_to(&self, source: &str, moved: u64) -> bool {
-        let landed = |(of, run): &(String, u64)| of == source && *run >= moved;
-        self.reached.is_some_and(|run| run >= moved) || self.landed.as_ref().is_some_and(landed)
+        let of_it = |(of, _): &&(String, u64)| of == source;
+        // Runs of two sources have nothing to do with one another: each numbers its own.
+        match self.landed.as_ref() {
+            Some(landed) if !of_it(&landed) => false,
+            landed => landed
+                .map(|(_, run)| *run)
+                .max(self.reached)
+                .is_some_and(|run| run >= moved),
+        }
     }
+}
+
+/// Whether the sink has landed all that a partition's log held, by its next offset there and the log's first offset and end; none for a
+/// partition that is not there. Asked of the broker after a wait began, it tells that nothing older than the run that moved keys is still
+/// to come: what was sent before that run began lies before that end. What a process sends later that was paused and replaced is sent
+/// again by its source, which reads the log back when a run begins. No clock is asked.
+pub fn is_through(next: Option<i64>, bounds: Option<(i64, i64)>) -> bool {
+    let lands = |end: i64| next.is_some_and(|next| next >= end);
+    bounds.is_none_or(|(first, end)| first >= end || lands(end))
 }
 
 impl RunLink {
@@ -40,8 +55,6 @@ impl RunLink {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use super::*;
 
     fn landed(source: &str, run: u64) -> Standing {
@@ -75,12 +88,20 @@ mod tests {
     }
 
     #[test]
-    fn a_partition_that_held_nothing_is_waited_for_only_where_keys_have_moved_since() {
-        assert!(!Standing::default().has_come_to("s", 7));
-        let at = |seconds| run_at(UNIX_EPOCH + Duration::from_secs(seconds));
-        let met = waits(Standing::default(), at(50));
-        assert!(met.has_come_to("s", at(49)));
-        assert!(!met.has_come_to("s", at(51)), "it may have filled before");
+    fn runs_of_two_sources_are_not_compared() {
+        assert!(!waits(landed("other", 6), 9).has_come_to("s", 7));
+        assert!(waits(Standing::default(), 9).has_come_to("s", 7));
+    }
+
+    #[test]
+    fn a_partition_is_through_when_all_of_its_log_has_landed_or_there_is_nothing_in_it() {
+        assert!(!is_through(None, Some((0, 5))) && !is_through(Some(4), Some((0, 5))));
+        assert!(is_through(Some(5), Some((0, 5))) && is_through(Some(6), Some((0, 5))));
+        for nothing in [Some((0, 0)), Some((5, 5)), None] {
+            assert!(is_through(None, nothing) && is_through(Some(0), nothing), "{nothing:?}");
+        }
+        // Met while it was empty: it has filled since, and is not through.
+        assert!(!is_through(Some(0), Some((0, 5))));
     }
 
     #[test]

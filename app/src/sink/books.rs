@@ -12,26 +12,37 @@ use super::table::Table;
 use super::{Position, cannot};
 
 /// The version of the tables below.
-const FORMAT: i64 = 2;
+const FORMAT: i64 = 3;
 
 /// What each format brought that those before it lack.
-const UPGRADES: [(i64, &str); 1] = [(
-    2,
-    "ALTER TABLE _rowferry_positions ADD COLUMN reached INTEGER;
+const UPGRADES: [(i64, &str); 2] = [
+    (
+        2,
+        "ALTER TABLE _rowferry_positions ADD COLUMN reached INTEGER;
     ALTER TABLE _rowferry_positions ADD COLUMN partitions INTEGER;
     ALTER TABLE _rowferry_sink ADD COLUMN id TEXT;
     UPDATE _rowferry_sink SET id = lower(hex(randomblob(6)));
     CREATE TABLE _rowferry_members (
         group_name TEXT NOT NULL, member TEXT NOT NULL, host TEXT NOT NULL, process INTEGER NOT NULL, began TEXT NOT NULL,
         PRIMARY KEY (member, host, process)) WITHOUT ROWID;",
-)];
+    ),
+    // Format 2 noted times by this machine's clock as `reached`, which say nothing to a source on another one.
+    (
+        3,
+        "ALTER TABLE _rowferry_positions ADD COLUMN last_offset INTEGER;
+    ALTER TABLE _rowferry_positions ADD COLUMN last_fingerprint INTEGER;
+    ALTER TABLE _rowferry_positions DROP COLUMN prev;
+    UPDATE _rowferry_positions SET reached = NULL;",
+    ),
+];
 
 const TABLES: &str = r#"
     CREATE TABLE _rowferry_sink (format INTEGER NOT NULL, id TEXT);
+    -- last_: the last record that was taken, below next_offset; none while not known.
     CREATE TABLE _rowferry_positions (
         topic TEXT NOT NULL, partition INTEGER NOT NULL, next_offset INTEGER NOT NULL,
-        source TEXT, epoch INTEGER, seq INTEGER, prev INTEGER, healing INTEGER NOT NULL, partial INTEGER NOT NULL,
-        reached INTEGER, partitions INTEGER, PRIMARY KEY (topic, partition)) WITHOUT ROWID;
+        source TEXT, epoch INTEGER, seq INTEGER, healing INTEGER NOT NULL, partial INTEGER NOT NULL,
+        reached INTEGER, partitions INTEGER, last_offset INTEGER, last_fingerprint INTEGER, PRIMARY KEY (topic, partition)) WITHOUT ROWID;
     -- The schema in force for a partition's records, the last pass begun there, and the last one ended.
     CREATE TABLE _rowferry_passes (
         topic TEXT NOT NULL, partition INTEGER NOT NULL, schema TEXT NOT NULL, pass INTEGER NOT NULL, ended INTEGER NOT NULL,

@@ -10,6 +10,7 @@ use crate::row::{TableSchema, Value};
 use crate::sqlite::Bind;
 use crate::stop::Stop;
 
+use super::file::OpenFile;
 use super::table::{Misfit, Statements, Table};
 use super::{Landed, Memory, Position, books, cannot, ddl, positions, reshape, stopped_or};
 
@@ -19,6 +20,7 @@ pub struct Landing<'a> {
     pub(super) memory: &'a mut Memory,
     /// One for each table in memory.
     pub(super) statements: Vec<Statements<'a>>,
+    pub(super) file: &'a OpenFile,
     pub(super) stop: &'a Stop,
     pub(super) open: bool,
 }
@@ -98,8 +100,9 @@ impl<'a> Landing<'a> {
         .way_out("consumers that share a sink need the same --group, or --partitions that do not overlap; or name another file with --sink"))
     }
 
-    /// Makes all of it last.
+    /// Makes all of it last. An error also where it was made so in a file that is gone by then.
     pub fn commit(mut self) -> Result<()> {
+        self.file.check()?;
         for table in self.memory.tables.iter_mut().filter(|t| t.unseen_moved) {
             books::note_unseen(self.conn, table)
                 .map_err(|e| cannot(e, format!("note the pass of table {}", table.shape.table)))?;
@@ -109,7 +112,7 @@ impl<'a> Landing<'a> {
             .execute_batch("COMMIT")
             .map_err(|e| stopped_or(e, self.stop, "commit to the sink"))?;
         self.open = false;
-        Ok(())
+        self.file.check()
     }
 
     /// What ends a long statement when the user wants to stop is no failure.

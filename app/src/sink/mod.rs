@@ -5,12 +5,13 @@
 //! - `table`: a landed table in memory; `affinity`: what its columns keep as it is
 //! - `ddl`: the SQL for a table; `reshape`: giving a table its shape
 //! - `members`: the consumers that land here
-//! - `open`: the file and its settings; `turn`: sharing it with other consumers
+//! - `open`: the file and its settings; `file`: whether it is still there; `turn`: sharing it with other consumers
 //! - `books`: the sink's own tables; `positions`: how far each partition has landed
 
 mod affinity;
 mod books;
 mod ddl;
+mod file;
 mod foreign;
 mod landing;
 mod members;
@@ -37,6 +38,7 @@ pub use foreign::Member;
 pub use landing::Landing;
 
 use crate::sequence::Origin;
+use file::OpenFile;
 use turn::Turnstile;
 
 /// How far a partition has landed.
@@ -49,6 +51,8 @@ pub struct Position {
     pub origin: Option<Origin>,
     /// The run whose first record stands at `next_offset`, while it waits for the other partitions (see `sequence::Standing`).
     pub reached: Option<u64>,
+    /// The last record that was taken: it stands below `next_offset`, in this log and hardly in another. None while not known.
+    pub last: Option<Taken>,
     /// Records are passed over until the next full pass.
     pub healing: bool,
     /// Rows from before the first contact are missing until a full pass has landed; taken over on the first contact with a source only.
@@ -57,6 +61,14 @@ pub struct Position {
     pub schema: Option<Arc<TableSchema>>,
     /// The last full pass begun in this partition, 0 for none; `Landing::schema` sets it.
     pub pass: u64,
+}
+
+/// A record that was taken: a position is a number and what stood there, since a log that was made anew has the same numbers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Taken {
+    pub offset: i64,
+    /// See `wire::fingerprint`.
+    pub fingerprint: u64,
 }
 
 /// What became of a record.
@@ -73,6 +85,7 @@ pub enum Landed {
 pub struct Sink {
     conn: Connection,
     id: String,
+    file: OpenFile,
     memory: Memory,
     turnstile: Turnstile,
     stop: Stop,
@@ -90,9 +103,11 @@ impl Sink {
     /// Opens the database, made when it is missing.
     pub fn open(path: &Path, stop: Stop) -> Result<Self> {
         let (conn, id) = open::open(path, &stop)?;
+        let file = OpenFile::of(&conn, path)?;
         Ok(Self {
             conn,
             id,
+            file,
             memory: Memory::default(),
             turnstile: Turnstile::beside(path),
             stop,
@@ -102,6 +117,16 @@ impl Sink {
     /// What tells this sink from others: random, made once.
     pub fn id(&self) -> &str {
         &self.id
+    }
+
+    /// What tells its file from others, a copy of it among them.
+    pub fn file(&self) -> String {
+        self.file.name()
+    }
+
+    /// An error when the file is no longer where it was opened.
+    pub fn check_file(&self) -> Result<()> {
+        self.file.check()
     }
 
     /// The schemas that this sink knows.
@@ -139,6 +164,7 @@ impl Sink {
             conn: &self.conn,
             memory: &mut self.memory,
             statements: Vec::new(),
+            file: &self.file,
             stop: &self.stop,
             open: true,
         };

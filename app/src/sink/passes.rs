@@ -28,10 +28,10 @@ impl Landing<'_> {
         let Position { topic, partition, .. } = &*position;
         if let Some(pass) = begin.filter(|pass| *pass < position.pass) {
             return Err(Error::failed(format!(
-                "topic {topic}, partition {partition}: full pass {pass} begins after full pass {}: the clock of the source was set back",
+                "topic {topic}, partition {partition}: full pass {pass} begins after full pass {}, though a source numbers its passes upwards: this is not the log, or not the source, that landed here",
                 position.pass
             ))
-            .way_out("land into a new file with --sink, after `producer --backfill` with the clock set right"));
+            .way_out("land into a new file with --sink, after `producer --backfill`"));
         }
         let schema = self.memory.schemas.shared(TableSchema::clone(schema));
         let place = match self.table(topic)? {

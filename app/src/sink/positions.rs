@@ -9,7 +9,7 @@ use crate::error::Result;
 use crate::row::Schemas;
 use crate::sequence::Standing;
 
-use super::{Origin, Position, books, cannot};
+use super::{Origin, Position, Taken, books, cannot};
 
 /// Every position of a topic, by partition.
 pub(super) fn all(conn: &Connection, schemas: &Schemas, topic: &str) -> Result<Vec<Position>> {
@@ -32,6 +32,13 @@ pub(super) fn all(conn: &Connection, schemas: &Schemas, topic: &str) -> Result<V
             next_offset: r.get(1)?,
             origin,
             reached: r.get::<_, Option<i64>>(9)?.map(|run| run as u64),
+            last: match (r.get(11)?, r.get::<_, Option<i64>>(12)?) {
+                (Some(offset), Some(fingerprint)) => Some(Taken {
+                    offset,
+                    fingerprint: fingerprint as u64,
+                }),
+                _ => None,
+            },
             healing: r.get(5)?,
             partial: r.get(6)?,
             schema: None,
@@ -41,7 +48,8 @@ pub(super) fn all(conn: &Connection, schemas: &Schemas, topic: &str) -> Result<V
     };
     let mut statement = conn
         .prepare_cached(
-            "SELECT partition, next_offset, source, epoch, seq, healing, partial, schema, pass, reached, partitions
+            "SELECT partition, next_offset, source, epoch, seq, healing, partial, schema, pass, reached, partitions,
+                    last_offset, last_fingerprint
              FROM _rowferry_positions LEFT JOIN _rowferry_passes USING (topic, partition) WHERE topic = ?1 ORDER BY partition",
         )
         .map_err(failed)?;
@@ -68,6 +76,7 @@ pub(super) fn advance(conn: &Connection, position: &Position, expected: Option<i
         next_offset,
         origin,
         reached,
+        last,
         healing,
         partial,
         ..
@@ -77,31 +86,15 @@ pub(super) fn advance(conn: &Connection, position: &Position, expected: Option<i
     let seq = origin.as_ref().map(|o| o.seq as i64);
     let partitions = origin.as_ref().and_then(|o| o.partitions);
     let reached = reached.map(|run| run as i64);
+    let (last_offset, last_fingerprint) = (last.map(|last| last.offset), last.map(|last| last.fingerprint as i64));
     // `partial` belongs to the first contact with a source; after that only a full pass changes it.
     let moved = match expected {
         None => conn
             .prepare_cached(
                 "INSERT OR IGNORE INTO _rowferry_positions
-                 (topic, partition, next_offset, source, epoch, seq, healing, partial, reached, partitions)
-                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
-            )?
-            .execute(params![
-                &**topic,
-                partition,
-                next_offset,
-                source,
-                epoch,
-                seq,
-                healing,
-                partial,
-                reached,
-                partitions
-            ])?,
-        Some(expected) => conn
-            .prepare_cached(
-                "UPDATE _rowferry_positions SET next_offset = ?3, partial = iif(source IS ?4, partial, ?8),
-                 source = ?4, epoch = ?5, seq = ?6, healing = ?7, reached = ?9, partitions = ?10
-                 WHERE topic = ?1 AND partition = ?2 AND next_offset = ?11",
+                 (topic, partition, next_offset, source, epoch, seq, healing, partial, reached, partitions,
+                  last_offset, last_fingerprint)
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)",
             )?
             .execute(params![
                 &**topic,
@@ -114,6 +107,29 @@ pub(super) fn advance(conn: &Connection, position: &Position, expected: Option<i
                 partial,
                 reached,
                 partitions,
+                last_offset,
+                last_fingerprint
+            ])?,
+        Some(expected) => conn
+            .prepare_cached(
+                "UPDATE _rowferry_positions SET next_offset = ?3, partial = iif(source IS ?4, partial, ?8),
+                 source = ?4, epoch = ?5, seq = ?6, healing = ?7, reached = ?9, partitions = ?10,
+                 last_offset = ?11, last_fingerprint = ?12
+                 WHERE topic = ?1 AND partition = ?2 AND next_offset = ?13",
+            )?
+            .execute(params![
+                &**topic,
+                partition,
+                next_offset,
+                source,
+                epoch,
+                seq,
+                healing,
+                partial,
+                reached,
+                partitions,
+                last_offset,
+                last_fingerprint,
                 expected
             ])?,
     };

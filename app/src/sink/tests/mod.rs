@@ -18,7 +18,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use rusqlite::Connection;
 
-use super::{Landed, Origin, Position, Sink, affinity, ddl};
+use super::{Landed, Origin, Position, Sink, Taken, affinity, ddl};
 use crate::row::{Column, TableSchema, Value};
 use crate::sqlite;
 use crate::stop::Stop;
@@ -82,6 +82,7 @@ fn position(partition: i32) -> Position {
         next_offset: 0,
         origin: None,
         reached: None,
+        last: None,
         healing: false,
         partial: false,
         schema: None,

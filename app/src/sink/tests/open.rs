@@ -58,11 +58,11 @@ fn a_sink_of_a_newer_program_and_a_source_are_refused() {
     drop(folder.sink());
     folder
         .user()
-        .execute_batch("UPDATE _rowferry_sink SET format = 3")
+        .execute_batch("UPDATE _rowferry_sink SET format = 4")
         .unwrap();
     let error = open_error(&folder.sink_path());
     assert!(
-        error.contains("written by a newer Rowferry (format 3, this one knows up to 2)"),
+        error.contains("written by a newer Rowferry (format 4, this one knows up to 3)"),
         "{error}"
     );
     let source = folder.0.join("source.db");
@@ -102,7 +102,7 @@ fn a_sink_of_format_1_is_brought_up_to_date_by_whoever_comes_first() {
         thread::scope(|scope| {
             (0..4).for_each(|_| drop(scope.spawn(|| drop(folder.sink()))));
         });
-        assert_eq!(query(&folder.user(), "SELECT format FROM _rowferry_sink"), [[int(2)]]);
+        assert_eq!(query(&folder.user(), "SELECT format FROM _rowferry_sink"), [[int(3)]]);
         let mut sink = folder.sink();
         let origin = Origin {
             source: "ab".into(),
@@ -121,6 +121,10 @@ fn a_sink_of_format_1_is_brought_up_to_date_by_whoever_comes_first() {
         let moved = Position {
             next_offset: 13,
             reached: Some(9),
+            last: Some(Taken {
+                offset: 12,
+                fingerprint: u64::MAX - 7,
+            }),
             ..kept
         };
         let mut landing = sink.begin().unwrap();
@@ -128,6 +132,21 @@ fn a_sink_of_format_1_is_brought_up_to_date_by_whoever_comes_first() {
         landing.commit().unwrap();
         assert_eq!(folder.sink().positions("topic").unwrap(), [moved]);
     }
+}
+
+#[test]
+fn what_a_partition_had_come_to_by_a_clock_is_forgotten() {
+    let folder = Folder::new();
+    folder.user().execute_batch(FORMAT_1).unwrap();
+    drop(folder.sink());
+    folder
+        .user()
+        .execute_batch(
+            "UPDATE _rowferry_positions SET reached = 7; UPDATE _rowferry_sink SET format = 2;
+             ALTER TABLE _rowferry_positions DROP COLUMN last_offset; ALTER TABLE _rowferry_positions DROP COLUMN last_fingerprint",
+        )
+        .unwrap();
+    assert_eq!(folder.sink().positions("topic").unwrap()[0].reached, None);
 }
 
 #[test]
@@ -163,7 +182,8 @@ fn a_file_from_before_there_were_ids_gets_one_even_if_several_open_it_at_once() 
         folder
             .user()
             .execute_batch("ALTER TABLE _rowferry_sink DROP COLUMN id; UPDATE _rowferry_sink SET format = 1; DROP TABLE _rowferry_members;
-             ALTER TABLE _rowferry_positions DROP COLUMN reached; ALTER TABLE _rowferry_positions DROP COLUMN partitions")
+             ALTER TABLE _rowferry_positions DROP COLUMN reached; ALTER TABLE _rowferry_positions DROP COLUMN partitions;
+             ALTER TABLE _rowferry_positions DROP COLUMN last_offset; ALTER TABLE _rowferry_positions DROP COLUMN last_fingerprint")
             .unwrap();
         let ids: Vec<String> = thread::scope(|scope| {
             let openers: Vec<_> = (0..6).map(|_| scope.spawn(|| folder.sink().id().to_owned())).collect();
@@ -298,4 +318,52 @@ fn a_sink_can_go_to_another_thread() {
     fn goes<T: Send>() {}
     goes::<Sink>();
     goes::<Position>();
+}
+
+#[test]
+fn nothing_lands_in_a_file_that_is_no_longer_where_it_was_opened() {
+    type Change = fn(&Folder);
+    let removed: Change = |folder| fs::remove_file(folder.sink_path()).unwrap();
+    let moved: Change = |folder| fs::rename(folder.sink_path(), folder.0.join("elsewhere.db")).unwrap();
+    let replaced: Change = |folder| {
+        fs::copy(folder.sink_path(), folder.0.join("copy.db")).unwrap();
+        fs::rename(folder.0.join("copy.db"), folder.sink_path()).unwrap();
+    };
+    for change in [removed, moved, replaced] {
+        let folder = Folder::new();
+        let mut sink = folder.sink();
+        let mut landing = sink.begin().unwrap();
+        landing.move_position(&position(0), None).unwrap();
+        change(&folder);
+        let error = landing.commit().unwrap_err().to_string();
+        assert!(
+            error.contains("sink.db: the sink's file was moved, removed or replaced") && error.contains("way out"),
+            "{error}"
+        );
+        sink.check_file().unwrap_err();
+        assert_eq!(sink.positions("topic").unwrap(), [], "it has landed all the same");
+    }
+}
+
+#[test]
+fn a_file_is_the_same_by_whatever_path_it_is_reached_and_a_copy_is_not() {
+    let folder = Folder::new();
+    let sink = folder.sink();
+    let (link, copy) = (folder.0.join("link.db"), folder.0.join("copy.db"));
+    std::os::unix::fs::symlink(folder.sink_path(), &link).unwrap();
+    let linked = Sink::open(&link, Stop::default()).unwrap();
+    folder
+        .user()
+        .execute("VACUUM INTO ?1", [copy.to_str().unwrap()])
+        .unwrap();
+    let copied = Sink::open(&copy, Stop::default()).unwrap();
+    assert_eq!((linked.id(), linked.file()), (sink.id(), sink.file()));
+    assert_eq!(copied.id(), sink.id());
+    assert_ne!(copied.file(), sink.file());
+    // A link that leads elsewhere is another file.
+    linked.check_file().unwrap();
+    fs::remove_file(&link).unwrap();
+    std::os::unix::fs::symlink(&copy, &link).unwrap();
+    linked.check_file().unwrap_err();
+    sink.check_file().unwrap();
 }
