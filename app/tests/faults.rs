@@ -4,6 +4,8 @@ mod coordinator;
 mod leaders;
 mod minimum;
 mod nodes;
+mod restarts;
+mod young;
 
 use std::path::PathBuf;
 use std::sync::{Mutex, MutexGuard};

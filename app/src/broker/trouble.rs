@@ -10,8 +10,10 @@ use super::codes::{self, Verdict};
 #[derive(Debug)]
 pub struct Trouble {
     what: String,
-    /// What the user can do, when trying again changes nothing.
-    fatal: Option<String>,
+    /// Trying again changes nothing.
+    fatal: bool,
+    /// What the user can do.
+    way_out: Option<String>,
     /// The answer came, but what is in it can't be read.
     pub unreadable: bool,
     /// The connection broke.
@@ -25,7 +27,8 @@ impl Trouble {
     pub fn passing(what: impl Into<String>) -> Self {
         Self {
             what: what.into(),
-            fatal: None,
+            fatal: false,
+            way_out: None,
             unreadable: false,
             broken: false,
             explains: false,
@@ -35,16 +38,30 @@ impl Trouble {
     /// Trouble that trying again does not mend.
     pub fn fatal(what: impl Into<String>, way_out: impl Into<String>) -> Self {
         Self {
-            fatal: Some(way_out.into()),
-            ..Self::passing(what)
+            fatal: true,
+            ..Self::passing(what).or(way_out)
         }
+    }
+
+    /// What the user can do when it does not pass.
+    pub fn or(self, way_out: impl Into<String>) -> Self {
+        Self {
+            way_out: Some(way_out.into()),
+            ..self
+        }
+    }
+
+    /// The same after it has been borne for so many seconds.
+    pub fn borne(mut self, seconds: u64) -> Self {
+        self.what = format!("{}; so it has been for {seconds} s", self.what);
+        self
     }
 
     /// An error code that a broker answers.
     pub fn code(code: i16) -> Self {
         let what = format!("the broker answers {}", codes::name(code));
         match codes::verdict(code) {
-            Verdict::Fatal => Self::fatal(what, codes::ALLOW),
+            Verdict::Fatal => Self::fatal(what, codes::way_out(code)),
             _ => Self {
                 explains: codes::lacks_replicas(code),
                 ..Self::passing(what)
@@ -60,7 +77,7 @@ impl Trouble {
 
     /// Whether trying again changes nothing.
     pub fn is_fatal(&self) -> bool {
-        self.fatal.is_some()
+        self.fatal
     }
 
     /// The same, because of what is in an answer that came.
@@ -78,7 +95,7 @@ impl Trouble {
 
     /// The error that it is when it is not to be borne.
     pub fn into_error(self) -> Error {
-        Error::failed(self.what).way_out(self.fatal.as_deref().unwrap_or(WAY_OUT))
+        Error::failed(self.what).way_out(self.way_out.as_deref().unwrap_or(WAY_OUT))
     }
 }
 

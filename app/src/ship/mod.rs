@@ -91,7 +91,8 @@ fn begin(
     let mut holds = Vec::new();
     for (table, topic) in &options.tables {
         let mut tracked = ledger.track(table, topic, backfill)?;
-        let partitions = cluster.partitions(topic, true)?.ok_or_else(|| no_topic(topic))?;
+        let known = tracked.acked.iter().map(|acked| acked.partition + 1).max().unwrap_or(0);
+        let partitions = cluster.partitions(topic, true, known)?.ok_or_else(|| no_topic(topic))?;
         let spread = ledger.spread(topic, partitions)?;
         if spread.moved == Some(run.epoch) && tracked.pass_pending && !tracked.full {
             // A pass is over when its end stands where its beginning does: it begins anew, in all partitions.
