@@ -165,7 +165,7 @@ impl Attendance {
         self.id = joined.member_id.to_string();
         let leads = joined.leader == joined.member_id;
         let mut assignments = Vec::new();
-        self.leads = None;
+        (self.leads, self.counting) = (None, None);
         if leads {
             let members: Vec<(String, Vec<String>)> = joined
                 .members

@@ -104,6 +104,7 @@ pub fn look(recipe: &Recipe) -> Result<Contact> {
             let _ = post.send((at, News::Ended(ended)));
         });
     }
+    drop(post);
     let began = Instant::now();
     let mut connected = vec![false; hosts.len()];
     let mut why: Vec<Option<Unanswered>> = hosts.iter().map(|_| None).collect();
@@ -121,7 +122,11 @@ pub fn look(recipe: &Recipe) -> Result<Contact> {
                 return Ok(Contact::Broker);
             }
             Ok((at, News::Ended(Err(unanswered)))) => why[at] = Some(unanswered),
-            Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => {}
+            Err(RecvTimeoutError::Timeout) => {}
+            // A thread broke off over what it read.
+            Err(RecvTimeoutError::Disconnected) => why.iter_mut().for_each(|why| {
+                why.get_or_insert(Unanswered::Silent);
+            }),
         }
         let waits = |at: &usize| why[*at].is_none() && connected[*at];
         if !said

@@ -5,7 +5,6 @@ mod send;
 mod watch;
 
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{SyncSender, sync_channel};
 use std::thread;
 use std::time::Duration;
@@ -51,22 +50,21 @@ const LOOK: Duration = Duration::from_millis(500);
 
 /// Ships the tables until nothing is left, or, following, until the user wants to stop. A topic that gets more partitions begins a new run.
 pub fn ship(options: &Options, cluster: &Cluster, meter: &mut Meter, stop: &Stop) -> Result<Summary> {
-    let mut ledger = Ledger::open(&options.source, options.capture, stop.clone())?;
+    // Raised as soon as sending has failed: nobody waits any longer for a lock that another process may hold for ever.
+    let over = stop.part();
+    let mut ledger = Ledger::open(&options.source, options.capture, over.clone())?;
     let mut backfill = options.backfill;
     loop {
         let run = ledger.begin_run()?;
-        let holds = begin(options, backfill, cluster, &mut ledger, &run, stop)?;
+        let holds = begin(options, backfill, cluster, &mut ledger, &run, &over)?;
         let topics = holds.iter().map(|hold| hold.loader.spreads_over()).collect();
         let watch = options.follow.then(|| Watch::start(cluster, topics, stop));
-        let mut shipper = Shipper::new(run.epoch, &mut ledger, cluster.sender(), meter, stop);
+        let mut shipper = Shipper::new(run.epoch, &mut ledger, cluster.sender(), meter, &over);
         let (parcels, queue) = sync_channel(BATCHES);
-        let over = AtomicBool::new(false);
         let outcome = thread::scope(|scope| {
             let (over, watch) = (&over, watch.as_ref());
-            scope.spawn(move || load_all(options, holds, &parcels, over, watch, stop));
-            let outcome = shipper.ship(queue);
-            over.store(true, Ordering::Relaxed);
-            outcome
+            scope.spawn(move || load_all(options, holds, &parcels, watch, over));
+            shipper.ship(queue)
         });
         match outcome {
             Ok(()) if watch.is_some_and(|watch| watch.has_grown()) => backfill = false,
@@ -169,9 +167,8 @@ fn load_all(
     options: &Options,
     mut holds: Vec<Hold>,
     parcels: &SyncSender<Result<Parcel>>,
-    over: &AtomicBool,
     watch: Option<&Watch>,
-    stop: &Stop,
+    over: &Stop,
 ) {
     for Hold { feed, loader, .. } in holds.iter_mut().filter(|hold| hold.announce) {
         let (load, mark) = (loader.announce(), feed.standing());
@@ -207,11 +204,11 @@ fn load_all(
         if !idle {
             continue;
         }
-        if !options.follow || over.load(Ordering::Relaxed) {
+        if !options.follow {
             return;
         }
         // All tables lie in one file: its changes show in any of the feeds.
-        if let Err(error) = holds[0].feed.wait(LOOK, stop) {
+        if let Err(error) = holds[0].feed.wait(LOOK, over) {
             let _ = parcels.send(Err(error));
             return;
         }
