@@ -277,8 +277,9 @@ impl Cluster {
         let (mut untold, mut settled): (Option<Instant>, _) = (None, false);
         loop {
             let latest = self.latest(topic)?;
-            let end = |partition: i32| latest.get(partition as usize).copied().unwrap_or(0);
-            let short: Vec<i32> = known.iter().filter(|(p, at)| end(*p) < *at).map(|(p, _)| *p).collect();
+            // Partitions that are there no more have no leader who could learn.
+            let is_short = |&(p, at): &(i32, i64)| latest.get(p as usize).is_some_and(|end| *end < at);
+            let short: Vec<i32> = known.iter().filter(|known| is_short(known)).map(|(p, _)| *p).collect();
             if short.is_empty() || settled {
                 return Ok(latest);
             }

@@ -34,8 +34,9 @@ fn a_producer_that_cannot_send_ends_though_another_process_holds_the_source() {
 }
 
 /// A cluster that judges by access control lists; who is not mentioned for something is free to use it.
-fn guarded() -> Cluster {
+fn guarded(proxy: &Proxy) -> Cluster {
     Cluster::own(Config {
+        proxy: Some(proxy),
         broker_config: "authorizer.class.name=kafka.security.authorizer.AclAuthorizer\n\
                         allow.everyone.if.no.acl.found=true"
             .to_owned(),
@@ -66,7 +67,8 @@ fn only_to_be_looked_at(cluster: &Cluster, what: [&str; 2]) {
 
 #[test]
 fn what_a_broker_forbids_a_consumer_ends_it_at_once_with_the_way_out() {
-    let cluster = guarded();
+    let proxy = Proxy::new();
+    let cluster = guarded(&proxy);
     let w = Workspace::on(&cluster, "what is forbidden is told and not tried again").of("t");
     w.sql(
         &w.source(),
@@ -76,16 +78,21 @@ fn what_a_broker_forbids_a_consumer_ends_it_at_once_with_the_way_out() {
     let group = format!("{}-other", w.topic());
     only_to_be_looked_at(&cluster, ["--group", &group]);
     let args = ["--until-caught-up", "--group", &group, "--sink", "other.db"];
+    let count = |request| proxy.set(Fault::Delay(request, Duration::ZERO));
+    count(Request::JoinGroup);
     let run = w.consumer(&args).code(1);
     run.says("GroupAuthorizationFailed")
         .says("way out: let this client use the group (kafka-acls.sh), or name another --group")
         .never_says("so it has been for");
+    assert!(proxy.struck() <= 1, "it asked {} times", proxy.struck());
 
     // A group may be read where its topic may not: its offsets are not to be committed.
     only_to_be_looked_at(&cluster, ["--topic", w.topic()]);
+    count(Request::OffsetCommit);
     let run = w.consumer(&["--until-caught-up"]).code(1);
     run.says("TopicAuthorizationFailed")
         .says("way out: let this client do it (kafka-acls.sh)")
         .never_says("so it has been for")
         .never_says("trying again");
+    assert_eq!(proxy.struck(), 1, "what is forbidden is asked for once");
 }

@@ -16,6 +16,8 @@ pub enum Request {
     Produce = 0,
     Fetch = 1,
     Metadata = 3,
+    OffsetCommit = 8,
+    JoinGroup = 11,
 }
 
 /// What the proxy does.
