@@ -31,7 +31,7 @@ pub struct BrokerArgs {
     #[arg(long, value_name = "TIME", env = "ROWFERRY_REQUEST_TIMEOUT", default_value = "15s", value_parser = duration)]
     pub request_timeout: Duration,
 
-    /// How long to wait for brokers that went away (30s, 10m)
+    /// How long to wait for brokers that went away, or are not ready yet (30s, 10m)
     #[arg(long, value_name = "TIME", env = "ROWFERRY_PATIENCE", default_value = "2m", value_parser = duration)]
     pub patience: Duration,
 

@@ -1,7 +1,7 @@
 //! Where Kafka's old protocol and its clients have sharp edges: mixed codecs, large rows, missing topics, and what else may
 //! listen where a broker should.
 
-use std::io::Read;
+use std::io::{Read, Write};
 use std::net::{Ipv4Addr, TcpListener, TcpStream};
 use std::process::Command;
 use std::sync::OnceLock;
@@ -14,6 +14,9 @@ use crate::support::*;
 
 /// No user waits longer to hear that there is no broker of ours.
 const QUICK: Duration = Duration::from_secs(10);
+
+/// Arguments of a user who does not want to wait.
+const BRIEF: [&str; 4] = ["--patience", "2s", "--request-timeout", "1s"];
 
 /// A cluster of today, which makes no topic by itself.
 fn modern() -> Cluster {
@@ -261,13 +264,14 @@ fn what_is_no_broker_is_told_quickly_and_nothing_is_made() {
         1,
         &["what answers at", "is no Kafka broker", "--brokers HOST:PORT"],
     );
+    // What a broker that starts, stops or is slow may do as well is borne, as long as the user wants.
     let silent = listener(|client| {
-        let mut client = client;
-        let _ = client.read_to_end(&mut Vec::new());
+        thread::spawn(move || drop(read_all(client)));
     });
-    refused(
+    refused_with(
         &w,
         &silent,
+        &BRIEF,
         1,
         &[
             "no Kafka broker answers at",
@@ -276,11 +280,28 @@ fn what_is_no_broker_is_told_quickly_and_nothing_is_made() {
         ],
     );
     let rude = listener(drop);
-    refused(
+    refused_with(
         &w,
         &rude,
+        &BRIEF,
         1,
-        &["is no Kafka broker", "closes the connection", "--brokers HOST:PORT"],
+        &[
+            "closes the connection",
+            "a broker that starts, stops or is slow, or what answers is no Kafka broker",
+            "trying again for up to 2 s",
+            "--brokers HOST:PORT",
+        ],
+    );
+    // The port of TLS: it closes, too, but what it says before is nothing that a broker says.
+    let tls = listener(|mut client| {
+        let _ = client.read(&mut [0; 100]);
+        let _ = client.write_all(&[0x15, 3, 3, 0, 2, 2, 10]);
+    });
+    refused(
+        &w,
+        &tls,
+        1,
+        &["what answers at", "is no Kafka broker", "--brokers HOST:PORT"],
     );
     let nobody = format!("127.0.0.1:{}", free_port());
     refused(
@@ -327,7 +348,13 @@ fn a_broker_of_kafka_4_is_too_new_and_that_is_said_at_once() {
 /// Both commands end with this code and these words, soon, and leave no trace in either database.
 #[track_caller]
 fn refused(w: &Workspace, brokers: &str, code: i32, texts: &[&str]) {
-    let brokers = ["--brokers", brokers];
+    refused_with(w, brokers, &[], code, texts);
+}
+
+/// The same with these arguments beside the address.
+#[track_caller]
+fn refused_with(w: &Workspace, brokers: &str, args: &[&str], code: i32, texts: &[&str]) {
+    let brokers = [&["--brokers", brokers], args].concat();
     for run in [
         w.producer(&brokers),
         w.consumer(&brokers),
@@ -339,6 +366,10 @@ fn refused(w: &Workspace, brokers: &str, code: i32, texts: &[&str]) {
     let ours = "SELECT count(*) FROM sqlite_schema WHERE name GLOB '_rowferry*'";
     assert_eq!(w.number(&w.source(), ours), 0, "the source was touched");
     assert!(!w.sink().exists(), "a sink was made");
+}
+
+fn read_all(mut client: TcpStream) -> std::io::Result<usize> {
+    client.read_to_end(&mut Vec::new())
 }
 
 /// A server on a free port that does this with each connection; ends with the test process.

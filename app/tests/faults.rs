@@ -1,9 +1,12 @@
 //! Nodes of a cluster of three brokers die while rows flow: both sides end equal, and each record was applied once and in order.
 
 mod coordinator;
+mod endings;
 mod leaders;
 mod minimum;
 mod nodes;
+mod restarts;
+mod young;
 
 use std::path::PathBuf;
 use std::sync::{Mutex, MutexGuard};

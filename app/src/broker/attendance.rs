@@ -3,7 +3,7 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, TryRecvError};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, TryRecvError, channel};
 use std::time::{Duration, Instant};
 
 use kafka_protocol::messages::join_group_request::JoinGroupRequestProtocol;
@@ -17,7 +17,8 @@ use kafka_protocol::protocol::{Decodable, Encodable, HeaderVersion};
 use crate::error::Result;
 use crate::stop::Stop;
 
-use super::coordinator::{ANSWER, Coordinator, text};
+use super::aside;
+use super::coordinator::{Coordinator, text};
 use super::member::{Pulse, Seat, Share, Terms, Word};
 use super::outage::Outage;
 use super::plain::Unanswered;
@@ -40,6 +41,12 @@ const LOOK: Duration = Duration::from_millis(50);
 /// Time between two looks at the partitions of the topics, by the member that deals them out.
 const COUNT: Duration = Duration::from_secs(5);
 
+/// The longest session that every broker allows, unless it is set up otherwise.
+const LONGEST_SESSION: Duration = Duration::from_secs(30);
+
+/// What a look at the partitions of all topics brings.
+type Counts = Result<HashMap<String, i32>, Trouble>;
+
 /// Why a state ended.
 enum Next {
     Join,
@@ -51,10 +58,14 @@ pub struct Attendance {
     coordinator: Coordinator,
     outage: Outage,
     terms: Terms,
+    /// That of the terms, or longer where the coordinator is too slow for it.
+    session: Duration,
     /// Given by the coordinator; empty before.
     id: String,
     /// The partitions of all topics that the group wants, where this member deals them out.
     leads: Option<HashMap<String, i32>>,
+    /// A look at them that is under way.
+    counting: Option<Receiver<Counts>>,
     words: Receiver<Word>,
     alive: Pulse,
     stop: Stop,
@@ -72,9 +83,11 @@ impl Attendance {
         Self {
             coordinator: Coordinator::new(recipe, &terms.group),
             outage,
+            session: terms.session,
             terms,
             id: String::new(),
             leads: None,
+            counting: None,
             words,
             alive,
             stop,
@@ -138,28 +151,31 @@ impl Attendance {
             .with_metadata(shares::subscription(&self.terms.topics, &self.terms.note).into());
         let request = JoinGroupRequest::default()
             .with_group_id(self.coordinator.group_id())
-            .with_session_timeout_ms(self.terms.session.as_millis().min(i32::MAX as u128) as i32)
+            .with_session_timeout_ms(self.session.as_millis().min(i32::MAX as u128) as i32)
             .with_member_id(text(&self.id))
             .with_protocol_type(text(PROTOCOL_TYPE))
             .with_protocols(vec![protocol]);
         // The others may take as long as their own terms allow.
-        let patience = (self.terms.session * 2).max(Duration::from_secs(60));
+        let patience = (self.session * 2).max(Duration::from_secs(60));
         let Some(joined) = self.wait_for::<_, JoinGroupResponse>(ApiKey::JoinGroup, &request, patience)? else {
             return Ok(None);
         };
+        let dealt = Instant::now();
         self.accept(joined.error_code)?;
         self.id = joined.member_id.to_string();
         let leads = joined.leader == joined.member_id;
         let mut assignments = Vec::new();
-        self.leads = None;
+        (self.leads, self.counting) = (None, None);
         if leads {
             let members: Vec<(String, Vec<String>)> = joined
                 .members
                 .iter()
                 .map(|member| (member.member_id.to_string(), shares::topics(&member.metadata)))
                 .collect();
-            let mut counts = self.count()?;
-            counts.retain(|topic, _| members.iter().any(|(_, wanted)| wanted.contains(topic)));
+            let known = topics::counts(self.coordinator.recipe()).map_err(Refusal::Trouble)?;
+            // A topic that the broker does not know of yet has none, until the next look.
+            let count = |topic: &String| (topic.clone(), known.get(topic).copied().unwrap_or(0));
+            let counts: HashMap<_, _> = members.iter().flat_map(|(_, wanted)| wanted).map(count).collect();
             assignments = shares::range(&members, &counts)
                 .iter()
                 .map(|(id, share)| {
@@ -175,10 +191,13 @@ impl Attendance {
             .with_generation_id(joined.generation_id)
             .with_member_id(text(&self.id))
             .with_assignments(assignments);
-        let patience = self.terms.session + ANSWER;
+        let patience = self.session + self.coordinator.recipe().limit;
         let Some(synced) = self.wait_for::<_, SyncGroupResponse>(ApiKey::SyncGroup, &request, patience)? else {
             return Ok(None);
         };
+        if codes::is_unknown_member(synced.error_code) {
+            self.outlast(dealt.elapsed());
+        }
         self.accept(synced.error_code)?;
         let partitions = shares::share(&synced.assignment).ok_or_else(|| {
             Refusal::Trouble(Trouble::fatal(
@@ -206,14 +225,15 @@ impl Attendance {
         R: Decodable + HeaderVersion,
     {
         let (words, stop, nameless) = (&self.words, &self.stop, self.id.is_empty());
-        let (group, session) = (&self.terms.group, self.terms.session.as_secs());
+        let (group, session) = (&self.terms.group, self.session.as_secs());
+        let limit = self.coordinator.recipe().limit;
         let (began, mut said) = (Instant::now(), false);
         let mut leaves_since = None;
-        let answer = self.coordinator.talk(|connection| {
-            connection.send(api, 0, request, ANSWER)?;
+        let answer = self.coordinator.talk(limit, |connection| {
+            connection.send(api, 0, request, limit)?;
             loop {
                 if connection.arrives(LOOK)? {
-                    return connection.receive(0, ANSWER).map(Some);
+                    return connection.receive(0, limit).map(Some);
                 }
                 if leaves_since.is_none() && (stop.requested() || leaves(words)) {
                     leaves_since = Some(Instant::now());
@@ -250,16 +270,33 @@ impl Attendance {
             }
             return Err(Refusal::Again);
         }
-        let session = self.terms.session.as_secs();
+        let session = self.session.as_secs();
         Err(Refusal::Trouble(match codes::group_way_out(code, session) {
             Some(way_out) => Trouble::fatal(self.coordinator.code(code).to_string(), way_out),
             None => self.coordinator.code(code),
         }))
     }
 
+    /// A coordinator that is slow drops a member before its next word arrives, again and again: the next session is to last longer than
+    /// several of its answers.
+    fn outlast(&mut self, answer: Duration) {
+        let (before, longer) = (self.session, (answer * 4).min(LONGEST_SESSION));
+        if answer < before / 2 || longer <= before {
+            return;
+        }
+        self.session = longer;
+        log::info!(
+            "group {}: its broker needs {} s to answer, too long for a session of {} s: joining again with one of {} s",
+            self.terms.group,
+            answer.as_secs(),
+            before.as_secs_f32(),
+            longer.as_secs()
+        );
+    }
+
     /// Holds a share: heartbeats until the group deals anew, the session is lost, or the work on the share stands still.
     fn hold(&mut self, generation: i32, over: &Stop) -> Result<Next> {
-        let beat = (self.terms.session / 10).clamp(LOOK, Duration::from_secs(1));
+        let beat = (self.session / 10).clamp(LOOK, Duration::from_secs(1));
         let (mut next_beat, mut next_count) = (Instant::now() + beat, Instant::now() + COUNT);
         let mut heard = Instant::now();
         loop {
@@ -292,17 +329,18 @@ impl Attendance {
                 Err(Refusal::Trouble(_)) if over.requested() => {}
                 Err(Refusal::Trouble(trouble)) => {
                     self.outage.note(trouble)?;
-                    if heard.elapsed() > self.terms.session {
+                    if heard.elapsed() > self.session {
                         log::debug!("group {}: the session is over", self.terms.group);
                         return Ok(self.wait_until_given_up(over));
                     }
                 }
             }
-            if self.leads.is_some() && Instant::now() >= next_count {
+            if self.leads.is_some() && self.counting.is_none() && Instant::now() >= next_count {
                 next_count = Instant::now() + COUNT;
-                if self.has_grown() {
-                    over.request();
-                }
+                self.start_to_count();
+            }
+            if self.has_grown() {
+                over.request();
             }
         }
     }
@@ -320,22 +358,30 @@ impl Attendance {
             .with_group_id(self.coordinator.group_id())
             .with_generation_id(generation)
             .with_member_id(text(&self.id));
+        let limit = self.coordinator.recipe().limit.min(self.session);
         let answer: HeartbeatResponse = self
             .coordinator
-            .ask(ApiKey::Heartbeat, 0, &request)
+            .ask_within(limit, ApiKey::Heartbeat, 0, &request)
             .map_err(Refusal::Trouble)?;
         self.accept(answer.error_code)
     }
 
-    /// How many partitions each topic has.
-    fn count(&self) -> Result<HashMap<String, i32>, Refusal> {
-        let recipe = self.coordinator.recipe();
-        topics::counts(&recipe.hosts, &recipe.client_id).map_err(Refusal::Trouble)
+    /// Looks at the partitions of all topics from a thread of its own: the heart beats on.
+    fn start_to_count(&mut self) {
+        let (done, counting) = channel();
+        let recipe = self.coordinator.recipe().clone();
+        aside::spawn("kafka-count", move || drop(done.send(topics::counts(&recipe))));
+        self.counting = Some(counting);
     }
 
-    /// Whether a topic of the group has other partitions than those that were dealt out.
-    fn has_grown(&self) -> bool {
-        let (Some(dealt), Ok(counts)) = (&self.leads, self.count()) else {
+    /// Whether a look is done, and a topic of the group has other partitions than those that were dealt out.
+    fn has_grown(&mut self) -> bool {
+        let counted = match self.counting.as_ref().map(Receiver::try_recv) {
+            None | Some(Err(TryRecvError::Empty)) => return false,
+            Some(counted) => counted,
+        };
+        self.counting = None;
+        let (Some(dealt), Ok(Ok(counts))) = (&self.leads, counted) else {
             return false;
         };
         dealt

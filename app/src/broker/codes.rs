@@ -16,7 +16,15 @@ pub enum Verdict {
 }
 
 /// The way out of a code by which a broker forbids something.
-pub const ALLOW: &str = "let this client do it (kafka-acls.sh), or name another topic";
+pub fn way_out(code: i16) -> &'static str {
+    match ResponseError::try_from_code(code) {
+        Some(ResponseError::GroupAuthorizationFailed) => ALLOW_GROUP,
+        Some(ResponseError::InvalidGroupId) => "name another --group",
+        _ => "let this client do it (kafka-acls.sh), or name another topic",
+    }
+}
+
+const ALLOW_GROUP: &str = "let this client use the group (kafka-acls.sh), or name another --group";
 
 /// Judges an error code. A code that is new to us may pass.
 pub fn verdict(code: i16) -> Verdict {
@@ -94,9 +102,7 @@ pub fn group_way_out(code: i16, session: u64) -> Option<String> {
         ResponseError::GroupMaxSizeReached => {
             "stop another member, raise the broker's group.max.size, or name another --group".to_string()
         }
-        ResponseError::GroupAuthorizationFailed => {
-            "let this client use the group (kafka-acls.sh), or name another --group".to_string()
-        }
+        ResponseError::GroupAuthorizationFailed => ALLOW_GROUP.to_string(),
         ResponseError::InvalidGroupId => "name another --group".to_string(),
         _ => return None,
     })

@@ -12,9 +12,6 @@ use super::plain::{Plain, Unanswered};
 use super::trouble::Trouble;
 use super::worker::Recipe;
 
-/// How long the broker may take for one of the small answers.
-pub const ANSWER: Duration = Duration::from_secs(2);
-
 /// The coordinator of one group.
 #[derive(Debug)]
 pub struct Coordinator {
@@ -51,14 +48,28 @@ impl Coordinator {
         Q: Encodable + HeaderVersion,
         R: Decodable + HeaderVersion,
     {
-        self.talk(|connection| connection.ask(api, version, request, ANSWER))
+        let limit = self.recipe.limit;
+        self.ask_within(limit, api, version, request)
     }
 
-    /// Talks to the coordinator. A connection that fails is of no more use.
-    pub fn talk<R>(&mut self, talk: impl FnOnce(&mut Plain) -> Result<R, Unanswered>) -> Result<R, Trouble> {
+    /// The same, where an answer that takes longer than this is of no use.
+    pub fn ask_within<Q, R>(&mut self, limit: Duration, api: ApiKey, version: i16, request: &Q) -> Result<R, Trouble>
+    where
+        Q: Encodable + HeaderVersion,
+        R: Decodable + HeaderVersion,
+    {
+        self.talk(limit, |connection| connection.ask(api, version, request, limit))
+    }
+
+    /// Talks to the coordinator, once it is found within a limit. A connection that fails is of no more use.
+    pub fn talk<R>(
+        &mut self,
+        limit: Duration,
+        talk: impl FnOnce(&mut Plain) -> Result<R, Unanswered>,
+    ) -> Result<R, Trouble> {
         let mut connection = match self.connection.take() {
             Some(connection) => connection,
-            None => self.find()?,
+            None => self.find(limit)?,
         };
         let answer = talk(&mut connection).map_err(|e| self.trouble(&e.to_string()))?;
         self.connection = Some(connection);
@@ -76,13 +87,13 @@ impl Coordinator {
         self.connection = None;
     }
 
-    fn find(&self) -> Result<Plain, Trouble> {
+    fn find(&self, limit: Duration) -> Result<Plain, Trouble> {
         let host = self.recipe.hosts.reachable().map_err(|why| self.trouble(&why))?;
         let at = |host: &str, why: &dyn std::fmt::Display| self.trouble(&format!("{host}: {why}"));
         let mut any = Plain::open(&host, &self.recipe.client_id, CONNECT).map_err(|e| at(&host, &e))?;
         let request = FindCoordinatorRequest::default().with_key(text(&self.group));
         let found: FindCoordinatorResponse = any
-            .ask(ApiKey::FindCoordinator, 0, &request, ANSWER)
+            .ask(ApiKey::FindCoordinator, 0, &request, limit)
             .map_err(|e| at(&host, &e))?;
         if found.error_code != 0 {
             let trouble = Trouble::code(found.error_code).at(&format!("group {}", self.group));

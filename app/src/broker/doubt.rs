@@ -5,6 +5,7 @@ use crate::error::Result;
 use super::aside;
 use super::chunk::{Chunk, Part};
 use super::fetcher::Position;
+use super::hosts::CONNECT;
 use super::inflight::{Ask, InFlight};
 use super::peek::{self, Found};
 use super::place;
@@ -50,29 +51,37 @@ impl InFlight {
     }
 
     /// Looks whether there are records at a position where nothing came: the offset behind those that are not there.
-    pub fn passed(&mut self, host: &str, ask: &Ask) -> Result<Option<i64>> {
-        if ask.window < PEEK || !self.recipe.newer_fetch {
-            return Ok(None);
+    pub fn passed(&mut self, host: &str, ask: &Ask) -> Result<Result<Option<i64>, Trouble>> {
+        if ask.window < PEEK {
+            return Ok(Ok(None));
         }
         let recipe = &self.recipe;
+        match recipe.versions.get() {
+            Some(versions) if versions.can_peek() => {}
+            Some(_) => return Ok(Ok(None)),
+            None => return Ok(Err(Trouble::passing("the broker has not told yet what it speaks"))),
+        }
         let (broker, client_id, position) = (host.to_string(), recipe.client_id.clone(), ask.position.clone());
-        let look = move || Ok(peek::look(&broker, &client_id, &position));
-        let (base, behind) = match aside::aside(recipe.limit, &recipe.stop, look)? {
-            Ok(Some(Found::Nothing { behind })) => return Ok(Some(behind)),
+        let limit = recipe.limit;
+        let look = move || peek::look(&broker, &client_id, &position, limit);
+        let (base, behind) = match aside::aside(limit + CONNECT, &recipe.stop, look)? {
+            Ok(Some(Found::Nothing { behind })) => return Ok(Ok(Some(behind))),
             Ok(Some(Found::Batch { base, behind })) if base < ask.position.offset => (base, behind),
-            _ => return Ok(None),
+            Ok(_) => return Ok(Ok(None)),
+            Err(trouble) => return Ok(Err(trouble)),
         };
         // The batch begins before the position. It is passed when all that it holds lies before the position too.
         let mut whole = ask.clone();
         whole.position.offset = base;
         let Position { topic, partition, .. } = &ask.position;
-        let Ok(response) = self.call(host, whole)? else {
-            return Ok(None);
+        let response = match self.call(host, whole)? {
+            Ok(response) => response,
+            Err(trouble) => return Ok(Err(trouble)),
         };
         let Part::Chunk(chunk) = Chunk::find(&response, topic, *partition, base) else {
-            return Ok(None);
+            return Ok(Ok(None));
         };
         let before = !chunk.is_empty() && chunk.next_offset() <= ask.position.offset;
-        Ok(before.then_some(behind))
+        Ok(Ok(before.then_some(behind)))
     }
 }

@@ -284,8 +284,12 @@ impl Fetcher {
             let more = chunk.next_offset() < chunk.high_water();
             if chunk.is_empty() && more {
                 match self.in_flight.passed(&request.host, &ask)? {
-                    Some(passed) => fetched.put(chunk.passing(passed)),
-                    None => {
+                    Ok(Some(passed)) => fetched.put(chunk.passing(passed)),
+                    Err(why) => {
+                        trouble = Some(why.at(&name(&place)));
+                        self.troubled.insert(place);
+                    }
+                    Ok(None) => {
                         let window = self.window(place, share);
                         if ask.window >= window.size() && !window.grow() {
                             return Err(too_large(&ask));

@@ -14,18 +14,26 @@ use kafka_protocol::messages::{
 };
 
 use crate::error::Result;
+use crate::stop::Stop;
 
+use super::Cluster;
 use super::aside;
 use super::codes;
-use super::coordinator::{ANSWER, Coordinator, text, topic_name};
+use super::coordinator::{Coordinator, text, topic_name};
 use super::member::Seat;
 use super::shares;
 use super::trouble::Trouble;
-use super::worker::Recipe;
 
-/// How long one try may take; a group's first needs a moment, while the broker makes its topic.
+/// How long one try goes on; a group's first needs a moment, while the broker makes its topic.
 const TRY: Duration = Duration::from_secs(4);
 const PAUSE: Duration = Duration::from_millis(100);
+
+const COMMIT: &str = "commit the group's offsets";
+
+/// A question to a group's coordinator.
+trait Ask<R>: Fn(&mut Coordinator) -> Result<R, Trouble> + Clone + Send + 'static {}
+
+impl<R, F: Fn(&mut Coordinator) -> Result<R, Trouble> + Clone + Send + 'static> Ask<R> for F {}
 
 /// An offset that a group keeps, with the note that stands beside it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -37,25 +45,37 @@ pub struct Committed {
 /// The offsets of a consumer group, committed in the name of one of its members.
 #[derive(Debug)]
 pub struct Group {
-    recipe: Arc<Recipe>,
+    cluster: Cluster,
     group: String,
     seat: Seat,
     coordinator: Arc<Mutex<Coordinator>>,
 }
 
 impl Group {
-    pub(super) fn new(recipe: Arc<Recipe>, group: &str, seat: Seat) -> Self {
+    pub(super) fn new(cluster: &Cluster, group: &str, seat: Seat) -> Self {
         Self {
-            coordinator: Arc::new(Mutex::new(Coordinator::new(recipe.clone(), group))),
-            recipe,
+            coordinator: Arc::new(Mutex::new(Coordinator::new(cluster.recipe.clone(), group))),
+            cluster: cluster.clone(),
             group: group.to_string(),
             seat,
         }
     }
 
-    /// Writes the next offsets to read: topic, partition, offset; with a note. One bounded try. A group that has gone on without this
-    /// member takes nothing of it, which is as it should be.
+    /// Writes the next offsets to read: topic, partition, offset; with a note. One bounded try, which goes on when the user wants to
+    /// stop: it may be the last word. A group that has gone on without this member takes nothing of it, which is as it should be.
     pub fn commit(&mut self, offsets: &[(Arc<str>, i32, i64)], note: &str) -> Result<()> {
+        let ask = self.to_commit(offsets, note);
+        self.try_for_a_while(COMMIT, &Stop::default(), ask)?
+            .map_err(Trouble::into_error)
+    }
+
+    /// The same until it is done, as long as we bear trouble.
+    pub fn claim(&mut self, offsets: &[(Arc<str>, i32, i64)], note: &str) -> Result<()> {
+        let ask = self.to_commit(offsets, note);
+        self.bear(COMMIT, ask)
+    }
+
+    fn to_commit(&self, offsets: &[(Arc<str>, i32, i64)], note: &str) -> impl Ask<()> {
         let mut topics: BTreeMap<&str, Vec<OffsetCommitRequestPartition>> = BTreeMap::new();
         for (topic, partition, offset) in offsets {
             let entry = OffsetCommitRequestPartition::default()
@@ -75,17 +95,17 @@ impl Group {
             .with_member_id(text(&self.seat.member))
             .with_retention_time_ms(-1)
             .with_topics(topics.collect());
-        self.try_for_a_while("commit the group's offsets", move |coordinator| {
+        move |coordinator: &mut Coordinator| {
             let answer: OffsetCommitResponse = coordinator.ask(ApiKey::OffsetCommit, 2, &request)?;
             let codes = answer.topics.iter().flat_map(|topic| &topic.partitions);
             match codes.map(|p| p.error_code).find(|&code| code != 0) {
                 Some(code) if !codes::is_unseated(code) => Err(coordinator.code(code)),
                 _ => Ok(()),
             }
-        })
+        }
     }
 
-    /// Reads what the group keeps for partitions `0..partitions` of a topic.
+    /// Reads what the group keeps for partitions `0..partitions` of a topic, as long as we bear trouble.
     pub fn committed(&mut self, topic: &str, partitions: i32) -> Result<Vec<Option<Committed>>> {
         let wanted = OffsetFetchRequestTopic::default()
             .with_name(topic_name(topic))
@@ -93,7 +113,7 @@ impl Group {
         let request = OffsetFetchRequest::default()
             .with_group_id(GroupId(text(&self.group)))
             .with_topics(Some(vec![wanted]));
-        self.try_for_a_while("read the group's offsets", move |coordinator| {
+        self.bear("read the group's offsets", move |coordinator: &mut Coordinator| {
             let answer: OffsetFetchResponse = coordinator.ask(ApiKey::OffsetFetch, 1, &request)?;
             let all = || answer.topics.iter().flat_map(|topic| &topic.partitions);
             let code = all().map(|p| p.error_code).find(|&code| code != 0);
@@ -116,7 +136,7 @@ impl Group {
     /// group that deals anew does not tell; then this one's seat is over, too.
     pub fn notes_of_others(&mut self) -> Result<Vec<String>> {
         let own = self.seat.member.clone();
-        self.try_for_a_while("ask for the group's members", move |coordinator| {
+        self.bear("ask for the group's members", move |coordinator: &mut Coordinator| {
             let request = DescribeGroupsRequest::default().with_groups(vec![coordinator.group_id()]);
             let answer: DescribeGroupsResponse = coordinator.ask(ApiKey::DescribeGroups, 0, &request)?;
             let group = answer.groups.first();
@@ -133,7 +153,8 @@ impl Group {
 
     /// Takes members out of the group that can no longer leave it by themselves. One that the group does not know is out already.
     pub fn dismiss(&mut self, members: Vec<String>) -> Result<()> {
-        self.try_for_a_while("take dead members out of the group", move |coordinator| {
+        let stop = self.cluster.recipe.stop.clone();
+        let ask = move |coordinator: &mut Coordinator| {
             for member in &members {
                 let request = LeaveGroupRequest::default()
                     .with_group_id(coordinator.group_id())
@@ -144,16 +165,35 @@ impl Group {
                 }
             }
             Ok(())
-        })
+        };
+        self.try_for_a_while("take dead members out of the group", &stop, ask)?
+            .map_err(Trouble::into_error)
+    }
+
+    /// Tries until it is done. Trouble that trying again does not mend, or that has lasted for longer than we bear, is an error.
+    fn bear<R: Send + 'static>(&mut self, verb: &str, ask: impl Ask<R>) -> Result<R> {
+        let (mut outage, stop) = (self.cluster.outage(), self.cluster.recipe.stop.clone());
+        loop {
+            match self.try_for_a_while(verb, &stop, ask.clone())? {
+                Ok(done) => {
+                    outage.over();
+                    return Ok(done);
+                }
+                Err(trouble) => outage.bear(trouble)?,
+            }
+        }
     }
 
     fn try_for_a_while<R: Send + 'static>(
         &mut self,
         verb: &str,
-        ask: impl Fn(&mut Coordinator) -> Result<R, Trouble> + Send + 'static,
-    ) -> Result<R> {
+        stop: &Stop,
+        ask: impl Ask<R>,
+    ) -> Result<Result<R, Trouble>> {
         let coordinator = self.coordinator.clone();
-        let answer = aside::aside(TRY + ANSWER, &self.recipe.stop, move || {
+        // The last request may be one of three: for the coordinator, at the coordinator, and for another member or so.
+        let longest = TRY + self.cluster.recipe.limit * 3;
+        let answer = aside::aside(longest, stop, move || {
             let mut coordinator = coordinator.lock().unwrap_or_else(PoisonError::into_inner);
             let end = Instant::now() + TRY;
             loop {
@@ -165,9 +205,9 @@ impl Group {
         });
         if !matches!(answer, Ok(Ok(_))) {
             // A thread that hangs keeps the old connection and its lock to itself.
-            let fresh = Coordinator::new(self.recipe.clone(), &self.group);
+            let fresh = Coordinator::new(self.cluster.recipe.clone(), &self.group);
             self.coordinator = Arc::new(Mutex::new(fresh));
         }
-        answer?.map_err(|trouble| trouble.at(&format!("cannot {verb}")).into_error())
+        Ok(answer?.map_err(|trouble| trouble.at(&format!("cannot {verb}"))))
     }
 }

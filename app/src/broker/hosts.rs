@@ -25,6 +25,11 @@ impl Hosts {
         all
     }
 
+    /// How many there are.
+    pub fn count(&self) -> usize {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).len()
+    }
+
     /// Adds addresses that the cluster told, so that we find it when those that the user gave are gone.
     pub fn learn<'a>(&self, told: impl Iterator<Item = &'a str>) {
         let mut hosts = self.0.lock().unwrap_or_else(PoisonError::into_inner);

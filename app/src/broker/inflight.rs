@@ -69,7 +69,7 @@ impl InFlight {
     pub fn start(&mut self, host: String, asks: Vec<Ask>, wait: Duration) {
         self.last += 1;
         let (number, post) = (self.last, self.post.clone());
-        let until = Instant::now() + wait + self.recipe.limit;
+        let until = Instant::now() + wait + self.worker(&host).limit(1);
         let sent = asks.clone();
         self.worker(&host).start(
             move |client| fetch(client, &sent, wait),

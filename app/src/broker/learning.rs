@@ -13,13 +13,13 @@ use crate::error::Result;
 
 use super::aside;
 use super::hosts::CONNECT;
+use super::place;
 use super::plain::Plain;
+use super::trouble::Trouble;
 use super::worker::{self, Recipe, Worker};
 
 /// The version of ListOffsets in which a leader says that it does not know yet.
-const VERSION: i16 = 5;
-
-const ANSWER: Duration = Duration::from_secs(5);
+pub const VERSION: i16 = 5;
 
 /// Asks for the offset of the next record.
 const LATEST: i64 = -1;
@@ -31,37 +31,44 @@ pub enum Learning {
     Over,
     /// The one of this partition does not.
     Still(i32),
-    /// One is not reached, or too old to tell.
+    /// They are too old to tell.
     Untold,
 }
 
-/// Asks the leaders of these partitions.
-pub fn of_any(recipe: &Arc<Recipe>, topic: &str, partitions: Vec<i32>) -> Result<Learning> {
+/// Asks the leaders of these partitions. One that does not answer is trouble, not one that has nothing to tell.
+pub fn of_any(recipe: &Arc<Recipe>, topic: &str, partitions: Vec<i32>) -> Result<Result<Learning, Trouble>> {
+    match recipe.versions.get() {
+        Some(versions) if versions.tell_learning() => {}
+        Some(_) => return Ok(Ok(Learning::Untold)),
+        None => return Ok(Err(Trouble::passing("the broker has not told yet what it speaks"))),
+    }
     let name = topic.to_string();
     let leaders = Worker::new(recipe.clone()).call(move |client| {
         let leader = |partition| (partition, worker::leader(client, &name, partition));
         Ok(partitions.into_iter().map(leader).collect::<Vec<_>>())
     })?;
-    let Ok(leaders) = leaders else {
-        return Ok(Learning::Untold);
+    let leaders = match leaders {
+        Ok(leaders) => leaders,
+        Err(trouble) => return Ok(Err(trouble)),
     };
     for (partition, leader) in leaders {
-        let (id, topic) = (recipe.client_id.clone(), topic.to_string());
+        let (id, name, limit) = (recipe.client_id.clone(), topic.to_string(), recipe.limit);
+        let at = |trouble: Trouble| trouble.at(&place(topic, partition));
         let Some(host) = leader else {
-            return Ok(Learning::Untold);
+            return Ok(Err(at(Trouble::passing("it is not there, or has no leader"))));
         };
-        let ask = move || Ok(knows(&host, &id, &topic, partition));
-        match aside::aside(recipe.limit, &recipe.stop, ask)? {
-            Ok(Some(true)) => {}
-            Ok(Some(false)) => return Ok(Learning::Still(partition)),
-            _ => return Ok(Learning::Untold),
+        let ask = move || knows(&host, &id, &name, partition, limit);
+        match aside::aside(limit + CONNECT, &recipe.stop, ask)? {
+            Ok(true) => {}
+            Ok(false) => return Ok(Ok(Learning::Still(partition))),
+            Err(trouble) => return Ok(Err(at(trouble))),
         }
     }
-    Ok(Learning::Over)
+    Ok(Ok(Learning::Over))
 }
 
-/// Whether a leader knows where its log ends; none when it does not tell.
-fn knows(host: &str, client_id: &str, topic: &str, partition: i32) -> Option<bool> {
+/// Whether a leader knows where its log ends.
+fn knows(host: &str, client_id: &str, topic: &str, partition: i32, limit: Duration) -> Result<bool, Trouble> {
     let partition = ListOffsetsPartition::default()
         .with_partition_index(partition)
         .with_current_leader_epoch(-1)
@@ -72,11 +79,13 @@ fn knows(host: &str, client_id: &str, topic: &str, partition: i32) -> Option<boo
     let request = ListOffsetsRequest::default()
         .with_replica_id((-1).into())
         .with_topics(vec![topic]);
-    let mut broker = Plain::open(host, client_id, CONNECT).ok()?;
-    let answer: ListOffsetsResponse = broker.ask(ApiKey::ListOffsets, VERSION, &request, ANSWER).ok()?;
-    match answer.topics.first()?.partitions.first()?.error_code {
-        0 => Some(true),
-        code if code == ResponseError::OffsetNotAvailable.code() => Some(false),
-        _ => None,
+    let answer: ListOffsetsResponse = Plain::open(host, client_id, CONNECT)
+        .and_then(|mut broker| broker.ask(ApiKey::ListOffsets, VERSION, &request, limit))
+        .map_err(|why| Trouble::passing(format!("{host}: {why}")))?;
+    match answer.topics.first().and_then(|topic| topic.partitions.first()) {
+        Some(answer) if answer.error_code == 0 => Ok(true),
+        Some(answer) if answer.error_code == ResponseError::OffsetNotAvailable.code() => Ok(false),
+        Some(answer) => Err(Trouble::code(answer.error_code)),
+        None => Err(Trouble::passing(format!("{host} leaves it out of its answer"))),
     }
 }

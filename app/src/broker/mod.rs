@@ -6,6 +6,7 @@ mod attendance;
 mod bundle;
 mod chunk;
 mod codes;
+mod contact;
 mod coordinator;
 mod doubt;
 mod fetcher;
@@ -27,7 +28,8 @@ mod trouble;
 mod window;
 mod worker;
 
-use std::sync::Arc;
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use kafka::client::FetchOffset;
@@ -43,6 +45,7 @@ pub use member::{Member, Seat, Share, Terms};
 pub use partitioner::partition_for;
 pub use sender::{Break, Sender, Sent, StandIn};
 
+use contact::{Contact, Told};
 use hosts::Hosts;
 use learning::Learning;
 use outage::{Herald, Outage};
@@ -84,11 +87,17 @@ impl Default for Options {
     }
 }
 
-/// How long the check of all addresses may take; it has its own limit, a little shorter.
-const CHECK: Duration = Duration::from_secs(6);
+/// For how long a cluster must say steadily that a topic is not there, or has fewer partitions than it had.
+const STEADY: Duration = Duration::from_secs(5);
 
-/// How long a broker that was asked for a topic may take to make it.
+/// The same where it knows no topic at all: a controller that begins tells brokers of one another first, and of topics later.
+const BARE: Duration = Duration::from_secs(15);
+
+/// The same where a broker was asked to make it.
 const CREATION: Duration = Duration::from_secs(10);
+
+/// Time between two looks meanwhile.
+const LOOK: Duration = Duration::from_millis(200);
 
 /// How long a new topic may be without leaders before we call it trouble.
 const SETTLING: Duration = Duration::from_secs(2);
@@ -102,25 +111,18 @@ pub struct Cluster {
     recipe: Arc<Recipe>,
     patience: Duration,
     herald: Herald,
+    /// How many partitions a topic has, as far as it is known: a broker that tells of fewer has not been told yet.
+    counts: Arc<Mutex<HashMap<String, i32>>>,
 }
 
 impl Cluster {
-    /// Finds a broker that speaks our protocol, within about 5 s, or says what is there instead.
+    /// Finds a broker that speaks our protocol, or says what is there instead: soon where nobody takes a connection, and after the
+    /// patience where somebody does.
     pub fn connect(options: Options, stop: Stop) -> Result<Self> {
-        let hosts = Hosts::new(address::parse(&options.brokers)?);
-        let (all, id) = (hosts.clone(), options.client_id.clone());
-        let speaker = match aside::aside(CHECK, &stop, move || Ok(topics::check(&all, &id)))? {
-            Ok(checked) => checked?,
-            Err(trouble) => {
-                return Err(trouble
-                    .at(&format!("looking for a Kafka broker at {hosts}"))
-                    .into_error());
-            }
-        };
-        Ok(Self {
+        let cluster = Self {
             recipe: Arc::new(Recipe {
-                hosts,
-                newer_fetch: speaker.newer_fetch,
+                hosts: Hosts::new(address::parse(&options.brokers)?),
+                versions: Told::default(),
                 client_id: options.client_id,
                 compression: options.compression,
                 limit: options.request_timeout,
@@ -128,51 +130,134 @@ impl Cluster {
             }),
             patience: options.patience,
             herald: Herald::default(),
-        })
-    }
-
-    /// Number of the topic's partitions, once each has a leader. A missing topic: `create` asks the broker to make it; otherwise `None`.
-    pub fn partitions(&self, topic: &str, create: bool) -> Result<Option<i32>> {
-        legal(topic)?;
-        let mut outage = self.outage();
-        let began = Instant::now();
+            counts: Arc::default(),
+        };
+        let (recipe, mut outage) = (&cluster.recipe, cluster.outage());
+        let mut met = false;
         loop {
-            let (recipe, name) = (self.recipe.clone(), topic.to_string());
-            let what = format!("topic {topic}");
-            let ask = move || topics::standing(&recipe.hosts, &recipe.client_id, &name, create);
-            match aside::aside(self.recipe.limit, &self.recipe.stop, ask)? {
-                Ok(Standing::Ready(n)) => {
+            match contact::look(recipe)? {
+                Contact::Broker => {
                     outage.over();
-                    return Ok(Some(n));
+                    return Ok(cluster);
                 }
-                Ok(Standing::Missing) if !create => return Ok(None),
-                Ok(Standing::Missing) if began.elapsed() < CREATION => {
-                    self.recipe.stop.sleep(Duration::from_millis(100))?
+                // What took connections a moment ago is on its way down, or up.
+                Contact::Nobody(trouble) if met => outage.bear(trouble)?,
+                Contact::Nobody(trouble) => return Err(trouble.into_error()),
+                Contact::Unready(trouble) => {
+                    met = true;
+                    outage.bear(trouble)?;
                 }
-                Ok(Standing::Missing) => {
-                    return Err(self.not_made(topic, "is not there and the broker does not create it"));
-                }
-                Ok(Standing::Unready(_)) if began.elapsed() < SETTLING => {
-                    self.recipe.stop.sleep(Duration::from_millis(50))?
-                }
-                Ok(Standing::Unready(why)) => outage.bear(Trouble::passing(format!("topic {topic}: {why}")))?,
-                Ok(Standing::Refused(code)) => {
-                    let trouble = Trouble::code(code).at(&what);
-                    match create && !trouble.is_fatal() && began.elapsed() > CREATION {
-                        true => return Err(self.not_made(topic, &format!("is refused with {}", codes::name(code)))),
-                        false => outage.bear(trouble)?,
-                    }
-                }
-                Err(trouble) => outage.bear(trouble.at(&what))?,
             }
         }
     }
 
-    fn not_made(&self, topic: &str, why: &str) -> Error {
+    /// Number of the topic's partitions, once each has a leader. A missing topic: `create` asks the broker to make it; otherwise `None`.
+    /// That it is missing, or has fewer than the `known` partitions, is believed of a cluster that says so steadily.
+    pub fn partitions(&self, topic: &str, create: bool, known: i32) -> Result<Option<i32>> {
+        let steady = |standing: &Standing| match standing {
+            Standing::Missing { .. } if create => CREATION,
+            Standing::Missing { other: false } => BARE,
+            _ => STEADY,
+        };
+        self.look(topic, create, known, steady)
+    }
+
+    /// The same as far as the brokers know now; `None` is no more than that.
+    pub fn partitions_now(&self, topic: &str) -> Result<Option<i32>> {
+        self.look(topic, false, 0, |_| Duration::ZERO)
+    }
+
+    fn look(
+        &self,
+        topic: &str,
+        create: bool,
+        known: i32,
+        steady: impl Fn(&Standing) -> Duration,
+    ) -> Result<Option<i32>> {
+        legal(topic)?;
+        let mut outage = self.outage();
+        let began = Instant::now();
+        let what = format!("topic {topic}");
+        // What falls short, and since when the cluster has said so.
+        let mut doubt: Option<(Standing, Instant)> = None;
+        loop {
+            contact::check(&self.recipe)?;
+            let asked = Instant::now();
+            let (recipe, name) = (self.recipe.clone(), topic.to_string());
+            let ask = move || topics::standing(&recipe, &name, create, known);
+            let trouble = match aside::aside(topics::longest(&self.recipe), &self.recipe.stop, ask)? {
+                Ok(Standing::Ready(n)) if n >= known => {
+                    outage.over();
+                    self.note_count(topic, n);
+                    return Ok(Some(n));
+                }
+                Ok(standing @ (Standing::Missing { .. } | Standing::Ready(_))) => {
+                    let since = match &doubt {
+                        Some((before, since)) if *before == standing => *since,
+                        _ => Instant::now(),
+                    };
+                    let steady = match steady(&standing) {
+                        Duration::ZERO => Duration::ZERO,
+                        // A cluster that is slow to answer is slow to learn, too.
+                        time => time.max(asked.elapsed() * 4),
+                    };
+                    if since.elapsed() >= steady {
+                        return self.believe(topic, create, &standing);
+                    }
+                    if doubt.is_none() && !create {
+                        let secs = steady.as_secs();
+                        log::info!("{what} {standing}, so the brokers say: looking again for {secs} s");
+                    }
+                    doubt = Some((standing, since));
+                    self.recipe.stop.sleep(LOOK)?;
+                    continue;
+                }
+                Ok(Standing::Unready(_)) if began.elapsed() < SETTLING => {
+                    doubt = None;
+                    self.recipe.stop.sleep(LOOK)?;
+                    continue;
+                }
+                Ok(Standing::Unready(why)) => Trouble::passing(why),
+                Ok(Standing::Refused(code)) if create => Trouble::code(code).or(self.create(topic)),
+                Ok(Standing::Refused(code)) => Trouble::code(code),
+                Err(trouble) => trouble,
+            };
+            doubt = None;
+            outage.bear(trouble.at(&what))?;
+        }
+    }
+
+    /// What falls short and has been said for long enough.
+    fn believe(&self, topic: &str, create: bool, standing: &Standing) -> Result<Option<i32>> {
+        match standing {
+            Standing::Ready(n) => {
+                self.note_count(topic, *n);
+                Ok(Some(*n))
+            }
+            _ if create => Err(
+                Error::failed(format!("topic {topic} is not there and the broker does not create it"))
+                    .way_out(self.create(topic)),
+            ),
+            _ => Ok(None),
+        }
+    }
+
+    fn create(&self, topic: &str) -> String {
         let hosts = &self.recipe.hosts;
-        Error::failed(format!("topic {topic} {why}")).way_out(format!(
+        format!(
             "create it: kafka-topics.sh --create --bootstrap-server {hosts} --replication-factor 1 --partitions 3 --topic {topic}"
-        ))
+        )
+    }
+
+    fn note_count(&self, topic: &str, n: i32) {
+        let mut counts = self.counts.lock().unwrap_or_else(PoisonError::into_inner);
+        counts.insert(topic.to_string(), n);
+    }
+
+    /// How many partitions the topic had when the cluster was asked last.
+    fn count(&self, topic: &str) -> usize {
+        let counts = self.counts.lock().unwrap_or_else(PoisonError::into_inner);
+        counts.get(topic).map_or(1, |n| *n as usize)
     }
 
     /// The first offset that each partition still holds.
@@ -188,20 +273,24 @@ impl Cluster {
     /// The same, for one who knows that a partition has gone so far: a new leader takes a moment to learn how far it may let others
     /// read, and tells an end before that until then. An end that stays there is told as it is.
     pub fn latest_after(&self, topic: &str, known: &[(i32, i64)]) -> Result<Vec<i64>> {
-        let (began, mut outage) = (Instant::now(), self.outage());
-        let mut settled = false;
+        let mut outage = self.outage();
+        let (mut untold, mut settled): (Option<Instant>, _) = (None, false);
         loop {
             let latest = self.latest(topic)?;
-            let end = |partition: i32| latest.get(partition as usize).copied().unwrap_or(0);
-            let short: Vec<i32> = known.iter().filter(|(p, at)| end(*p) < *at).map(|(p, _)| *p).collect();
+            // Partitions that are there no more have no leader who could learn.
+            let is_short = |&(p, at): &(i32, i64)| latest.get(p as usize).is_some_and(|end| *end < at);
+            let short: Vec<i32> = known.iter().filter(|known| is_short(known)).map(|(p, _)| *p).collect();
             if short.is_empty() || settled {
                 return Ok(latest);
             }
             match learning::of_any(&self.recipe, topic, short)? {
-                Learning::Over => settled = true,
-                Learning::Untold if began.elapsed() >= LEARNING => settled = true,
-                Learning::Untold => self.recipe.stop.sleep(Duration::from_millis(200))?,
-                Learning::Still(partition) => outage.bear(Trouble::passing(format!(
+                Ok(Learning::Over) => settled = true,
+                Ok(Learning::Untold) => {
+                    settled = untold.get_or_insert_with(Instant::now).elapsed() >= LEARNING;
+                    self.recipe.stop.sleep(LOOK)?;
+                }
+                Err(trouble) => outage.bear(trouble)?,
+                Ok(Learning::Still(partition)) => outage.bear(Trouble::passing(format!(
                     "{}: its new leader does not know yet how far the log goes",
                     place(topic, partition)
                 )))?,
@@ -214,12 +303,15 @@ impl Cluster {
         let mut worker = Worker::new(self.recipe.clone());
         let what = format!("offsets of topic {topic}");
         loop {
-            let name = topic.to_string();
+            let (name, known) = (topic.to_string(), self.count(topic));
             let ask = move |client: &mut kafka::client::KafkaClient| {
                 let n = client
                     .topics()
                     .partitions(&name)
                     .map_or(0, |partitions| partitions.len());
+                if n < known {
+                    return Err(Trouble::passing(format!("{n} of {known} partitions are there")));
+                }
                 let answered = client
                     .fetch_topic_offsets(&name, which)
                     .map_err(|e| worker::trouble(&e))?;
@@ -235,7 +327,8 @@ impl Cluster {
                     None => Ok(offsets),
                 }
             };
-            match worker.call(ask)? {
+            // Each leader is asked in turn.
+            match worker.call_for(self.recipe.hosts.count(), ask)? {
                 Ok(offsets) => {
                     outage.over();
                     return Ok(offsets);
@@ -267,7 +360,7 @@ impl Cluster {
 
     /// The offsets that a consumer group shows to others, committed from a member's seat.
     pub fn group(&self, group: &str, seat: Seat) -> Group {
-        Group::new(self.to_the_end(), group, seat)
+        Group::new(self, group, seat)
     }
 
     /// For what has the last word when the user has stopped everything else; its tries are bounded.

@@ -59,8 +59,7 @@ impl Outage {
             return Ok(());
         };
         if since.waited() >= self.patience {
-            let waited = since.waited().as_secs();
-            return Err(Trouble::passing(format!("{trouble}; so it has been for {waited} s")).into_error());
+            return Err(trouble.borne(since.waited().as_secs()).into_error());
         }
         self.tell(&trouble);
         Ok(())

@@ -11,11 +11,10 @@ use kafka_protocol::protocol::StrBytes;
 use super::fetcher::Position;
 use super::hosts::CONNECT;
 use super::plain::Plain;
+use super::trouble::Trouble;
 
 /// The version of Fetch that sends batches as they lie in the log.
 pub const VERSION: i16 = 4;
-
-const ANSWER: Duration = Duration::from_secs(5);
 
 /// Enough for many batches without records; a broker sends the first batch whole, however large.
 const BYTES: i32 = 64 << 10;
@@ -29,8 +28,8 @@ pub enum Found {
     Batch { base: i64, behind: i64 },
 }
 
-/// Looks at a position; none when the broker does not tell.
-pub fn look(host: &str, client_id: &str, position: &Position) -> Option<Found> {
+/// Looks at a position; none when there is no whole batch of today's kind.
+pub fn look(host: &str, client_id: &str, position: &Position, limit: Duration) -> Result<Option<Found>, Trouble> {
     let partition = FetchPartition::default()
         .with_partition(position.partition)
         .with_fetch_offset(position.offset)
@@ -43,11 +42,17 @@ pub fn look(host: &str, client_id: &str, position: &Position) -> Option<Found> {
         .with_min_bytes(1)
         .with_max_bytes(BYTES)
         .with_topics(vec![topic]);
-    let mut broker = Plain::open(host, client_id, CONNECT).ok()?;
-    let answer: FetchResponse = broker.ask(ApiKey::Fetch, VERSION, &request, ANSWER).ok()?;
-    let partition = answer.responses.first()?.partitions.first()?;
-    let records = partition.records.as_ref().filter(|_| partition.error_code == 0)?;
-    find(records, position.offset)
+    let answer: FetchResponse = Plain::open(host, client_id, CONNECT)
+        .and_then(|mut broker| broker.ask(ApiKey::Fetch, VERSION, &request, limit))
+        .map_err(|why| Trouble::passing(format!("{host}: {why}")))?;
+    match answer.responses.first().and_then(|topic| topic.partitions.first()) {
+        Some(partition) if partition.error_code != 0 => Err(Trouble::code(partition.error_code)),
+        Some(partition) => Ok(partition
+            .records
+            .as_ref()
+            .and_then(|records| find(records, position.offset))),
+        None => Ok(None),
+    }
 }
 
 /// Reads the heads of batches until one has records.

@@ -116,21 +116,28 @@ impl Plain {
         R: Decodable + HeaderVersion,
     {
         let end = Instant::now() + limit;
-        let mut frame = [0; 8];
-        self.read(&mut frame, end)?;
-        let size = i32::from_be_bytes([frame[0], frame[1], frame[2], frame[3]]);
-        let answers = i32::from_be_bytes([frame[4], frame[5], frame[6], frame[7]]);
-        let size = usize::try_from(size).unwrap_or(0);
-        if !(4..=LARGEST_ANSWER).contains(&size) || answers != self.last {
+        // Each word is judged by itself: a server of another kind, such as one that speaks TLS, may close after fewer than both.
+        let size = usize::try_from(self.word(end)?).unwrap_or(0);
+        if !(4..=LARGEST_ANSWER).contains(&size) {
+            return Err(Unanswered::Gibberish);
+        }
+        let answers = self.word(end)?;
+        if answers != self.last {
             return Err(Unanswered::Gibberish);
         }
         let mut body = vec![0; size];
-        body[..4].copy_from_slice(&frame[4..]);
+        body[..4].copy_from_slice(&answers.to_be_bytes());
         self.read(&mut body[4..], end)?;
         let mut body = &body[..];
         ResponseHeader::decode(&mut body, R::header_version(version))
             .and_then(|_| R::decode(&mut body, version))
             .map_err(|_| Unanswered::Gibberish)
+    }
+
+    fn word(&mut self, end: Instant) -> Result<i32, Unanswered> {
+        let mut word = [0; 4];
+        self.read(&mut word, end)?;
+        Ok(i32::from_be_bytes(word))
     }
 
     fn read(&mut self, mut buffer: &mut [u8], end: Instant) -> Result<(), Unanswered> {

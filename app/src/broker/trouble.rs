@@ -10,8 +10,10 @@ use super::codes::{self, Verdict};
 #[derive(Debug)]
 pub struct Trouble {
     what: String,
-    /// What the user can do, when trying again changes nothing.
-    fatal: Option<String>,
+    /// Trying again changes nothing.
+    fatal: bool,
+    /// What the user can do.
+    way_out: Option<String>,
     /// A broker does not allow it.
     denied: bool,
     /// The answer came, but what is in it can't be read.
@@ -27,7 +29,8 @@ impl Trouble {
     pub fn passing(what: impl Into<String>) -> Self {
         Self {
             what: what.into(),
-            fatal: None,
+            fatal: false,
+            way_out: None,
             denied: false,
             unreadable: false,
             broken: false,
@@ -38,9 +41,23 @@ impl Trouble {
     /// Trouble that trying again does not mend.
     pub fn fatal(what: impl Into<String>, way_out: impl Into<String>) -> Self {
         Self {
-            fatal: Some(way_out.into()),
-            ..Self::passing(what)
+            fatal: true,
+            ..Self::passing(what).or(way_out)
         }
+    }
+
+    /// What the user can do when it does not pass.
+    pub fn or(self, way_out: impl Into<String>) -> Self {
+        Self {
+            way_out: Some(way_out.into()),
+            ..self
+        }
+    }
+
+    /// The same after it has been borne for so many seconds.
+    pub fn borne(mut self, seconds: u64) -> Self {
+        self.what = format!("{}; so it has been for {seconds} s", self.what);
+        self
     }
 
     /// An error code that a broker answers.
@@ -49,7 +66,7 @@ impl Trouble {
         match codes::verdict(code) {
             Verdict::Fatal => Self {
                 denied: codes::is_denial(code),
-                ..Self::fatal(what, codes::ALLOW)
+                ..Self::fatal(what, codes::way_out(code))
             },
             _ => Self {
                 explains: codes::lacks_replicas(code),
@@ -66,7 +83,7 @@ impl Trouble {
 
     /// Whether trying again changes nothing.
     pub fn is_fatal(&self) -> bool {
-        self.fatal.is_some()
+        self.fatal
     }
 
     /// The same, because of what is in an answer that came.
@@ -85,7 +102,7 @@ impl Trouble {
     /// The error that it is when it is not to be borne.
     pub fn into_error(self) -> Error {
         let kind = if self.denied { Kind::Denied } else { Kind::Failed };
-        Error::new(kind, self.what).way_out(self.fatal.as_deref().unwrap_or(WAY_OUT))
+        Error::new(kind, self.what).way_out(self.way_out.as_deref().unwrap_or(WAY_OUT))
     }
 }
 

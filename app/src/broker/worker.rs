@@ -15,6 +15,7 @@ use crate::stop::Stop;
 
 use super::Compression;
 use super::aside;
+use super::contact::Told;
 use super::hosts::Hosts;
 use super::trouble::Trouble;
 
@@ -22,11 +23,10 @@ use super::trouble::Trouble;
 #[derive(Debug, Clone)]
 pub struct Recipe {
     pub hosts: Hosts,
-    /// The brokers know the newer way to fetch that `peek` needs.
-    pub newer_fetch: bool,
+    pub versions: Told,
     pub client_id: String,
     pub compression: Compression,
-    /// How long a call may take.
+    /// How long one request may take.
     pub limit: Duration,
     pub stop: Stop,
 }
@@ -103,16 +103,31 @@ impl Worker {
         let _ = jobs.send(job);
     }
 
-    /// Runs a job and waits for it, within the limit and no longer than the user wants.
+    /// How long a job of so many requests may take; a client that is made for it asks for the topics before.
+    pub fn limit(&self, requests: usize) -> Duration {
+        self.recipe.limit * (requests + usize::from(self.jobs.is_none())).max(1) as u32
+    }
+
+    /// Runs a job of one request, or of none, and waits for it, within the limit and no longer than the user wants.
     pub fn call<R: Send + 'static>(
         &mut self,
         job: impl FnOnce(&mut KafkaClient) -> Result<R, Trouble> + Send + 'static,
     ) -> Result<Result<R, Trouble>> {
+        self.call_for(1, job)
+    }
+
+    /// The same for a job of so many requests, one after another.
+    pub fn call_for<R: Send + 'static>(
+        &mut self,
+        requests: usize,
+        job: impl FnOnce(&mut KafkaClient) -> Result<R, Trouble> + Send + 'static,
+    ) -> Result<Result<R, Trouble>> {
+        let limit = self.limit(requests);
         let (done, answer) = sync_channel(1);
         self.start(job, move |result| {
             let _ = done.send(result);
         });
-        let answer = aside::wait(&answer, self.recipe.limit, &self.recipe.stop);
+        let answer = aside::wait(&answer, limit, &self.recipe.stop);
         if !matches!(answer, Ok(Ok(_))) {
             self.abandon();
         }

@@ -12,7 +12,6 @@ use std::time::{Duration, Instant};
 use crate::broker::{Cluster, Committed, Group, Seat};
 use crate::error::{Error, Result};
 use crate::sink::{Position, Sink};
-use crate::stop::Stop;
 
 /// Time between two words to the group.
 const EVERY: Duration = Duration::from_secs(1);
@@ -22,9 +21,6 @@ const KEEP_ALIVE: Duration = Duration::from_secs(30);
 
 /// The longest that the end of a run waits for the last word to the group.
 const LAST_WORD: Duration = Duration::from_millis(1500);
-
-/// How long the group may not answer when it is asked for other sinks.
-const PATIENCE: Duration = Duration::from_secs(30);
 
 /// A sink's mark beside the offsets that are committed for it: `rowferry sink 1f00ab till-3:/home/ann/data/sink.db`.
 pub struct Mark {
@@ -103,13 +99,12 @@ pub fn check_sink(
     sink: &Sink,
     ours: &[Position],
     topics: &HashMap<Arc<str>, Vec<i32>>,
-    over: &Stop,
 ) -> Result<()> {
     let look = |group: &mut Group| -> Result<()> {
         let mut notes = Vec::new();
         for (topic, partitions) in topics {
             let count = partitions.len() as i32;
-            let kept = bear(over, || group.committed(topic, count))?;
+            let kept = group.committed(topic, count)?;
             let landed = sink.positions(topic)?;
             for (partition, kept) in kept.into_iter().enumerate() {
                 let landed = landed.iter().find(|p| p.partition == partition as i32);
@@ -119,7 +114,7 @@ pub fn check_sink(
                 }
             }
         }
-        let members = bear(over, || group.notes_of_others())?;
+        let members = group.notes_of_others()?;
         check_living(mark, name, &members, &notes)
     };
     look(group)?;
@@ -127,7 +122,7 @@ pub fn check_sink(
         return Ok(());
     }
     let offsets: Vec<_> = ours.iter().map(offset).collect();
-    bear(over, || group.commit(&offsets, &mark.note))?;
+    group.claim(&offsets, &mark.note)?;
     look(group)
 }
 
@@ -167,17 +162,6 @@ fn check_living(mark: &Mark, group: &str, members: &[String], notes: &[String]) 
     .way_out(
         "one of both can land in this group: stop the other one, or give one a --group of its own, or --partitions; where both are to share the work, name the same file with --sink",
     ))
-}
-
-/// Tries again for a while; the group's coordinator may be moving.
-fn bear<R>(over: &Stop, mut ask: impl FnMut() -> Result<R>) -> Result<R> {
-    let end = Instant::now() + PATIENCE;
-    loop {
-        match ask() {
-            Err(_) if Instant::now() < end => over.check()?,
-            done => return done,
-        }
-    }
 }
 
 fn offset(position: &Position) -> (Arc<str>, i32, i64) {

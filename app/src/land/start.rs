@@ -32,8 +32,7 @@ pub struct Goal {
 pub fn goals(options: &Options, cluster: &Cluster, sink: &Sink, stop: &Stop) -> Result<Vec<Goal>> {
     let goal = |name: &String| {
         let topic: Arc<str> = name.as_str().into();
-        let landed = sink.positions(name)?.iter().any(|p| p.next_offset > 0);
-        let partitions = partitions(options, cluster, &topic, landed, stop)?;
+        let partitions = partitions(options, cluster, &topic, landed(&sink.positions(name)?), stop)?;
         if let Sharing::Pinned(pinned) = &options.sharing
             && let Some(beyond) = pinned.iter().find(|&&p| p >= partitions)
         {
@@ -64,9 +63,8 @@ pub fn start(options: &Options, cluster: &Cluster, sink: &Sink, berth: &Berth, a
     for name in &options.topics {
         let topic: Arc<str> = name.as_str().into();
         let known = sink.positions(name)?;
-        let landed = || known.iter().filter(|p| p.next_offset > 0);
-        let count = partitions(options, cluster, &topic, landed().next().is_some(), &berth.over)?;
-        if let Some(gone) = landed().find(|p| p.partition >= count) {
+        let count = partitions(options, cluster, &topic, landed(&known), &berth.over)?;
+        if let Some(gone) = known.iter().find(|p| p.next_offset > 0 && p.partition >= count) {
             return Err(Error::loss(format!(
                 "topic \"{topic}\" has {count} partitions, but this sink has landed records of partition {}: the topic was made anew",
                 gone.partition
@@ -105,14 +103,26 @@ pub fn start(options: &Options, cluster: &Cluster, sink: &Sink, berth: &Berth, a
     Ok(start)
 }
 
-/// The topic's partitions, once it is there.
-fn partitions(options: &Options, cluster: &Cluster, topic: &Arc<str>, known: bool, stop: &Stop) -> Result<i32> {
+/// How many partitions a topic has at least, by what has landed of it.
+fn landed(positions: &[Position]) -> i32 {
+    let landed = positions.iter().filter(|p| p.next_offset > 0);
+    landed.map(|p| p.partition + 1).max().unwrap_or(0)
+}
+
+/// The topic's partitions, once it is there; `known` of them have landed. What ends the run is believed only of a cluster that says so
+/// steadily: a young broker does not know its topics.
+fn partitions(options: &Options, cluster: &Cluster, topic: &Arc<str>, known: i32, stop: &Stop) -> Result<i32> {
     let mut said = false;
     loop {
-        if let Some(partitions) = cluster.partitions(topic, false)? {
+        let waits = known == 0 && !options.until_caught_up;
+        let found = match waits {
+            true => cluster.partitions_now(topic)?,
+            false => cluster.partitions(topic, false, known)?,
+        };
+        if let Some(partitions) = found {
             return Ok(partitions);
         }
-        if known {
+        if known > 0 {
             return Err(Error::loss(format!(
                 "topic \"{topic}\" is gone from the broker, but this sink has landed records of it"
             ))

@@ -67,7 +67,7 @@ impl<'a> Turn<'a> {
                 let mut group = cluster.group(name, seat.clone());
                 let mark = Mark::of(&sink, &options.sink);
                 let ours: Vec<Position> = lanes.iter().map(|lane| lane.position.clone()).collect();
-                group::check_sink(&mut group, &mark, name, &sink, &ours, &partitions, &over)?;
+                group::check_sink(&mut group, &mark, name, &sink, &ours, &partitions)?;
                 Some(GroupOffsets::start(group, mark))
             }
             _ => {

@@ -80,7 +80,10 @@ fn read_back<'a>(
 ) -> Result<Vec<(i32, Readback<'a>)>> {
     let read = |(_, topic): &(String, String)| {
         let missing = || Error::failed(format!("topic \"{topic}\" could not be made"));
-        let partitions = cluster.partitions(topic, true)?.ok_or_else(missing)?;
+        let known = ledger.acked(topic)?.iter().map(|acked| acked.partition + 1).max();
+        let partitions = cluster
+            .partitions(topic, true, known.unwrap_or(0))?
+            .ok_or_else(missing)?;
         let of_topic = (topic.as_str(), partitions);
         let stops = match (options.strict, backfill || ledger.is_full_due(topic)?) {
             (_, true) => Stops::Never,

@@ -16,7 +16,6 @@ mod send;
 mod watch;
 
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{SyncSender, sync_channel};
 use std::thread;
 use std::time::Duration;
@@ -78,10 +77,12 @@ enum End {
 /// and so does a file that was put back or replaced.
 pub fn ship(options: &Options, cluster: &Cluster, meter: &mut Meter, stop: &Stop) -> Result<Summary> {
     let mut backfill = options.backfill;
-    let open = || Ledger::open(&options.source, options.capture, stop.clone());
-    let mut ledger = open()?;
+    let open = |over: &Stop| Ledger::open(&options.source, options.capture, over.clone());
+    // Raised as soon as sending has failed: nobody waits any longer for a lock that another process may hold for ever.
+    let mut over = stop.part();
+    let mut ledger = open(&over)?;
     loop {
-        match run(options, backfill, cluster, &mut ledger, meter, stop) {
+        match run(options, backfill, cluster, &mut ledger, meter, &over) {
             Ok(End::Done(summary)) => return Ok(summary),
             Ok(End::Grown) => backfill = false,
             Err(error) if error.kind() == Kind::Forked => {
@@ -89,7 +90,8 @@ pub fn ship(options: &Options, cluster: &Cluster, meter: &mut Meter, stop: &Stop
                 if stop.sleep(PAUSE).is_err() {
                     return Ok(Summary::default());
                 }
-                ledger = open()?;
+                over = stop.part();
+                ledger = open(&over)?;
             }
             Err(error) => return Err(error),
         }
@@ -102,26 +104,23 @@ fn run(
     cluster: &Cluster,
     ledger: &mut Ledger,
     meter: &mut Meter,
-    stop: &Stop,
+    over: &Stop,
 ) -> Result<End> {
     let mut sender = cluster.sender();
-    let begun = match begin(options, backfill, cluster, ledger, &mut sender, stop) {
+    let begun = match begin(options, backfill, cluster, ledger, &mut sender, over) {
         Ok(begun) => begun,
         Err(error) if error.kind() == Kind::Stopped => return done(ledger),
         Err(error) => return Err(error),
     };
     let Some((run, holds)) = begun else { return done(ledger) };
     let topics = holds.iter().map(|hold| hold.loader.spreads_over()).collect();
-    let watch = options.follow.then(|| Watch::start(cluster, topics, stop));
-    let mut shipper = Shipper::new(&run, ledger, sender, cluster, meter, stop);
+    let watch = options.follow.then(|| Watch::start(cluster, topics, over));
+    let mut shipper = Shipper::new(&run, ledger, sender, cluster, meter, over);
     let (parcels, queue) = sync_channel(BATCHES);
-    let over = AtomicBool::new(false);
     let outcome = thread::scope(|scope| {
-        let (over, watch) = (&over, watch.as_ref());
-        scope.spawn(move || load_all(options, holds, &parcels, over, watch, stop));
-        let outcome = shipper.ship(queue);
-        over.store(true, Ordering::Relaxed);
-        outcome
+        let watch = watch.as_ref();
+        scope.spawn(move || load_all(options, holds, &parcels, watch, over));
+        shipper.ship(queue)
     });
     match outcome {
         Ok(()) if watch.is_some_and(|watch| watch.has_grown()) => Ok(End::Grown),
@@ -146,9 +145,8 @@ fn load_all(
     options: &Options,
     mut holds: Vec<Hold>,
     parcels: &SyncSender<Result<Parcel>>,
-    over: &AtomicBool,
     watch: Option<&Watch>,
-    stop: &Stop,
+    over: &Stop,
 ) {
     loop {
         // A table that is gone cannot begin anew: this run waits for it.
@@ -178,11 +176,11 @@ fn load_all(
         if !idle {
             continue;
         }
-        if !options.follow || over.load(Ordering::Relaxed) {
+        if !options.follow {
             return;
         }
         // All tables lie in one file: its changes show in any of the feeds.
-        if let Err(error) = holds[0].feed.wait(LOOK, stop) {
+        if let Err(error) = holds[0].feed.wait(LOOK, over) {
             let _ = parcels.send(Err(error));
             return;
         }

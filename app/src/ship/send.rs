@@ -56,6 +56,9 @@ impl<'a> Shipper<'a> {
     /// Ships what comes until nothing does any more.
     pub fn ship(&mut self, queue: Receiver<Result<Parcel>>) -> Result<()> {
         let outcome = self.ship_all(&queue);
+        if outcome.is_err() {
+            self.stop.request();
+        }
         // Whatever ended it: what is acknowledged is noted, so that the next run need not send it again.
         let noted = self.note();
         outcome.and(noted)

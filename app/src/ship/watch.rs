@@ -33,7 +33,7 @@ impl Watch {
 fn look(cluster: &Cluster, topics: &[(Arc<str>, i32)], stop: &Stop, grown: &Weak<AtomicBool>) {
     while stop.sleep(LOOK).is_ok() {
         for (topic, before) in topics {
-            let now = cluster.partitions(topic, false);
+            let now = cluster.partitions_now(topic);
             let Some(grown) = grown.upgrade() else { return };
             // Where no broker answers, the sending side is the one to despair of it.
             if let Ok(Some(now)) = now

@@ -16,6 +16,8 @@ pub enum Request {
     Produce = 0,
     Fetch = 1,
     Metadata = 3,
+    OffsetCommit = 8,
+    JoinGroup = 11,
 }
 
 /// What the proxy does.
@@ -35,6 +37,13 @@ pub enum Fault {
     LoseRequestAfter(Request, usize),
     /// Lets this kind of request through and keeps its answer, while the connection stays open; as many times as it says.
     SwallowAnswer(Request, usize),
+    /// Takes connections and requests, and answers nothing.
+    Mute,
+    /// Holds every answer back for so long.
+    Slow(Duration),
+    /// Answers for a broker that has just begun, and has not been told of the cluster: no topics, and with them no brokers where
+    /// `brokers` is false.
+    Young { brokers: bool },
 }
 
 /// A port that leads to the broker. Pass it to `Cluster::own`; its threads end with the connections.
@@ -61,6 +70,10 @@ enum Fate {
     Delay(Duration),
     Swallow,
     Cut,
+    /// The answer loses its topics, and its brokers too unless they are to stay.
+    Empty {
+        brokers: bool,
+    },
 }
 
 impl Proxy {
@@ -182,6 +195,7 @@ impl Proxy {
                     to.write_all(&frame)?;
                 }
                 Fate::Swallow => (),
+                Fate::Empty { brokers } => to.write_all(&emptied(&frame, brokers))?,
                 Fate::Cut => return Ok(()),
             }
         }
@@ -191,6 +205,11 @@ impl Proxy {
         self.state(|state| {
             let (fate, times) = match state.fault {
                 Fault::Delay(request, time) if answer && kind == request as i16 => (Fate::Delay(time), usize::MAX),
+                Fault::Mute if answer => (Fate::Swallow, usize::MAX),
+                Fault::Slow(time) if answer => (Fate::Delay(time), usize::MAX),
+                Fault::Young { brokers } if answer && kind == Request::Metadata as i16 => {
+                    (Fate::Empty { brokers }, usize::MAX)
+                }
                 Fault::LoseAnswer(request, times) if answer && kind == request as i16 => (Fate::Cut, times),
                 Fault::SwallowAnswer(request, times) if answer && kind == request as i16 => (Fate::Swallow, times),
                 Fault::LoseRequest(request, times) if !answer && kind == request as i16 => (Fate::Cut, times),
@@ -210,4 +229,24 @@ impl Proxy {
             fate
         })
     }
+}
+
+/// An answer to Metadata of version 0 without its topics, and without its brokers too unless they are to stay.
+fn emptied(frame: &[u8], brokers: bool) -> Vec<u8> {
+    const HEAD: usize = 8; // size and correlation id
+    let word = |at: usize| i32::from_be_bytes(frame[at..at + 4].try_into().expect("4 bytes"));
+    let mut end = HEAD + 4;
+    for _ in 0..word(HEAD) {
+        // id, host, port
+        let host = u16::from_be_bytes([frame[end + 4], frame[end + 5]]) as usize;
+        end += 4 + 2 + host + 4;
+    }
+    let mut left = match brokers {
+        true => frame[..end].to_vec(),
+        false => [&frame[..HEAD], &[0; 4]].concat(),
+    };
+    left.extend([0; 4]);
+    let size = left.len() as u32 - 4;
+    left[..4].copy_from_slice(&size.to_be_bytes());
+    left
 }

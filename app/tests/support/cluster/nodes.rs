@@ -19,6 +19,13 @@ impl Cluster {
         self.kill_broker_number(1);
     }
 
+    /// Asks the broker to end, with SIGTERM, and waits until it is gone.
+    pub fn end_broker(&self) {
+        self.signal(&broker_node(1), libc::SIGTERM);
+        let gone = wait_until(Duration::from_secs(60), || self.process(&broker_node(1)).is_none());
+        assert!(gone, "the broker runs on though it was asked to end");
+    }
+
     /// Stops the broker in its tracks with SIGSTOP: connections stay open and nothing answers.
     pub fn pause_broker(&self) {
         self.pause_broker_number(1);
