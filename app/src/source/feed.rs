@@ -11,13 +11,14 @@ use super::changes::Changes;
 use super::file::{File, Tried};
 use super::ledger::check_epoch;
 use super::scan::Scan;
+use super::times::FileTimes;
 use super::tracking::{self, Look, Place, Tracked};
 use super::{Capture, Event, Mark, Run, Step};
 use crate::error::{Error, Result};
 use crate::row::TableSchema;
 use crate::stop::Stop;
 
-/// The time between two looks at the file while nothing happens.
+/// The time between two looks at the files while nothing happens.
 const LOOK: Duration = Duration::from_millis(3);
 
 /// Reads one table. It may be ahead of what the ledger has noted; a new feed begins where the ledger stands.
@@ -33,6 +34,7 @@ pub struct Feed {
     place: Place,
     scan: Scan,
     changes: Changes,
+    times: FileTimes,
     /// `PRAGMA data_version` as of the last read.
     seen: i64,
     gone: bool,
@@ -40,8 +42,10 @@ pub struct Feed {
 
 impl Feed {
     pub fn open(path: &Path, capture: Capture, run: &Run, tracked: &Tracked, follow: bool, stop: Stop) -> Result<Feed> {
+        let file = File::open(path, capture == Capture::Triggers, &stop)?;
         Ok(Feed {
-            file: File::open(path, capture == Capture::Triggers, &stop)?,
+            times: FileTimes::new(file.path()),
+            file,
             capture,
             epoch: run.epoch,
             follow,
@@ -85,10 +89,11 @@ impl Feed {
         let end = Instant::now() + limit;
         loop {
             stop.check()?;
-            if self.capture == Capture::Triggers
-                && data_version(&self.file.conn).map_err(|e| self.file.error(e))? != self.seen
-            {
-                return Ok(true);
+            if self.capture == Capture::Triggers && self.times.is_due() {
+                self.times.look();
+                if data_version(&self.file.conn).map_err(|e| self.file.error(e))? != self.seen {
+                    return Ok(true);
+                }
             }
             let left = end.saturating_duration_since(Instant::now());
             if left.is_zero() {
@@ -101,6 +106,7 @@ impl Feed {
     /// A batch of one read transaction; the feed's place moves only when all of it was taken.
     fn read_batch(&mut self, limits: (usize, usize), each: &mut dyn FnMut(Event<'_>) -> Result<()>) -> Tried<Batch> {
         let conn = &self.file.conn;
+        self.times.look();
         self.seen = data_version(conn)?;
         let version = tracking::schema_version(conn)?;
         if version != self.place.version {

@@ -11,6 +11,7 @@
 //! | `layout` | over how many partitions a topic's rows are spread |
 //! | `letters` | rows that could not travel |
 //! | `feed` | what to ship next: `scan` reads a full pass, `changes` reads the outbox |
+//! | `times` | noticing that somebody has written, without a lock |
 //! | `values` | values out of SQLite, into SQLite, and packed into exact bytes |
 //! | `dummy` | the demo table |
 
@@ -25,6 +26,7 @@ mod ledger;
 mod letters;
 mod scan;
 pub mod schema;
+mod times;
 mod tracking;
 mod values;
 

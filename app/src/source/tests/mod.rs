@@ -3,6 +3,7 @@
 mod changes;
 mod layout;
 mod ledger;
+mod locks;
 mod random;
 mod readonly;
 mod reshape;
