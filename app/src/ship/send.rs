@@ -14,8 +14,18 @@ use crate::wire::encode::{SCHEMA_KEY, kept_back};
 use super::Parcel;
 use super::load::KeptBack;
 
-/// Time between two notes of progress while batches follow one another: each is a write transaction in the user's database.
-const NOTE_EVERY: Duration = Duration::from_millis(250);
+/// Notes of progress are write transactions in the user's database. So what is acknowledged waits for a while, to be noted together;
+/// a crash before that sends it again. Few rows wait longer.
+const NOTE_AFTER: Duration = Duration::from_millis(250);
+const NOTE_FEW_AFTER: Duration = Duration::from_secs(1);
+const FEW: u64 = 1000;
+
+/// A note waits, too, while somebody else is at the file: it is tried so often, and after a while it queues for the lock.
+const TRY_EVERY: Duration = Duration::from_millis(20);
+const QUEUE_AFTER: Duration = Duration::from_secs(5);
+
+/// How long a batch is waited for between two looks around.
+const LOOK: Duration = Duration::from_millis(250);
 
 /// The sending side.
 pub struct Shipper<'a> {
@@ -24,7 +34,10 @@ pub struct Shipper<'a> {
     sender: Sender,
     /// Acknowledged, but not noted in the source yet: how far, and the last records.
     unnoted: Vec<(Mark, Vec<Acked>)>,
-    noted_at: Instant,
+    unnoted_rows: u64,
+    /// When the first of them was acknowledged.
+    unnoted_since: Instant,
+    tried_at: Instant,
     meter: &'a mut Meter,
     stop: &'a Stop,
 }
@@ -36,7 +49,9 @@ impl<'a> Shipper<'a> {
             ledger,
             sender,
             unnoted: Vec::new(),
-            noted_at: Instant::now(),
+            unnoted_rows: 0,
+            unnoted_since: Instant::now(),
+            tried_at: Instant::now(),
             meter,
             stop,
         }
@@ -57,10 +72,8 @@ impl<'a> Shipper<'a> {
                 Ok(parcel) => parcel,
                 Err(TryRecvError::Disconnected) => return Ok(()),
                 Err(TryRecvError::Empty) => {
-                    if self.noted_at.elapsed() >= NOTE_EVERY {
-                        self.note()?;
-                    }
-                    match queue.recv_timeout(NOTE_EVERY) {
+                    self.note_when_due()?;
+                    match queue.recv_timeout(LOOK) {
                         Ok(parcel) => parcel,
                         Err(_) => {
                             self.meter.add(0, 0);
@@ -94,18 +107,57 @@ impl<'a> Shipper<'a> {
             seq,
             offset: sent.last_offset,
         });
-        self.unnoted.push((mark, acked.collect()));
-        if self.noted_at.elapsed() >= NOTE_EVERY {
-            self.note()?;
+        self.acknowledged(mark, acked.collect(), load.rows);
+        self.note_when_due()
+    }
+
+    /// Remembers what is to be noted: of a table and of a partition the last of each.
+    fn acknowledged(&mut self, mark: Mark, acked: Vec<Acked>, rows: u64) {
+        if self.unnoted.is_empty() {
+            self.unnoted_since = Instant::now();
+        }
+        self.unnoted_rows += rows;
+        let mut before = self.unnoted.iter_mut().rev();
+        match before.find(|(before, _)| before.table() == mark.table()) {
+            Some((before, last)) if mark.covers(before) => {
+                last.retain(|last| acked.iter().all(|acked| acked.partition != last.partition));
+                last.extend(acked);
+                *before = mark;
+            }
+            _ => self.unnoted.push((mark, acked)),
+        }
+    }
+
+    fn note_when_due(&mut self) -> Result<()> {
+        let due = match self.unnoted_rows < FEW {
+            true => NOTE_FEW_AFTER,
+            false => NOTE_AFTER,
+        };
+        let waited = self.unnoted_since.elapsed();
+        if self.unnoted.is_empty() || waited < due {
+            return Ok(());
+        }
+        if waited > QUEUE_AFTER {
+            return self.note();
+        }
+        if self.tried_at.elapsed() >= TRY_EVERY {
+            self.tried_at = Instant::now();
+            if self.ledger.try_note(&self.unnoted)? {
+                self.noted();
+            }
         }
         Ok(())
     }
 
     fn note(&mut self) -> Result<()> {
         self.ledger.note(&self.unnoted)?;
-        self.unnoted.clear();
-        self.noted_at = Instant::now();
+        self.noted();
         Ok(())
+    }
+
+    fn noted(&mut self) {
+        self.unnoted.clear();
+        self.unnoted_rows = 0;
     }
 }
 

@@ -4,6 +4,8 @@ use std::fs;
 use std::io::Read;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant, SystemTime};
 
@@ -40,6 +42,7 @@ pub struct File {
     pub conn: Connection,
     path: PathBuf,
     stop: Stop,
+    patience: Arc<Patience>,
     /// The file's state when it was opened without locks, as it has to be in a folder where none can be made.
     unlocked: Option<(u64, SystemTime)>,
 }
@@ -67,6 +70,7 @@ impl File {
             conn,
             path: real,
             stop: stop.clone(),
+            patience: Arc::default(),
             unlocked: None,
         };
         file.wait_for_locks().map_err(|e| file.error(e))?;
@@ -101,6 +105,32 @@ impl File {
         done.map_err(|e| self.error(e))
     }
 
+    /// Until `calm` no lock is waited for, and in WAL mode no commit waits for the disk while it holds the lock: what is written there
+    /// can be lost with the power, the last first, and is whole in any case.
+    pub fn hurry(&self) -> Result<()> {
+        self.patience.ended.store(false, Ordering::Relaxed);
+        self.patience.short.store(true, Ordering::Relaxed);
+        let mode = self
+            .conn
+            .query_row("PRAGMA journal_mode", [], |row| row.get::<_, String>(0));
+        match mode.map_err(|e| self.error(e))?.as_str() {
+            "wal" => self.sync("NORMAL"),
+            _ => Ok(()),
+        }
+    }
+
+    /// Ends the hurry; whether anything failed in it because it would have had to wait for a lock.
+    pub fn calm(&self) -> Result<bool> {
+        self.patience.short.store(false, Ordering::Relaxed);
+        self.sync("FULL")?;
+        Ok(self.patience.ended.load(Ordering::Relaxed))
+    }
+
+    fn sync(&self, level: &str) -> Result<()> {
+        let pragma = format!("PRAGMA synchronous = {level}");
+        self.conn.execute_batch(&pragma).map_err(|e| self.error(e))
+    }
+
     pub fn path(&self) -> &Path {
         &self.path
     }
@@ -130,9 +160,13 @@ impl File {
 
     /// Waits for as long as another process holds a lock, and says so once for each such time.
     fn wait_for_locks(&mut self) -> rusqlite::Result<()> {
-        let (stop, path) = (self.stop.clone(), self.path.clone());
+        let (stop, path, patience) = (self.stop.clone(), self.path.clone(), self.patience.clone());
         let (mut since, mut said) = (Instant::now(), false);
         self.conn.busy_handler(Some(move |tries: i32| {
+            if patience.short.load(Ordering::Relaxed) {
+                patience.ended.store(true, Ordering::Relaxed);
+                return false;
+            }
             if tries == 0 {
                 (since, said) = (Instant::now(), false);
             }
@@ -177,6 +211,14 @@ impl File {
             Connection::open_with_flags(format!("file:{path}?immutable=1"), flags).map_err(|e| self.error(e))?;
         self.look().map_err(|e| self.error(e))
     }
+}
+
+/// Whether locks are waited for.
+#[derive(Default)]
+struct Patience {
+    short: AtomicBool,
+    /// A lock was not waited for.
+    ended: AtomicBool,
 }
 
 /// Size and time of the last change.

@@ -117,4 +117,13 @@ impl Mark {
     pub fn table(&self) -> &str {
         &self.table
     }
+
+    /// Whether this mark alone says all that both say, when `before` came first.
+    pub fn covers(&self, before: &Mark) -> bool {
+        let further = matches!(
+            (&before.step, &self.step),
+            (Step::Scanned(_), Step::Scanned(_)) | (Step::Outbox(_), Step::Outbox(_))
+        );
+        further && (&self.table, &self.topic, self.pass) == (&before.table, &before.topic, before.pass)
+    }
 }
