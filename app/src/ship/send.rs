@@ -15,14 +15,18 @@ use super::Parcel;
 use super::load::KeptBack;
 
 /// Notes of progress are write transactions in the user's database. So what is acknowledged waits for a while, to be noted together;
-/// a crash before that sends it again. Few rows wait longer.
+/// a crash before that sends it again. Few rows wait longer, and so does all where the disk is slow: a note holds the lock while it
+/// waits for the disk, and is to do so for a fiftieth of the time at most.
 const NOTE_AFTER: Duration = Duration::from_millis(250);
 const NOTE_FEW_AFTER: Duration = Duration::from_secs(1);
 const FEW: u64 = 1000;
+const REST: u32 = 50;
 
-/// A note waits, too, while somebody else is at the file: it is tried so often, and after a while it queues for the lock.
+/// A note waits, too, while somebody else is at the file: it is tried so often.
 const TRY_EVERY: Duration = Duration::from_millis(20);
-const QUEUE_AFTER: Duration = Duration::from_secs(5);
+
+/// However slow the disk is, a note is tried after this time, and after twice this time it queues for the lock.
+const LATEST: Duration = Duration::from_secs(5);
 
 /// How long a batch is waited for between two looks around.
 const LOOK: Duration = Duration::from_millis(250);
@@ -38,6 +42,9 @@ pub struct Shipper<'a> {
     /// When the first of them was acknowledged.
     unnoted_since: Instant,
     tried_at: Instant,
+    /// When the last note was made, and how long it took.
+    noted_at: Instant,
+    note_took: Duration,
     meter: &'a mut Meter,
     stop: &'a Stop,
 }
@@ -52,6 +59,8 @@ impl<'a> Shipper<'a> {
             unnoted_rows: 0,
             unnoted_since: Instant::now(),
             tried_at: Instant::now(),
+            noted_at: Instant::now(),
+            note_took: Duration::ZERO,
             meter,
             stop,
         }
@@ -129,33 +138,36 @@ impl<'a> Shipper<'a> {
     }
 
     fn note_when_due(&mut self) -> Result<()> {
-        let due = match self.unnoted_rows < FEW {
+        let enough = match self.unnoted_rows < FEW {
             true => NOTE_FEW_AFTER,
             false => NOTE_AFTER,
         };
         let waited = self.unnoted_since.elapsed();
-        if self.unnoted.is_empty() || waited < due {
+        let rested = self.noted_at.elapsed() >= (self.note_took * REST).min(LATEST);
+        if self.unnoted.is_empty() || waited < enough || !rested {
             return Ok(());
         }
-        if waited > QUEUE_AFTER {
+        if waited > 2 * LATEST {
             return self.note();
         }
         if self.tried_at.elapsed() >= TRY_EVERY {
             self.tried_at = Instant::now();
             if self.ledger.try_note(&self.unnoted)? {
-                self.noted();
+                self.noted(self.tried_at);
             }
         }
         Ok(())
     }
 
     fn note(&mut self) -> Result<()> {
+        let began = Instant::now();
         self.ledger.note(&self.unnoted)?;
-        self.noted();
+        self.noted(began);
         Ok(())
     }
 
-    fn noted(&mut self) {
+    fn noted(&mut self, began: Instant) {
+        (self.noted_at, self.note_took) = (Instant::now(), began.elapsed());
         self.unnoted.clear();
         self.unnoted_rows = 0;
     }

@@ -9,6 +9,7 @@ use rusqlite::{Connection, OptionalExtension};
 
 use super::changes::Changes;
 use super::file::{File, Tried};
+use super::gathered::Gathered;
 use super::ledger::check_epoch;
 use super::scan::Scan;
 use super::times::FileTimes;
@@ -34,6 +35,7 @@ pub struct Feed {
     place: Place,
     scan: Scan,
     changes: Changes,
+    gathered: Gathered,
     times: FileTimes,
     /// `PRAGMA data_version` as of the last read.
     seen: i64,
@@ -53,6 +55,7 @@ impl Feed {
             topic: tracked.topic.as_str().into(),
             scan: Scan::new(&tracked.schema),
             changes: Changes::new(&tracked.schema),
+            gathered: Gathered::default(),
             schema: tracked.schema.clone(),
             place: tracked.place.clone(),
             seen: 0,
@@ -60,7 +63,7 @@ impl Feed {
         })
     }
 
-    /// Gives the next batch's events to `each`, inside one read transaction (so it must not wait for anything), and returns the batch's
+    /// Gives the next batch's events, all of one read transaction, to `each` (which must not wait for anything), and returns the batch's
     /// mark, which is to be noted even when there were no events; none when there is nothing to ship now.
     pub fn read(
         &mut self,
@@ -73,10 +76,25 @@ impl Feed {
             return self.read_unwatched(limits, each);
         }
         loop {
+            // Where readers hold up writers, the transaction ends before anything else is done with what was read.
+            let wal = self.file.is_wal()?;
+            let (before, mut gathered) = (self.place.clone(), std::mem::take(&mut self.gathered));
             self.begin()?;
-            let read = self.read_batch(limits, each);
+            let read = match wal {
+                true => self.read_batch(limits, each),
+                false => self.read_batch(limits, &mut |event| {
+                    gathered.add(event);
+                    Ok(())
+                }),
+            };
             self.end()?;
-            match read.map_err(|e| self.file.error(e))? {
+            let read = read.map_err(|e| self.file.error(e))?;
+            if let Err(error) = gathered.tell(each) {
+                self.place = before;
+                return Err(error);
+            }
+            self.gathered = gathered;
+            match read {
                 Batch::Read(step) => return Ok(step.map(|step| self.mark(step))),
                 Batch::Changed if self.look_again()? => {}
                 Batch::Changed => return Ok(None),

@@ -110,12 +110,9 @@ impl File {
     pub fn hurry(&self) -> Result<()> {
         self.patience.ended.store(false, Ordering::Relaxed);
         self.patience.short.store(true, Ordering::Relaxed);
-        let mode = self
-            .conn
-            .query_row("PRAGMA journal_mode", [], |row| row.get::<_, String>(0));
-        match mode.map_err(|e| self.error(e))?.as_str() {
-            "wal" => self.sync("NORMAL"),
-            _ => Ok(()),
+        match self.is_wal()? {
+            true => self.sync("NORMAL"),
+            false => Ok(()),
         }
     }
 
@@ -124,6 +121,15 @@ impl File {
         self.patience.short.store(false, Ordering::Relaxed);
         self.sync("FULL")?;
         Ok(self.patience.ended.load(Ordering::Relaxed))
+    }
+
+    /// Whether the database was in WAL mode when it was read last: there no reader holds up a writer. Asking takes no lock.
+    pub fn is_wal(&self) -> Result<bool> {
+        let ask = || {
+            let mut statement = self.conn.prepare_cached("PRAGMA journal_mode")?;
+            statement.query_row([], |row| row.get::<_, String>(0))
+        };
+        Ok(ask().map_err(|e| self.error(e))? == "wal")
     }
 
     fn sync(&self, level: &str) -> Result<()> {

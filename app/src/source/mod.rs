@@ -12,6 +12,7 @@
 //! | `letters` | rows that could not travel |
 //! | `feed` | what to ship next: `scan` reads a full pass, `changes` reads the outbox |
 //! | `times` | noticing that somebody has written, without a lock |
+//! | `gathered` | a batch's events, gathered under the lock and told after it |
 //! | `values` | values out of SQLite, into SQLite, and packed into exact bytes |
 //! | `dummy` | the demo table |
 
@@ -20,6 +21,7 @@ mod changes;
 pub mod dummy;
 mod feed;
 mod file;
+mod gathered;
 mod guards;
 mod layout;
 mod ledger;

@@ -102,3 +102,36 @@ fn the_last_mark_of_a_table_says_all_that_those_before_it_say() {
     ferry.restart();
     assert_eq!(ferry.drain(), 0, "nothing is left to ship");
 }
+
+#[test]
+fn rows_are_given_on_without_a_lock() {
+    for mode in ROLLBACK {
+        let mut ferry = Ferry::new(
+            "t",
+            &format!(
+                "PRAGMA journal_mode = {mode}; CREATE TABLE t(id INTEGER PRIMARY KEY, v); INSERT INTO t VALUES (1, 1), (2, 2)"
+            ),
+        );
+        ferry.user.busy_timeout(Duration::ZERO).unwrap();
+        let Ferry { feed, user, model, .. } = &mut ferry;
+        let mut told = 0;
+        for change in [
+            "INSERT INTO t VALUES (3, 3)",
+            "UPDATE t SET v = 4",
+            "DELETE FROM t WHERE id = 1",
+        ] {
+            while let Some(_mark) = feed
+                .read(10, 1 << 20, &mut |event| {
+                    user.execute_batch("BEGIN EXCLUSIVE; ROLLBACK")
+                        .unwrap_or_else(|e| panic!("{mode}: {e}"));
+                    told += 1;
+                    model.take(event)
+                })
+                .unwrap()
+            {}
+            user.execute_batch(change).unwrap();
+        }
+        assert_eq!(told, 4 + 1 + 3, "begin, two rows, end; then changes");
+        ferry.assert_equal();
+    }
+}
