@@ -14,7 +14,7 @@ use super::ledger::check_epoch;
 use super::scan::Scan;
 use super::times::FileTimes;
 use super::tracking::{self, Look, Place, Tracked};
-use super::{Capture, Event, Mark, Run, Step};
+use super::{Capture, Event, Mark, Run, Step, snapshot};
 use crate::error::{Error, Result};
 use crate::row::TableSchema;
 use crate::stop::Stop;
@@ -77,15 +77,15 @@ impl Feed {
         }
         loop {
             // Where readers hold up writers, the transaction ends before anything else is done with what was read.
-            let wal = self.file.is_wal()?;
+            let gathers = self.file.holds_up_writers()?;
             let (before, mut gathered) = (self.place.clone(), std::mem::take(&mut self.gathered));
             self.begin()?;
-            let read = match wal {
-                true => self.read_batch(limits, each),
-                false => self.read_batch(limits, &mut |event| {
+            let read = match gathers {
+                true => self.read_batch(limits, &mut |event| {
                     gathered.add(event);
                     Ok(())
                 }),
+                false => self.read_batch(limits, each),
             };
             self.end()?;
             let read = read.map_err(|e| self.file.error(e))?;
@@ -165,7 +165,7 @@ impl Feed {
         })
     }
 
-    /// One read transaction for the whole pass, since nobody tells what changes meanwhile.
+    /// The whole pass is of one moment, since nobody tells what changes meanwhile.
     fn read_unwatched(
         &mut self,
         limits: (usize, usize),
@@ -174,8 +174,14 @@ impl Feed {
         if !self.place.pending {
             return Ok(None);
         }
-        if self.file.conn.is_autocommit() {
-            self.begin()?;
+        if self.place.cursor.is_none() {
+            match self.file.holds_up_writers()? {
+                true => {
+                    snapshot::copy(&mut self.file, &self.schema)?;
+                    self.scan = Scan::of_copy(&self.schema);
+                }
+                false => self.begin()?,
+            }
         }
         let step = self.read_pass(limits, each).map_err(|e| self.file.error(e))?;
         if let Step::Complete = step {

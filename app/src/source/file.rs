@@ -123,8 +123,19 @@ impl File {
         Ok(self.patience.ended.load(Ordering::Relaxed))
     }
 
-    /// Whether the database was in WAL mode when it was read last: there no reader holds up a writer. Asking takes no lock.
-    pub fn is_wal(&self) -> Result<bool> {
+    /// Whether a read transaction holds up the commits of others.
+    pub fn holds_up_writers(&self) -> Result<bool> {
+        Ok(self.unlocked.is_none() && !self.is_wal()?)
+    }
+
+    /// Lets a statement that takes long end when the user wants to stop.
+    pub fn end_on_stop(&mut self) -> rusqlite::Result<()> {
+        let stop = self.stop.clone();
+        self.conn.progress_handler(10_000, Some(move || stop.requested()))
+    }
+
+    /// Whether the database was in WAL mode when it was read last. Asking takes no lock.
+    fn is_wal(&self) -> Result<bool> {
         let ask = || {
             let mut statement = self.conn.prepare_cached("PRAGMA journal_mode")?;
             statement.query_row([], |row| row.get::<_, String>(0))
@@ -242,7 +253,7 @@ fn read_only(path: &Path) -> Error {
 fn tell(error: rusqlite::Error, path: &Path, stop: &Stop) -> Error {
     let path_shown = path.display();
     match error.sqlite_error_code() {
-        Some(ErrorCode::DatabaseBusy) if stop.requested() => Error::stopped(),
+        Some(ErrorCode::DatabaseBusy | ErrorCode::OperationInterrupted) if stop.requested() => Error::stopped(),
         Some(ErrorCode::NotADatabase) => Error::failed(format!("{path_shown} is not a SQLite database"))
             .way_out("name a SQLite database with --source"),
         Some(ErrorCode::ReadOnly) => read_only(path),

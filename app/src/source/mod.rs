@@ -13,6 +13,7 @@
 //! | `feed` | what to ship next: `scan` reads a full pass, `changes` reads the outbox |
 //! | `times` | noticing that somebody has written, without a lock |
 //! | `gathered` | a batch's events, gathered under the lock and told after it |
+//! | `snapshot` | the table as it is at one moment, for a source that is only read |
 //! | `values` | values out of SQLite, into SQLite, and packed into exact bytes |
 //! | `dummy` | the demo table |
 
@@ -28,6 +29,7 @@ mod ledger;
 mod letters;
 mod scan;
 pub mod schema;
+mod snapshot;
 mod times;
 mod tracking;
 mod values;
