@@ -4,6 +4,7 @@ import argparse
 import sys
 from pathlib import Path
 
+import beside
 import following
 import scenarios
 from contenders import Ferry, peers
@@ -16,6 +17,7 @@ PARTS = {
     "latency": following.latency,
     "start": following.start,
     "updates": following.updates,
+    "writers": beside.writers,
     "growth": scenarios.growth,
     "shapes": scenarios.shapes,
     "topics": scenarios.topics,

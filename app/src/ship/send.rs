@@ -16,8 +16,22 @@ use super::Parcel;
 use super::load::KeptBack;
 use super::log_reader::{Part, Span, read};
 
-/// Time between two notes of progress while batches follow one another: each is a write transaction in the user's database.
-const NOTE_EVERY: Duration = Duration::from_millis(250);
+/// Notes of progress are write transactions in the user's database. So what is acknowledged waits for a while, to be noted together;
+/// a crash before that sends it again. Few rows wait longer, and so does all where the disk is slow: a note holds the lock while it
+/// waits for the disk, and is to do so for a fiftieth of the time at most.
+const NOTE_AFTER: Duration = Duration::from_millis(250);
+const NOTE_FEW_AFTER: Duration = Duration::from_secs(1);
+const FEW: u64 = 1000;
+const REST: u32 = 50;
+
+/// A note waits, too, while somebody else is at the file: it is tried so often.
+const TRY_EVERY: Duration = Duration::from_millis(20);
+
+/// However slow the disk is, a note is tried after this time, and after twice this time it queues for the lock.
+const LATEST: Duration = Duration::from_secs(5);
+
+/// How long a batch is waited for between two looks around.
+const LOOK: Duration = Duration::from_millis(250);
 
 /// The sending side.
 pub struct Shipper<'a> {
@@ -27,7 +41,13 @@ pub struct Shipper<'a> {
     cluster: &'a Cluster,
     /// Acknowledged, but not noted in the source yet: how far, and the last records.
     unnoted: Vec<(Mark, Vec<Acked>)>,
+    unnoted_rows: u64,
+    /// When the first of them was acknowledged.
+    unnoted_since: Instant,
+    tried_at: Instant,
+    /// When the last note was made, and how long it took.
     noted_at: Instant,
+    note_took: Duration,
     meter: &'a mut Meter,
     stop: &'a Stop,
 }
@@ -47,7 +67,11 @@ impl<'a> Shipper<'a> {
             sender,
             cluster,
             unnoted: Vec::new(),
+            unnoted_rows: 0,
+            unnoted_since: Instant::now(),
+            tried_at: Instant::now(),
             noted_at: Instant::now(),
+            note_took: Duration::ZERO,
             meter,
             stop,
         }
@@ -71,10 +95,8 @@ impl<'a> Shipper<'a> {
                 Ok(parcel) => parcel,
                 Err(TryRecvError::Disconnected) => return Ok(()),
                 Err(TryRecvError::Empty) => {
-                    if self.noted_at.elapsed() >= NOTE_EVERY {
-                        self.note()?;
-                    }
-                    match queue.recv_timeout(NOTE_EVERY) {
+                    self.note_when_due()?;
+                    match queue.recv_timeout(LOOK) {
                         Ok(parcel) => parcel,
                         Err(_) => {
                             self.meter.add(0, 0);
@@ -108,9 +130,45 @@ impl<'a> Shipper<'a> {
         let bytes: usize = sent.iter().map(|sent| sent.bundle.bytes()).sum();
         self.meter.add(load.rows.saturating_sub(too_large), bytes as u64);
         let acked = acked(&sent, &load.last_seqs, self.run.epoch);
-        self.unnoted.push((mark, acked));
-        if self.noted_at.elapsed() >= NOTE_EVERY {
-            self.note()?;
+        self.acknowledged(mark, acked, load.rows);
+        self.note_when_due()
+    }
+
+    /// Remembers what is to be noted: of a table and of a partition the last of each.
+    fn acknowledged(&mut self, mark: Mark, acked: Vec<Acked>, rows: u64) {
+        if self.unnoted.is_empty() {
+            self.unnoted_since = Instant::now();
+        }
+        self.unnoted_rows += rows;
+        let mut before = self.unnoted.iter_mut().rev();
+        match before.find(|(before, _)| before.table() == mark.table()) {
+            Some((before, last)) if mark.covers(before) => {
+                last.retain(|last| acked.iter().all(|acked| acked.partition != last.partition));
+                last.extend(acked);
+                *before = mark;
+            }
+            _ => self.unnoted.push((mark, acked)),
+        }
+    }
+
+    fn note_when_due(&mut self) -> Result<()> {
+        let enough = match self.unnoted_rows < FEW {
+            true => NOTE_FEW_AFTER,
+            false => NOTE_AFTER,
+        };
+        let waited = self.unnoted_since.elapsed();
+        let rested = self.noted_at.elapsed() >= (self.note_took * REST).min(LATEST);
+        if self.unnoted.is_empty() || waited < enough || !rested {
+            return Ok(());
+        }
+        if waited > 2 * LATEST {
+            return self.note();
+        }
+        if self.tried_at.elapsed() >= TRY_EVERY {
+            self.tried_at = Instant::now();
+            if self.ledger.try_note(&self.unnoted)? {
+                self.noted(self.tried_at);
+            }
         }
         Ok(())
     }
@@ -159,10 +217,16 @@ impl<'a> Shipper<'a> {
     }
 
     fn note(&mut self) -> Result<()> {
+        let began = Instant::now();
         self.ledger.note(&self.unnoted)?;
-        self.unnoted.clear();
-        self.noted_at = Instant::now();
+        self.noted(began);
         Ok(())
+    }
+
+    fn noted(&mut self, began: Instant) {
+        (self.noted_at, self.note_took) = (Instant::now(), began.elapsed());
+        self.unnoted.clear();
+        self.unnoted_rows = 0;
     }
 }
 

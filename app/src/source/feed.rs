@@ -10,14 +10,16 @@ use rusqlite::{Connection, OptionalExtension};
 use super::changes::Changes;
 use super::file::{File, Tried};
 use super::fork::{LastChange, RunState};
+use super::gathered::Gathered;
 use super::scan::Scan;
+use super::times::FileTimes;
 use super::tracking::{self, Look, Place, Tracked};
-use super::{Capture, Event, Mark, Run, Step};
+use super::{Capture, Event, Mark, Run, Step, snapshot};
 use crate::error::{Error, Result};
 use crate::row::TableSchema;
 use crate::stop::Stop;
 
-/// The time between two looks at the file while nothing happens.
+/// The time between two looks at the files while nothing happens.
 const LOOK: Duration = Duration::from_millis(3);
 
 /// Reads one table. It may be ahead of what the ledger has noted; a new feed begins where the ledger stands.
@@ -33,6 +35,8 @@ pub struct Feed {
     place: Place,
     scan: Scan,
     changes: Changes,
+    gathered: Gathered,
+    times: FileTimes,
     /// `PRAGMA data_version` as of the last read.
     seen: i64,
     /// The last change that the outbox held at the last read: a later state of the file holds it still.
@@ -42,8 +46,10 @@ pub struct Feed {
 
 impl Feed {
     pub fn open(path: &Path, capture: Capture, run: &Run, tracked: &Tracked, follow: bool, stop: Stop) -> Result<Feed> {
+        let file = File::open(path, capture == Capture::Triggers, &stop)?;
         Ok(Feed {
-            file: File::open(path, capture == Capture::Triggers, &stop)?,
+            times: FileTimes::new(file.path()),
+            file,
             capture,
             run: run.state.clone(),
             follow,
@@ -51,6 +57,7 @@ impl Feed {
             topic: tracked.topic.as_str().into(),
             scan: Scan::new(&tracked.schema),
             changes: Changes::new(&tracked.schema),
+            gathered: Gathered::default(),
             schema: tracked.schema.clone(),
             place: tracked.place.clone(),
             seen: 0,
@@ -59,7 +66,7 @@ impl Feed {
         })
     }
 
-    /// Gives the next batch's events to `each`, inside one read transaction (so it must not wait for anything), and returns the batch's
+    /// Gives the next batch's events, all of one read transaction, to `each` (which must not wait for anything), and returns the batch's
     /// mark, which is to be noted even when there were no events; none when there is nothing to ship now.
     pub fn read(
         &mut self,
@@ -73,11 +80,26 @@ impl Feed {
         }
         self.file.check_place()?;
         loop {
+            // Where readers hold up writers, the transaction ends before anything else is done with what was read.
+            let gathers = self.file.holds_up_writers()?;
+            let (before, mut gathered) = (self.place.clone(), std::mem::take(&mut self.gathered));
             let noted = self.run.notes();
             self.begin()?;
-            let read = self.read_batch(noted, limits, each);
+            let read = match gathers {
+                true => self.read_batch(noted, limits, &mut |event| {
+                    gathered.add(event);
+                    Ok(())
+                }),
+                false => self.read_batch(noted, limits, each),
+            };
             self.end()?;
-            match read.map_err(|e| self.file.error(e))? {
+            let read = read.map_err(|e| self.file.error(e))?;
+            if let Err(error) = gathered.tell(each) {
+                self.place = before;
+                return Err(error);
+            }
+            self.gathered = gathered;
+            match read {
                 Batch::Read(step) => return Ok(step.map(|step| self.mark(step))),
                 Batch::Changed if self.look_again()? => {}
                 Batch::Changed => return Ok(None),
@@ -90,10 +112,11 @@ impl Feed {
         let end = Instant::now() + limit;
         loop {
             stop.check()?;
-            if self.capture == Capture::Triggers
-                && data_version(&self.file.conn).map_err(|e| self.file.error(e))? != self.seen
-            {
-                return Ok(true);
+            if self.capture == Capture::Triggers && self.times.is_due() {
+                self.times.look();
+                if data_version(&self.file.conn).map_err(|e| self.file.error(e))? != self.seen {
+                    return Ok(true);
+                }
             }
             let left = end.saturating_duration_since(Instant::now());
             if left.is_zero() {
@@ -111,6 +134,7 @@ impl Feed {
         each: &mut dyn FnMut(Event<'_>) -> Result<()>,
     ) -> Tried<Batch> {
         let conn = &self.file.conn;
+        self.times.look();
         self.seen = data_version(conn)?;
         self.run.check(conn, noted)?;
         if let Some(last) = &self.last_change {
@@ -155,7 +179,7 @@ impl Feed {
         })
     }
 
-    /// One read transaction for the whole pass, since nobody tells what changes meanwhile.
+    /// The whole pass is of one moment, since nobody tells what changes meanwhile.
     fn read_unwatched(
         &mut self,
         limits: (usize, usize),
@@ -164,8 +188,14 @@ impl Feed {
         if !self.place.pending {
             return Ok(None);
         }
-        if self.file.conn.is_autocommit() {
-            self.begin()?;
+        if self.place.cursor.is_none() {
+            match self.file.holds_up_writers()? {
+                true => {
+                    snapshot::copy(&mut self.file, &self.schema)?;
+                    self.scan = Scan::of_copy(&self.schema);
+                }
+                false => self.begin()?,
+            }
         }
         let step = self.read_pass(limits, each).map_err(|e| self.file.error(e))?;
         if let Step::Complete = step {

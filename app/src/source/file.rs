@@ -5,6 +5,8 @@ use std::io::Read;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant, SystemTime};
 
@@ -45,6 +47,7 @@ pub struct File {
     named: PathBuf,
     inode: Option<(u64, u64)>,
     stop: Stop,
+    patience: Arc<Patience>,
     /// The file's state when it was opened without locks, as it has to be in a folder where none can be made.
     unlocked: Option<(u64, SystemTime)>,
 }
@@ -74,6 +77,7 @@ impl File {
             named: path.to_owned(),
             inode: inode(path),
             stop: stop.clone(),
+            patience: Arc::default(),
             unlocked: None,
         };
         file.wait_for_locks().map_err(|e| file.error(e))?;
@@ -121,6 +125,49 @@ impl File {
         }
     }
 
+    /// Until `calm` no lock is waited for, and in WAL mode no commit waits for the disk while it holds the lock: what is written there
+    /// can be lost with the power, the last first, and is whole in any case.
+    pub fn hurry(&self) -> Result<()> {
+        self.patience.ended.store(false, Ordering::Relaxed);
+        self.patience.short.store(true, Ordering::Relaxed);
+        match self.is_wal()? {
+            true => self.sync("NORMAL"),
+            false => Ok(()),
+        }
+    }
+
+    /// Ends the hurry; whether anything failed in it because it would have had to wait for a lock.
+    pub fn calm(&self) -> Result<bool> {
+        self.patience.short.store(false, Ordering::Relaxed);
+        self.sync("FULL")?;
+        Ok(self.patience.ended.load(Ordering::Relaxed))
+    }
+
+    /// Whether a read transaction holds up the commits of others.
+    pub fn holds_up_writers(&self) -> Result<bool> {
+        Ok(self.unlocked.is_none() && !self.is_wal()?)
+    }
+
+    /// Lets a statement that takes long end when the user wants to stop.
+    pub fn end_on_stop(&mut self) -> rusqlite::Result<()> {
+        let stop = self.stop.clone();
+        self.conn.progress_handler(10_000, Some(move || stop.requested()))
+    }
+
+    /// Whether the database was in WAL mode when it was read last. Asking takes no lock.
+    fn is_wal(&self) -> Result<bool> {
+        let ask = || {
+            let mut statement = self.conn.prepare_cached("PRAGMA journal_mode")?;
+            statement.query_row([], |row| row.get::<_, String>(0))
+        };
+        Ok(ask().map_err(|e| self.error(e))? == "wal")
+    }
+
+    fn sync(&self, level: &str) -> Result<()> {
+        let pragma = format!("PRAGMA synchronous = {level}");
+        self.conn.execute_batch(&pragma).map_err(|e| self.error(e))
+    }
+
     pub fn path(&self) -> &Path {
         &self.path
     }
@@ -150,9 +197,13 @@ impl File {
 
     /// Waits for as long as another process holds a lock, and says so once for each such time.
     fn wait_for_locks(&mut self) -> rusqlite::Result<()> {
-        let (stop, path) = (self.stop.clone(), self.path.clone());
+        let (stop, path, patience) = (self.stop.clone(), self.path.clone(), self.patience.clone());
         let (mut since, mut said) = (Instant::now(), false);
         self.conn.busy_handler(Some(move |tries: i32| {
+            if patience.short.load(Ordering::Relaxed) {
+                patience.ended.store(true, Ordering::Relaxed);
+                return false;
+            }
             if tries == 0 {
                 (since, said) = (Instant::now(), false);
             }
@@ -205,6 +256,14 @@ fn inode(path: &Path) -> Option<(u64, u64)> {
     Some((meta.dev(), meta.ino()))
 }
 
+/// Whether locks are waited for.
+#[derive(Default)]
+struct Patience {
+    short: AtomicBool,
+    /// A lock was not waited for.
+    ended: AtomicBool,
+}
+
 /// Size and time of the last change.
 fn state(path: &Path) -> Option<(u64, SystemTime)> {
     let meta = fs::metadata(path).ok()?;
@@ -220,7 +279,7 @@ fn read_only(path: &Path) -> Error {
 fn tell(error: rusqlite::Error, path: &Path, stop: &Stop) -> Error {
     let path_shown = path.display();
     match error.sqlite_error_code() {
-        Some(ErrorCode::DatabaseBusy) if stop.requested() => Error::stopped(),
+        Some(ErrorCode::DatabaseBusy | ErrorCode::OperationInterrupted) if stop.requested() => Error::stopped(),
         Some(ErrorCode::NotADatabase) => Error::failed(format!("{path_shown} is not a SQLite database"))
             .way_out("name a SQLite database with --source"),
         Some(ErrorCode::ReadOnly) => read_only(path),

@@ -261,6 +261,19 @@ impl Ledger {
         self.file.read(|conn| state.check(conn, notes))
     }
 
+    /// The same without waiting for a lock: false, and nothing is noted, when somebody else is at the file just now.
+    pub fn try_note(&mut self, batches: &[(Mark, Vec<Acked>)]) -> Result<bool> {
+        if self.capture == Capture::None {
+            return Ok(true);
+        }
+        self.file.hurry()?;
+        let noted = self.note(batches);
+        match (self.file.calm()?, noted) {
+            (true, Err(_)) => Ok(false),
+            (_, noted) => noted.map(|()| true),
+        }
+    }
+
     /// Keeps the key of a row that cannot travel, as values and as text for people; the next run tries the row again.
     pub fn dead_letter(&mut self, table: &str, key: &[Value<'_>], text: &str, reason: &str) -> Result<()> {
         log::warn!("{table}: the row {text} stays behind: {reason}");

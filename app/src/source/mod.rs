@@ -13,6 +13,9 @@
 //! | `layout` | over how many partitions a topic's rows are spread |
 //! | `letters` | rows that could not travel |
 //! | `feed` | what to ship next: `scan` reads a full pass, `changes` reads the outbox |
+//! | `times` | noticing that somebody has written, without a lock |
+//! | `gathered` | a batch's events, gathered under the lock and told after it |
+//! | `snapshot` | the table as it is at one moment, for a source that is only read |
 //! | `values` | values out of SQLite, into SQLite, and packed into exact bytes |
 //! | `dummy` | the demo table |
 
@@ -22,6 +25,7 @@ pub mod dummy;
 mod feed;
 mod file;
 mod fork;
+mod gathered;
 mod guards;
 mod layout;
 mod ledger;
@@ -29,6 +33,8 @@ mod letters;
 mod resend;
 mod scan;
 pub mod schema;
+mod snapshot;
+mod times;
 mod tracking;
 mod values;
 
@@ -125,5 +131,14 @@ impl Mark {
     /// The table that the batch belongs to.
     pub fn table(&self) -> &str {
         &self.table
+    }
+
+    /// Whether this mark alone says all that both say, when `before` came first.
+    pub fn covers(&self, before: &Mark) -> bool {
+        let further = matches!(
+            (&before.step, &self.step),
+            (Step::Scanned(_), Step::Scanned(_)) | (Step::Outbox(_), Step::Outbox(_))
+        );
+        further && (&self.table, &self.topic, self.pass) == (&before.table, &before.topic, before.pass)
     }
 }

@@ -5,7 +5,7 @@ use rusqlite::Connection;
 use super::file::Tried;
 use super::schema::{quote, rowid_name};
 use super::values::{Bind, borrow, packed, unpack, weight};
-use super::{Event, capture};
+use super::{Event, capture, snapshot};
 use crate::error::{Error, Result};
 use crate::row::{TableSchema, Value, recycle};
 
@@ -29,10 +29,7 @@ impl Scan {
     pub fn new(schema: &TableSchema) -> Scan {
         let key = schema.key();
         let lead = usize::from(!schema.without_rowid && !schema.rowid_alias);
-        let ordered: Vec<String> = match rowid_name(schema) {
-            Some(rowid) => vec![quote(&rowid)],
-            None => key.iter().map(|&i| collated(schema, i)).collect(),
-        };
+        let ordered = order(schema);
         let columns = schema.columns.iter().map(|c| quote(&c.name));
         let columns = ordered
             .iter()
@@ -55,6 +52,20 @@ impl Scan {
             columns: schema.columns.len(),
             order: if lead == 1 { vec![0] } else { key.clone() },
             key,
+        }
+    }
+
+    /// How to read the copy that `snapshot` makes of a table.
+    pub fn of_copy(schema: &TableSchema) -> Scan {
+        let columns = (0..schema.columns.len()).map(snapshot::column).collect::<Vec<_>>();
+        let select = format!("SELECT rowid, {} FROM {}", columns.join(", "), snapshot::COPY);
+        Scan {
+            from_start: format!("{select} ORDER BY rowid LIMIT ?1"),
+            from_cursor: format!("{select} WHERE rowid > ?2 ORDER BY rowid LIMIT ?1"),
+            lead: 1,
+            columns: columns.len(),
+            key: schema.key(),
+            order: vec![0],
         }
     }
 
@@ -107,6 +118,14 @@ impl Scan {
             spare_row = recycle(values);
         }
         Ok(None)
+    }
+}
+
+/// What orders a table's b-tree: its rowid, or its key.
+pub fn order(schema: &TableSchema) -> Vec<String> {
+    match rowid_name(schema) {
+        Some(rowid) => vec![quote(&rowid)],
+        None => schema.key().into_iter().map(|i| collated(schema, i)).collect(),
     }
 }
 

@@ -4,6 +4,7 @@ mod changes;
 mod fork;
 mod layout;
 mod ledger;
+mod locks;
 mod random;
 mod readonly;
 mod reshape;

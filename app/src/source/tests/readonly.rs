@@ -44,21 +44,73 @@ fn a_source_that_is_only_read_keeps_every_byte() {
 }
 
 #[test]
-fn one_pass_reads_one_state() {
-    let folder = Folder::new();
-    let path = folder.file("source.db");
-    let user = Connection::open(&path).unwrap();
-    user.execute_batch(
-        "PRAGMA journal_mode = WAL; CREATE TABLE t(id INTEGER PRIMARY KEY, v); INSERT INTO t VALUES (1, 1), (2, 2), (3, 3)",
-    )
-    .unwrap();
-    let (_, _, _, mut feed) = start_with(&path, "t", "topic", false, Capture::None).unwrap();
-    let mut model = Model::default();
-    feed.read(1, 1000, &mut |event| model.take(event)).unwrap();
-    user.execute_batch("DELETE FROM t WHERE id = 3; ALTER TABLE t ADD COLUMN w")
+fn one_pass_reads_one_state_and_holds_nobody_up() {
+    for mode in ["DELETE", "TRUNCATE", "PERSIST", "WAL"] {
+        let folder = Folder::new();
+        let path = folder.file("source.db");
+        let user = Connection::open(&path).unwrap();
+        user.busy_timeout(Duration::ZERO).unwrap();
+        user.execute_batch(&format!(
+            "PRAGMA journal_mode = {mode}; CREATE TABLE t(id INTEGER PRIMARY KEY, v); INSERT INTO t VALUES (1, 1), (2, 2), (3, 3)"
+        ))
         .unwrap();
-    while feed.read(1, 1000, &mut |event| model.take(event)).unwrap().is_some() {}
-    assert_eq!(model.rows.len(), 3);
+        let (_, _, _, mut feed) = start_with(&path, "t", "topic", false, Capture::None).unwrap();
+        let mut model = Model::default();
+        feed.read(1, 1000, &mut |event| model.take(event)).unwrap();
+        for change in [
+            "DELETE FROM t WHERE id = 3",
+            "ALTER TABLE t ADD COLUMN w",
+            "INSERT INTO t(v) VALUES (4)",
+        ] {
+            user.execute_batch(change)
+                .unwrap_or_else(|e| panic!("{mode}, {change}: {e}"));
+            assert!(feed.read(1, 1000, &mut |event| model.take(event)).unwrap().is_some());
+        }
+        while feed.read(1, 1000, &mut |event| model.take(event)).unwrap().is_some() {}
+        let row = |id: i64| {
+            (
+                packed(&[Value::Integer(id)]),
+                packed(&[Value::Integer(id), Value::Integer(id)]),
+            )
+        };
+        assert_eq!(model.rows, HashMap::from([row(1), row(2), row(3)]), "{mode}");
+    }
+}
+
+#[test]
+fn the_copy_of_one_moment_is_exact() {
+    let values = "VALUES (1, 1), (2.0, 1.0), (-3, 1e300), (4, 9007199254740993), (5, -0.0), (6, ''), (7, x''), (8, NULL),
+        (9, x'00ff'), (10, CAST(x'ff00fe' AS TEXT)), (-9223372036854775808, 'low'), (9223372036854775807, 'high'), (11, 0.1)";
+    for encoding in ["UTF-8", "UTF-16le", "UTF-16be"] {
+        for table in [
+            "t(id INTEGER PRIMARY KEY, v)",
+            "t(id PRIMARY KEY, v REAL)",
+            "t(id, v TEXT)",
+            "t(id TEXT COLLATE NOCASE PRIMARY KEY, v ANY) WITHOUT ROWID",
+            "t(v, id, PRIMARY KEY(id DESC, v)) WITHOUT ROWID",
+            "t(rowid TEXT, c1 INTEGER, g AS (c1 + 1) STORED)",
+        ] {
+            let columns = if table.contains("c1") { "rowid, c1" } else { "id, v" };
+            let insert = match table.contains("(id DESC, v)") {
+                true => values.replace("NULL", "'none'"),
+                false => values.to_owned(),
+            };
+            let mut ferry = Ferry::new(
+                "t",
+                &format!("PRAGMA encoding = '{encoding}'; CREATE TABLE {table}; INSERT INTO t({columns}) {insert}"),
+            );
+            (ferry.ledger, ferry.run, ferry.tracked, ferry.feed) =
+                start_with(&ferry.path, "t", "topic", false, Capture::None).unwrap();
+            while ferry.step(4) {}
+            let (table_now, rows) = (ferry.table(), ferry.model.rows.len());
+            assert!(
+                ferry.model.rows == table_now,
+                "{encoding}, {table}: {rows} of {}",
+                table_now.len()
+            );
+            assert_eq!(rows, 13, "{encoding}, {table}");
+        }
+    }
 }
 
 #[test]
