@@ -143,7 +143,8 @@ fn what_a_partition_had_come_to_by_a_clock_is_forgotten() {
         .user()
         .execute_batch(
             "UPDATE _rowferry_positions SET reached = 7; UPDATE _rowferry_sink SET format = 2;
-             ALTER TABLE _rowferry_positions DROP COLUMN last_offset; ALTER TABLE _rowferry_positions DROP COLUMN last_fingerprint",
+             ALTER TABLE _rowferry_positions DROP COLUMN last_offset; ALTER TABLE _rowferry_positions DROP COLUMN last_fingerprint;
+             ALTER TABLE _rowferry_positions ADD COLUMN prev INTEGER",
         )
         .unwrap();
     assert_eq!(folder.sink().positions("topic").unwrap()[0].reached, None);
@@ -183,7 +184,8 @@ fn a_file_from_before_there_were_ids_gets_one_even_if_several_open_it_at_once() 
             .user()
             .execute_batch("ALTER TABLE _rowferry_sink DROP COLUMN id; UPDATE _rowferry_sink SET format = 1; DROP TABLE _rowferry_members;
              ALTER TABLE _rowferry_positions DROP COLUMN reached; ALTER TABLE _rowferry_positions DROP COLUMN partitions;
-             ALTER TABLE _rowferry_positions DROP COLUMN last_offset; ALTER TABLE _rowferry_positions DROP COLUMN last_fingerprint")
+             ALTER TABLE _rowferry_positions DROP COLUMN last_offset; ALTER TABLE _rowferry_positions DROP COLUMN last_fingerprint;
+             ALTER TABLE _rowferry_positions ADD COLUMN prev INTEGER")
             .unwrap();
         let ids: Vec<String> = thread::scope(|scope| {
             let openers: Vec<_> = (0..6).map(|_| scope.spawn(|| folder.sink().id().to_owned())).collect();
