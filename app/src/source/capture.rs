@@ -81,7 +81,12 @@ fn body(kind: &str, schema: &TableSchema, guards: &[String]) -> String {
     let into = format!("INSERT INTO {}({})", outbox(&schema.table), outbox_columns(schema));
     let pushed_out = |by: &str| {
         let row = row_name(schema);
-        let other = format!("NOT ({})", same_key(schema, &names, &format!("{row}."), by));
+        let mut same = same_key(schema, &names, &format!("{row}."), by);
+        if by == "NEW." && is_keyed_by_rowid(schema) {
+            // Before an INSERT that leaves the rowid to SQLite, NEW's is -1: the row that has that number may be another.
+            same = format!("{same} AND NEW.{} <> -1", names[0]);
+        }
+        let other = format!("NOT ({same})");
         let from = format!("{into} SELECT {} FROM {} AS {row}", key_of(""), quote(&schema.table));
         guards
             .iter()
@@ -103,10 +108,14 @@ fn body(kind: &str, schema: &TableSchema, guards: &[String]) -> String {
     }
 }
 
+/// Whether the key is the rowid, under whatever name.
+fn is_keyed_by_rowid(schema: &TableSchema) -> bool {
+    schema.keyed_by_rowid() || schema.rowid_alias
+}
+
 /// A condition that holds only when two keys are the same to the byte. Reals never count as the same: SQL takes -0.0 for 0.0.
 fn same_key(schema: &TableSchema, names: &[String], one: &str, other: &str) -> String {
-    let by_rowid = schema.keyed_by_rowid() || schema.rowid_alias;
-    let same = |name: &String| match by_rowid {
+    let same = |name: &String| match is_keyed_by_rowid(schema) {
         true => format!("{one}{name} IS {other}{name}"),
         false => format!(
             "{one}{name} IS {other}{name} COLLATE BINARY AND typeof({one}{name}) = typeof({other}{name}) \

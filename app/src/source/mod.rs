@@ -5,6 +5,7 @@
 //! | `schema` | what a table looks like |
 //! | `file` | opening the database, waiting for its locks, telling its errors |
 //! | `guards` | which rows a REPLACE could push out, from the table's unique indexes |
+//! | `tokens` | SQL cut into its parts |
 //! | `capture` | the outbox of changed keys and the triggers that fill it |
 //! | `tracking` | what is remembered of a shipped table, and when all of its rows are due |
 //! | `ledger` | the run: its epoch and its progress |
@@ -25,6 +26,7 @@ mod ledger;
 mod letters;
 mod scan;
 pub mod schema;
+mod tokens;
 mod tracking;
 mod values;
 

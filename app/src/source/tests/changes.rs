@@ -93,6 +93,108 @@ fn rows_that_make_room_for_a_rowid_follow() {
 }
 
 #[test]
+fn rows_that_a_generated_column_pushes_out_follow() {
+    for (kind, index) in [
+        ("VIRTUAL", "g"),
+        ("STORED", "g"),
+        ("VIRTUAL", "h"),
+        ("STORED", "lower(h)"),
+        ("VIRTUAL", "d, h DESC"),
+    ] {
+        follows(
+            &format!(
+                "CREATE TABLE t(k TEXT PRIMARY KEY, b, c, g AS (b || '-' || c) {kind}, d DEFAULT 0, h TEXT AS ([G] || d) {kind});
+                 CREATE UNIQUE INDEX i ON t({index});
+                 INSERT INTO t VALUES ('k1', 2, 'x', 0), ('k2', 1, 'x', 0), ('k3', 3, 'x', 0)"
+            ),
+            &[
+                ("UPDATE OR REPLACE t SET b = 2 WHERE k = 'k2'", 2),
+                ("INSERT OR REPLACE INTO t(k, b, c) VALUES ('k4', 3, 'x')", 2),
+                ("UPDATE OR REPLACE t SET k = 'k5', c = 'x' WHERE k = 'k4'", 2),
+                ("UPDATE OR REPLACE t SET c = 'x' WHERE k = 'k5'", 1),
+            ],
+        );
+    }
+}
+
+#[test]
+fn a_default_in_the_place_of_a_null_is_seen_through_a_generated_column() {
+    for index in ["g", "lower(h)"] {
+        follows(
+            &format!(
+                "CREATE TABLE t(k TEXT PRIMARY KEY, b INT NOT NULL DEFAULT 7, g TEXT AS (b || '-'), h AS (g || 'x') STORED);
+                 CREATE UNIQUE INDEX i ON t({index});
+                 INSERT INTO t VALUES ('k1', 7), ('k2', 1), ('k3', 2)"
+            ),
+            &[
+                ("INSERT OR REPLACE INTO t VALUES ('k4', NULL)", 2),
+                ("UPDATE OR REPLACE t SET b = NULL WHERE k = 'k2'", 2),
+                ("UPDATE OR REPLACE t SET b = 2 WHERE k = 'k2'", 2),
+            ],
+        );
+    }
+}
+
+#[test]
+fn a_generated_column_keeps_no_other_column_from_being_dropped() {
+    let mut ferry = Ferry::new(
+        "t",
+        "CREATE TABLE t(k TEXT PRIMARY KEY, b, x, g AS (b + 1) UNIQUE, y); INSERT INTO t VALUES ('k', 1, 2, 3)",
+    );
+    ferry.assert_equal();
+    ferry.sql("ALTER TABLE t DROP COLUMN x; ALTER TABLE t DROP COLUMN y");
+    ferry.assert_equal();
+}
+
+#[test]
+fn a_row_whose_key_looks_like_none_is_pushed_out() {
+    for columns in ["id INTEGER PRIMARY KEY, u UNIQUE, v", "u UNIQUE, v"] {
+        for id in [-1, 0, 1, i64::MIN, i64::MAX] {
+            follows(
+                &format!("CREATE TABLE t({columns}); INSERT INTO t(rowid, u) VALUES ({id}, 'a'), (7, 'b')"),
+                &[
+                    ("INSERT OR REPLACE INTO t(u) VALUES ('a')", 2),
+                    ("INSERT OR REPLACE INTO t(rowid, u) VALUES (-1, 'b')", 2),
+                    ("INSERT OR REPLACE INTO t(rowid, u) VALUES (-1, 'a'), (NULL, 'a')", 0),
+                ],
+            );
+        }
+    }
+}
+
+#[test]
+fn a_row_that_a_rowid_yet_to_be_given_pushes_out_follows() {
+    for (key, g, index) in [
+        ("INTEGER PRIMARY KEY", "g AS (id % 3)", "g"),
+        (
+            "INTEGER PRIMARY KEY",
+            "g AS (id % 3) STORED, h AS (g || 'x')",
+            "lower(h)",
+        ),
+        ("INTEGER PRIMARY KEY AUTOINCREMENT", "g AS (id % 3)", "g"),
+        ("INTEGER PRIMARY KEY", "g", "id % 3"),
+    ] {
+        follows(
+            &format!(
+                "CREATE TABLE t(id {key}, v, {g}); CREATE UNIQUE INDEX i ON t({index});
+                 INSERT INTO t(id) VALUES (-1), (3), (7); DELETE FROM t WHERE id = 7"
+            ),
+            &[
+                ("INSERT OR REPLACE INTO t(v) VALUES (1)", 0),
+                ("INSERT OR REPLACE INTO t(v) VALUES (2)", 0),
+                ("INSERT OR REPLACE INTO t(v) VALUES (3), (4), (5)", 0),
+                ("INSERT OR REPLACE INTO t(id) VALUES (-1)", 0),
+                ("INSERT OR REPLACE INTO t(v) SELECT v FROM t", 0),
+                (
+                    "UPDATE OR REPLACE t SET id = id + 1 WHERE id = (SELECT min(id) FROM t)",
+                    0,
+                ),
+            ],
+        );
+    }
+}
+
+#[test]
 fn spellings_of_a_key_are_told_apart() {
     follows(
         "CREATE TABLE t(k TEXT COLLATE NOCASE PRIMARY KEY, v); INSERT INTO t VALUES ('k1', 1), ('k2', 2)",
