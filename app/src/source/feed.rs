@@ -189,7 +189,6 @@ impl Feed {
             self.place.version = place.version;
             return Ok(true);
         }
-        log::info!("table {table:?} has changed: all of its rows are shipped again");
         self.scan = Scan::new(&schema);
         self.changes = Changes::new(&schema);
         (self.schema, self.place) = (schema, place);

@@ -7,6 +7,7 @@
 //! | `guards` | which rows a REPLACE could push out, from the table's unique indexes |
 //! | `tokens` | SQL cut into its parts |
 //! | `capture` | the outbox of changed keys and the triggers that fill it |
+//! | `shape` | what a change of the schema is proved not to have touched |
 //! | `tracking` | what is remembered of a shipped table, and when all of its rows are due |
 //! | `ledger` | the run: its epoch and its progress |
 //! | `layout` | over how many partitions a topic's rows are spread |
@@ -26,6 +27,7 @@ mod ledger;
 mod letters;
 mod scan;
 pub mod schema;
+mod shape;
 mod tokens;
 mod tracking;
 mod values;

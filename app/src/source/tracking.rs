@@ -5,8 +5,10 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use rusqlite::{Connection, OptionalExtension, params};
 
+use super::capture::Standing;
 use super::file::Tried;
 use super::schema::{self, quote};
+use super::shape::Shape;
 use super::{Acked, Mark, Step, capture, guards};
 use crate::error::{Error, Result};
 use crate::row::TableSchema;
@@ -14,6 +16,7 @@ use crate::row::TableSchema;
 /// The layout of our tables; a newer one belongs to a newer Rowferry.
 const FORMAT: i64 = 1;
 
+/// `shape` is described where it is made; `guards` is a JSON array of SQL conditions.
 const TABLES: &str = "
     CREATE TABLE IF NOT EXISTS _rowferry_run(format INTEGER, source TEXT, epoch INTEGER);
     CREATE TABLE IF NOT EXISTS _rowferry_tracked(
@@ -129,27 +132,27 @@ pub fn tracked_tables(conn: &Connection) -> Result<Vec<String>> {
 pub fn look(conn: &Connection, table: &str, topic: &str, look: Look) -> Tried<(Arc<TableSchema>, Place)> {
     let schema = schema::read(conn, table)?;
     let guards = guards::read(conn, &schema)?;
-    let shape = format!("{schema:?}");
     let version = schema_version(conn)?;
     let before = remembered(conn, &schema.table)?;
-    let installed = capture::is_installed(conn, &schema, &guards)?;
-    let due = before.as_ref().is_none_or(|before| {
-        let place = &before.place;
-        let moved = place.version != version
-            && (schema.keyed_by_rowid() || place.pending && !schema.without_rowid && !schema.rowid_alias);
-        let asked = match look {
-            Look::Start { backfill } => backfill || place.pending && place.cursor.is_none(),
-            Look::Change => false,
-        };
-        // A unique index that the triggers did not know may have pushed out rows unseen.
-        let unguarded = guards.iter().any(|guard| !before.guards.contains(guard));
-        !installed || asked || moved || unguarded || before.topic != topic || before.shape != shape
-    });
-    if !installed
-        || before
-            .as_ref()
-            .is_none_or(|before| before.guards != guards || before.shape != shape)
-    {
+    let standing = capture::standing(conn, &schema, &guards)?;
+    let due = match &before {
+        None => true,
+        Some(before) => {
+            let again = reason(conn, &schema, before, topic, (&guards, standing), version)?;
+            if let Some(reason) = &again {
+                log::info!(
+                    "table {:?} has changed: all of its rows are shipped again, because {reason}",
+                    schema.table
+                );
+            }
+            let asked = match look {
+                Look::Start { backfill } => backfill || before.place.pending && before.place.cursor.is_none(),
+                Look::Change => false,
+            };
+            again.is_some() || asked
+        }
+    };
+    if standing != Standing::Well {
         capture::install(conn, &schema, &guards)?;
     }
     let mut place = before.map_or_else(Place::default, |before| before.place);
@@ -162,6 +165,7 @@ pub fn look(conn: &Connection, table: &str, topic: &str, look: Look) -> Tried<(A
             version,
         };
     }
+    adopt_version(conn, version)?;
     place.version = schema_version(conn)?;
     conn.execute(
         "INSERT OR REPLACE INTO _rowferry_tracked(name, topic, shape, guards, schema_version, pass, pending, cursor, shipped)
@@ -169,7 +173,7 @@ pub fn look(conn: &Connection, table: &str, topic: &str, look: Look) -> Tried<(A
         params![
             schema.table,
             topic,
-            shape,
+            Shape::read(conn, &schema)?.to_json(),
             serde_json::to_string(&guards).expect("texts are always JSON"),
             place.version,
             place.pass as i64,
@@ -178,8 +182,40 @@ pub fn look(conn: &Connection, table: &str, topic: &str, look: Look) -> Tried<(A
             place.shipped
         ],
     )?;
-    adopt_version(conn, version)?;
     Ok((Arc::new(schema), place))
+}
+
+/// Why all rows of a table that was shipped before are due again; none when all of its changes were seen.
+fn reason(
+    conn: &Connection,
+    schema: &TableSchema,
+    before: &Remembered,
+    topic: &str,
+    (guards, standing): (&[String], Standing),
+    version: i64,
+) -> Tried<Option<String>> {
+    let Remembered { place, shape, .. } = before;
+    let steps = version - place.version;
+    if before.topic != topic {
+        return Ok(Some(format!("it went to topic {} so far", before.topic)));
+    }
+    if let Some(doubt) = Shape::read(conn, schema)?.doubt(shape, steps) {
+        return Ok(Some(doubt));
+    }
+    let by_rowid = schema.keyed_by_rowid() || place.pending && !schema.without_rowid && !schema.rowid_alias;
+    if steps != 0 && by_rowid {
+        return Ok(Some("a VACUUM may have given its rows other rowids".into()));
+    }
+    if standing == Standing::Passed {
+        return Ok(Some("its triggers did not stand before all others".into()));
+    }
+    // Those of another version may have known less of what a unique index pushes out.
+    if guards.iter().any(|guard| !before.guards.contains(guard)) {
+        return Ok(Some(
+            "its triggers did not know all that its unique indexes can push out".into(),
+        ));
+    }
+    Ok(None)
 }
 
 /// What is remembered of the table's schema version; none when nothing is.
@@ -251,12 +287,12 @@ fn now() -> std::time::Duration {
     SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default()
 }
 
-/// Our own change of the schema is none to the tables that had seen all changes before it.
+/// Our own change of the schema is none to the other tables: they stay as many steps behind as they were.
 fn adopt_version(conn: &Connection, before: i64) -> Tried<()> {
-    let after = schema_version(conn)?;
+    let ours = schema_version(conn)? - before;
     conn.execute(
-        "UPDATE _rowferry_tracked SET schema_version = ?2 WHERE schema_version = ?1",
-        [before, after],
+        "UPDATE _rowferry_tracked SET schema_version = schema_version + ?1",
+        [ours],
     )?;
     Ok(())
 }

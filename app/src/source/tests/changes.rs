@@ -264,6 +264,52 @@ fn the_users_own_triggers_and_cascades_follow() {
     }
 }
 
+/// A trigger that keeps the change and lets no trigger run behind it.
+const HIDES: [&str; 2] = ["SELECT RAISE(IGNORE)", "INSERT INTO full VALUES (1)"];
+
+#[test]
+fn a_users_trigger_that_hides_changes_from_older_ones_hides_none() {
+    for body in HIDES {
+        for moment in ["AFTER", "BEFORE"] {
+            for made in ["before us", "while following", "while stopped"] {
+                let triggers: String = ["INSERT", "UPDATE", "DELETE"]
+                    .map(|change| format!("CREATE TRIGGER hides_{change} {moment} {change} ON t BEGIN {body}; END;"))
+                    .concat();
+                let made_first = if made == "before us" { &triggers } else { "" };
+                let mut ferry = Ferry::new(
+                    "t",
+                    &format!("{USERS}; CREATE TABLE full(x UNIQUE); INSERT INTO full VALUES (1); {made_first}"),
+                );
+                ferry.assert_equal();
+                let changes = |ferry: &Ferry, i: i64| {
+                    let id = 100 * i;
+                    for sql in [
+                        format!("INSERT OR FAIL INTO t VALUES ({id}, {id}, 1)"),
+                        format!("UPDATE OR FAIL t SET v = {i} + 10 WHERE id = 1"),
+                        format!("DELETE FROM t WHERE id = {i}"),
+                        format!("INSERT OR REPLACE INTO t VALUES ({id} + 1, 'c', 1)"),
+                    ] {
+                        let _ = ferry.user.execute_batch(&sql);
+                    }
+                };
+                if made != "before us" {
+                    ferry.sql(&triggers);
+                }
+                changes(&ferry, 2);
+                if made == "while stopped" {
+                    ferry.restart();
+                }
+                ferry.assert_equal();
+                // Ours are the first again, also for a connection that has read the schema anew.
+                changes(&ferry, 3);
+                ferry.user = Connection::open(&ferry.path).unwrap();
+                changes(&ferry, 4);
+                ferry.assert_equal();
+            }
+        }
+    }
+}
+
 #[test]
 fn thousands_of_changes_in_one_transaction_follow() {
     let mut ferry = Ferry::new("t", USERS);
