@@ -4,6 +4,7 @@ mod keys;
 mod names;
 mod refused;
 mod reshaped;
+mod topics;
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;

@@ -16,12 +16,15 @@ use crate::row::TableSchema;
 /// The layout of our tables; a newer one belongs to a newer Rowferry.
 const FORMAT: i64 = 1;
 
+/// What tables of earlier versions lack.
+const ADDED: &str = "ALTER TABLE _rowferry_tracked ADD COLUMN id TEXT";
+
 /// `shape` is described where it is made; `guards` is a JSON array of SQL conditions.
 const TABLES: &str = "
     CREATE TABLE IF NOT EXISTS _rowferry_run(format INTEGER, source TEXT, epoch INTEGER);
     CREATE TABLE IF NOT EXISTS _rowferry_tracked(
         name TEXT COLLATE NOCASE PRIMARY KEY, topic TEXT, shape TEXT, guards TEXT, schema_version INTEGER,
-        pass INTEGER, pending INTEGER, cursor BLOB, shipped INTEGER);
+        pass INTEGER, pending INTEGER, cursor BLOB, shipped INTEGER, id TEXT);
     CREATE TABLE IF NOT EXISTS _rowferry_acked(
         topic TEXT, partition INTEGER, epoch INTEGER, seq INTEGER, offset INTEGER, PRIMARY KEY (topic, partition));
     CREATE TABLE IF NOT EXISTS _rowferry_layout(topic TEXT PRIMARY KEY, partitions INTEGER, moved INTEGER);
@@ -34,6 +37,8 @@ pub struct Tracked {
     /// The table's real name.
     pub table: String,
     pub topic: String,
+    /// What tells the table from others of its source, whatever it is called.
+    pub id: String,
     pub schema: Arc<TableSchema>,
     /// The last acknowledged record of each partition of the topic, as far as noted.
     pub acked: Vec<Acked>,
@@ -65,6 +70,7 @@ pub struct Place {
 /// A table as it was last looked at.
 struct Remembered {
     topic: String,
+    id: Option<String>,
     shape: String,
     guards: Vec<String>,
     place: Place,
@@ -83,6 +89,12 @@ pub enum Look {
 pub fn make_tables(conn: &Connection) -> Tried<()> {
     let before = schema_version(conn)?;
     conn.execute_batch(TABLES)?;
+    if !conn
+        .prepare("SELECT 1 FROM pragma_table_info('_rowferry_tracked') WHERE name = 'id'")?
+        .exists([])?
+    {
+        conn.execute_batch(ADDED)?;
+    }
     let columns: i64 = conn.query_row(
         "SELECT count(*) FROM pragma_table_info('_rowferry_dead_letters') WHERE name = 'packed'",
         [],
@@ -134,6 +146,12 @@ pub fn look(conn: &Connection, table: &str, topic: &str, look: Look) -> Tried<(A
     let guards = guards::read(conn, &schema)?;
     let version = schema_version(conn)?;
     let before = remembered(conn, &schema.table)?;
+    let heir_of = take_topic(conn, &schema.table, topic)?;
+    let id = match (&heir_of, &before) {
+        (Some((id, _)), _) => id.clone(),
+        (None, Some(Remembered { id: Some(id), .. })) => id.clone(),
+        _ => new_id(conn, &schema.table)?,
+    };
     let standing = capture::standing(conn, &schema, &guards)?;
     let due = match &before {
         None => true,
@@ -156,6 +174,7 @@ pub fn look(conn: &Connection, table: &str, topic: &str, look: Look) -> Tried<(A
         capture::install(conn, &schema, &guards)?;
     }
     let mut place = before.map_or_else(Place::default, |before| before.place);
+    place.pass = place.pass.max(heir_of.map_or(0, |(_, pass)| pass));
     if due {
         place = Place {
             pass: next_pass(place.pass),
@@ -168,8 +187,8 @@ pub fn look(conn: &Connection, table: &str, topic: &str, look: Look) -> Tried<(A
     adopt_version(conn, version)?;
     place.version = schema_version(conn)?;
     conn.execute(
-        "INSERT OR REPLACE INTO _rowferry_tracked(name, topic, shape, guards, schema_version, pass, pending, cursor, shipped)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
+        "INSERT OR REPLACE INTO _rowferry_tracked(name, topic, shape, guards, schema_version, pass, pending, cursor, shipped, id)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
         params![
             schema.table,
             topic,
@@ -179,10 +198,55 @@ pub fn look(conn: &Connection, table: &str, topic: &str, look: Look) -> Tried<(A
             place.pass as i64,
             place.pending,
             place.cursor,
-            place.shipped
+            place.shipped,
+            id
         ],
     )?;
     Ok((Arc::new(schema), place))
+}
+
+/// Sees to it that a topic carries one table of the source only. One that is gone, or has another name by now, leaves the topic to this
+/// table: its id and the last pass that was begun there, so that a sink takes this one for the other.
+fn take_topic(conn: &Connection, table: &str, topic: &str) -> Tried<Option<(String, u64)>> {
+    let sql = "SELECT name, ifnull(id, name), pass FROM _rowferry_tracked WHERE topic = ?1 AND name <> ?2";
+    let other = conn.query_row(sql, [topic, table], |row| {
+        Ok((row.get::<_, String>(0)?, row.get(1)?, row.get::<_, i64>(2)?))
+    });
+    let Some((other, id, pass)) = other.optional()? else {
+        return Ok(None);
+    };
+    let sql = "SELECT 1 FROM sqlite_schema WHERE type = 'table' AND name = ?1 COLLATE NOCASE";
+    if conn.prepare(sql)?.exists([&other])? {
+        return Err(Error::failed(format!(
+            "topic {topic:?} carries table {other:?} of this source already, and a topic is for one table"
+        ))
+        .way_out(format!(
+            "give table {table:?} a topic of its own with --topic (and a name that its sink has no other table of), or go on with --table {other}"
+        ))
+        .into());
+    }
+    conn.execute("DELETE FROM _rowferry_tracked WHERE name = ?1", [&other])?;
+    conn.execute_batch(&format!("DROP TABLE IF EXISTS {}", capture::outbox(&other)))?;
+    Ok(Some((id, pass as u64)))
+}
+
+/// An id for a table that has none: its name, as long as no other table has that for an id, so that a source which was put back makes
+/// the same one again.
+fn new_id(conn: &Connection, table: &str) -> Tried<String> {
+    let taken = conn
+        .prepare("SELECT 1 FROM _rowferry_tracked WHERE id = ?1 COLLATE NOCASE AND name <> ?1")?
+        .exists([table])?;
+    let sql = "SELECT iif(?2, ?1 || '-' || lower(hex(randomblob(4))), ?1)";
+    Ok(conn.query_row(sql, params![table, taken], |row| row.get(0))?)
+}
+
+/// The id of a table that was looked at.
+pub fn id(conn: &Connection, table: &str) -> Tried<String> {
+    Ok(
+        conn.query_row("SELECT id FROM _rowferry_tracked WHERE name = ?1", [table], |row| {
+            row.get(0)
+        })?,
+    )
 }
 
 /// Why all rows of a table that was shipped before are due again; none when all of its changes were seen.
@@ -299,11 +363,12 @@ fn adopt_version(conn: &Connection, before: i64) -> Tried<()> {
 
 fn remembered(conn: &Connection, table: &str) -> Tried<Option<Remembered>> {
     let row = conn.query_row(
-        "SELECT topic, shape, guards, schema_version, pass, pending, cursor, shipped FROM _rowferry_tracked WHERE name = ?1",
+        "SELECT topic, shape, guards, schema_version, pass, pending, cursor, shipped, id FROM _rowferry_tracked WHERE name = ?1",
         [table],
         |row| {
             Ok(Remembered {
                 topic: row.get(0)?,
+                id: row.get(8)?,
                 shape: row.get(1)?,
                 guards: serde_json::from_str(&row.get::<_, String>(2)?).unwrap_or_default(),
                 place: Place {

@@ -58,11 +58,11 @@ fn a_sink_of_a_newer_program_and_a_source_are_refused() {
     drop(folder.sink());
     folder
         .user()
-        .execute_batch("UPDATE _rowferry_sink SET format = 3")
+        .execute_batch("UPDATE _rowferry_sink SET format = 4")
         .unwrap();
     let error = open_error(&folder.sink_path());
     assert!(
-        error.contains("written by a newer Rowferry (format 3, this one knows up to 2)"),
+        error.contains("written by a newer Rowferry (format 4, this one knows up to 3)"),
         "{error}"
     );
     let source = folder.0.join("source.db");
@@ -102,7 +102,7 @@ fn a_sink_of_format_1_is_brought_up_to_date_by_whoever_comes_first() {
         thread::scope(|scope| {
             (0..4).for_each(|_| drop(scope.spawn(|| drop(folder.sink()))));
         });
-        assert_eq!(query(&folder.user(), "SELECT format FROM _rowferry_sink"), [[int(2)]]);
+        assert_eq!(query(&folder.user(), "SELECT format FROM _rowferry_sink"), [[int(3)]]);
         let mut sink = folder.sink();
         let origin = Origin {
             source: "ab".into(),
@@ -164,7 +164,8 @@ fn a_file_from_before_there_were_ids_gets_one_even_if_several_open_it_at_once() 
         folder
             .user()
             .execute_batch("ALTER TABLE _rowferry_sink DROP COLUMN id; UPDATE _rowferry_sink SET format = 1; DROP TABLE _rowferry_members;
-             ALTER TABLE _rowferry_positions DROP COLUMN reached; ALTER TABLE _rowferry_positions DROP COLUMN partitions")
+             ALTER TABLE _rowferry_positions DROP COLUMN reached; ALTER TABLE _rowferry_positions DROP COLUMN partitions;
+             ALTER TABLE _rowferry_tables DROP COLUMN source; ALTER TABLE _rowferry_tables DROP COLUMN id")
             .unwrap();
         let ids: Vec<String> = thread::scope(|scope| {
             let openers: Vec<_> = (0..6).map(|_| scope.spawn(|| folder.sink().id().to_owned())).collect();

@@ -296,3 +296,35 @@ fn a_vacuum_in_the_middle_of_a_pass_starts_it_again_where_rowids_move() {
         }
     }
 }
+
+#[test]
+fn a_topic_carries_one_table_which_may_change_its_name() {
+    let mut ferry = Ferry::new(
+        "t",
+        &format!("{TABLE}; CREATE TABLE u(id INTEGER PRIMARY KEY); INSERT INTO u VALUES (9)"),
+    );
+    ferry.assert_equal();
+    assert_eq!(ferry.tracked.id, "t");
+    let error = ferry.ledger.track("u", "topic", false).unwrap_err().to_string();
+    assert!(
+        error.contains("topic \"topic\" carries table \"t\"") && error.contains("way out"),
+        "{error}"
+    );
+    assert_eq!(ferry.ledger.track("u", "another", false).unwrap().id, "u");
+    ferry.assert_equal();
+    ferry.sql("UPDATE t SET b = 3; ALTER TABLE t RENAME TO v; UPDATE v SET b = 4; CREATE TABLE T2(x)");
+    ferry.table = "v".into();
+    ferry.restart();
+    assert_eq!((ferry.tracked.id.as_str(), ferry.tracked.full), ("t", true));
+    ferry.assert_equal();
+    let ours = "SELECT group_concat(name) FROM sqlite_schema WHERE name GLOB '_rowferry_*_t'";
+    let left: Option<String> = ferry.user.query_row(ours, [], |row| row.get(0)).unwrap();
+    assert_eq!(left, None, "nothing of the old name is left");
+    // A new table under the old name is another one.
+    ferry.sql("CREATE TABLE t(x PRIMARY KEY)");
+    let id = ferry.ledger.track("t", "third", false).unwrap().id;
+    assert!(id.starts_with("t-") && id.len() == 10, "{id}");
+    ferry.restart();
+    assert_eq!((ferry.tracked.id.as_str(), ferry.tracked.full), ("t", false));
+    assert_eq!(ferry.ledger.track("t", "third", false).unwrap().id, id);
+}
