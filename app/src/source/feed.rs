@@ -12,7 +12,7 @@ use super::file::{File, Tried};
 use super::ledger::check_epoch;
 use super::scan::Scan;
 use super::tracking::{self, Look, Place, Tracked};
-use super::{Capture, Event, Mark, Run, Step};
+use super::{Capture, Event, Mark, Run, Step, utf16};
 use crate::error::{Error, Result};
 use crate::row::TableSchema;
 use crate::stop::Stop;
@@ -23,6 +23,8 @@ const LOOK: Duration = Duration::from_millis(3);
 /// Reads one table. It may be ahead of what the ledger has noted; a new feed begins where the ledger stands.
 pub struct Feed {
     file: File,
+    /// Whether the database keeps its text as UTF-16.
+    in_utf16: bool,
     capture: Capture,
     epoch: u64,
     /// Waits for a table that is gone to come again; otherwise that is an error.
@@ -40,15 +42,18 @@ pub struct Feed {
 
 impl Feed {
     pub fn open(path: &Path, capture: Capture, run: &Run, tracked: &Tracked, follow: bool, stop: Stop) -> Result<Feed> {
+        let file = File::open(path, capture == Capture::Triggers, &stop)?;
+        let in_utf16 = utf16::prepare(&file.conn).map_err(|e| file.error(e))?;
         Ok(Feed {
-            file: File::open(path, capture == Capture::Triggers, &stop)?,
+            file,
+            in_utf16,
             capture,
             epoch: run.epoch,
             follow,
             table: tracked.table.as_str().into(),
             topic: tracked.topic.as_str().into(),
-            scan: Scan::new(&tracked.schema),
-            changes: Changes::new(&tracked.schema),
+            scan: Scan::new(&tracked.schema, in_utf16),
+            changes: Changes::new(&tracked.schema, in_utf16),
             schema: tracked.schema.clone(),
             place: tracked.place.clone(),
             seen: 0,
@@ -189,8 +194,8 @@ impl Feed {
             self.place.version = place.version;
             return Ok(true);
         }
-        self.scan = Scan::new(&schema);
-        self.changes = Changes::new(&schema);
+        self.scan = Scan::new(&schema, self.in_utf16);
+        self.changes = Changes::new(&schema, self.in_utf16);
         (self.schema, self.place) = (schema, place);
         Ok(true)
     }

@@ -13,6 +13,7 @@
 //! | `layout` | over how many partitions a topic's rows are spread |
 //! | `letters` | rows that could not travel |
 //! | `feed` | what to ship next: `scan` reads a full pass, `changes` reads the outbox |
+//! | `utf16` | text that cannot be read as it is |
 //! | `values` | values out of SQLite, into SQLite, and packed into exact bytes |
 //! | `dummy` | the demo table |
 
@@ -30,6 +31,7 @@ pub mod schema;
 mod shape;
 mod tokens;
 mod tracking;
+mod utf16;
 mod values;
 
 #[cfg(test)]
