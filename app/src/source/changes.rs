@@ -31,8 +31,17 @@ struct Entry {
     end: usize,
     /// A later entry of the batch has the same key.
     repeated: bool,
-    /// The key cannot be looked up as it was read.
-    broken: bool,
+    key: KeyText,
+}
+
+/// Whether the text of a key is what it is in the database.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum KeyText {
+    Good,
+    /// It was read as it is, but SQLite would look another one up.
+    NotFound,
+    /// It was not even read as it is.
+    Broken,
 }
 
 impl Changes {
@@ -58,7 +67,11 @@ impl Changes {
             .map(|(name, key)| format!("t.{} COLLATE BINARY IS o.{key}", quote(name)))
             .collect();
         let broken = match in_utf16 {
-            true => format!("NOT ({})", utf16::whole(&keys, true)),
+            true => format!(
+                "CASE WHEN {} THEN 0 WHEN {} THEN 1 ELSE 2 END",
+                utf16::whole(&keys, true),
+                utf16::whole(&keys, false)
+            ),
             false => "0".into(),
         };
         Changes {
@@ -107,9 +120,11 @@ impl Changes {
             }
             let mut key = Vec::with_capacity(self.width);
             unpack(packed, &mut key);
-            if let Some((_, is_there)) = self.in_utf16.as_ref().filter(|_| entry.broken) {
+            if let Some((_, is_there)) = self.in_utf16.as_ref().filter(|_| entry.key != KeyText::Good) {
                 if conn.prepare_cached(is_there)?.exists([entry.number])? {
                     each(scan::refused(&key, utf16::BROKEN_KEY))?;
+                } else if entry.key == KeyText::NotFound {
+                    each(Event::Delete { key: &key })?;
                 }
                 continue;
             }
@@ -170,7 +185,11 @@ impl Changes {
                 number: row.get(0)?,
                 end: self.keys.len(),
                 repeated: false,
-                broken: row.get(self.width + 1)?,
+                key: match row.get(self.width + 1)? {
+                    0 => KeyText::Good,
+                    1 => KeyText::NotFound,
+                    _ => KeyText::Broken,
+                },
             });
             if self.keys.len() >= max_bytes {
                 break;
@@ -182,7 +201,7 @@ impl Changes {
     fn find_repeated(&mut self) {
         let mut seen = HashSet::with_capacity(self.entries.len());
         for i in (0..self.entries.len()).rev() {
-            if self.entries[i].broken {
+            if self.entries[i].key != KeyText::Good {
                 continue;
             }
             let start = if i == 0 { 0 } else { self.entries[i - 1].end };
