@@ -43,7 +43,7 @@ pub fn prepare(conn: &Connection) -> Tried<bool> {
 fn is_whole(bytes: &[u8], unit: fn([u8; 2]) -> u16, looked_up: bool) -> bool {
     let units = bytes.chunks_exact(2).map(|pair| unit([pair[0], pair[1]]));
     let is_good = |sign: Result<char, _>| sign.is_ok_and(|sign| !looked_up || !matches!(sign, '\u{fffe}' | '\u{ffff}'));
-    bytes.len() % 2 == 0 && char::decode_utf16(units).all(is_good)
+    bytes.len().is_multiple_of(2) && char::decode_utf16(units).all(is_good)
 }
 
 /// The condition that the text in all of these columns is whole.
