@@ -31,17 +31,8 @@ struct Entry {
     end: usize,
     /// A later entry of the batch has the same key.
     repeated: bool,
-    key: KeyText,
-}
-
-/// Whether the text of a key is what it is in the database.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum KeyText {
-    Good,
-    /// It was read as it is, but SQLite would look another one up.
-    NotFound,
-    /// It was not even read as it is.
-    Broken,
+    /// The key cannot be looked up as it was read.
+    broken: bool,
 }
 
 impl Changes {
@@ -67,17 +58,13 @@ impl Changes {
             .map(|(name, key)| format!("t.{} COLLATE BINARY IS o.{key}", quote(name)))
             .collect();
         let broken = match in_utf16 {
-            true => format!(
-                "CASE WHEN {} THEN 0 WHEN {} THEN 1 ELSE 2 END",
-                utf16::whole(&keys, true),
-                utf16::whole(&keys, false)
-            ),
+            true => format!("NOT ({})", utf16::whole(&keys)),
             false => "0".into(),
         };
         Changes {
             in_utf16: in_utf16.then(|| {
                 (
-                    format!("SELECT {} FROM {table} WHERE {same}", utf16::whole(&names, false)),
+                    format!("SELECT {} FROM {table} WHERE {same}", utf16::whole(&names)),
                     format!(
                         "SELECT 1 FROM {outbox} AS o, {table} AS t WHERE o.seq = ?1 AND {}",
                         own.join(" AND ")
@@ -120,11 +107,9 @@ impl Changes {
             }
             let mut key = Vec::with_capacity(self.width);
             unpack(packed, &mut key);
-            if let Some((_, is_there)) = self.in_utf16.as_ref().filter(|_| entry.key != KeyText::Good) {
+            if let Some((_, is_there)) = self.in_utf16.as_ref().filter(|_| entry.broken) {
                 if conn.prepare_cached(is_there)?.exists([entry.number])? {
                     each(scan::refused(&key, utf16::BROKEN_KEY))?;
-                } else if entry.key == KeyText::NotFound {
-                    each(Event::Delete { key: &key })?;
                 }
                 continue;
             }
@@ -185,11 +170,7 @@ impl Changes {
                 number: row.get(0)?,
                 end: self.keys.len(),
                 repeated: false,
-                key: match row.get(self.width + 1)? {
-                    0 => KeyText::Good,
-                    1 => KeyText::NotFound,
-                    _ => KeyText::Broken,
-                },
+                broken: row.get(self.width + 1)?,
             });
             if self.keys.len() >= max_bytes {
                 break;
@@ -201,7 +182,7 @@ impl Changes {
     fn find_repeated(&mut self) {
         let mut seen = HashSet::with_capacity(self.entries.len());
         for i in (0..self.entries.len()).rev() {
-            if self.entries[i].key != KeyText::Good {
+            if self.entries[i].broken {
                 continue;
             }
             let start = if i == 0 { 0 } else { self.entries[i - 1].end };

@@ -19,7 +19,7 @@ pub const MOST_COLUMNS: usize = 2000;
 pub struct Scan {
     from_start: String,
     from_cursor: String,
-    /// Statements that go beside those two, row by row: the rowid, whether the row's text is whole, whether its key's is, and can be looked up. For text
+    /// Statements that go beside those two, row by row: the rowid, whether the row's text is whole, whether its key's is. For text
     /// in UTF-16, and where the rowid would be one column more than a statement can have.
     beside: Option<[String; 2]>,
     by_rowid: bool,
@@ -60,14 +60,10 @@ impl Scan {
             |what: &str| format!("SELECT {what} FROM {table} WHERE ({order}) > ({places}) ORDER BY {order} LIMIT ?1");
         let rowid = if by_rowid { ordered[0].as_str() } else { "NULL" };
         let whole = match in_utf16 {
-            true => [
-                utf16::whole(&names, false),
-                utf16::whole(&collated_key(schema), false),
-                utf16::whole(&collated_key(schema), true),
-            ],
-            false => ["1".into(), "1".into(), "1".into()],
+            true => [utf16::whole(&names), utf16::whole(&collated_key(schema))],
+            false => ["1".into(), "1".into()],
         };
-        let beside = format!("{rowid}, {}", whole.join(", "));
+        let beside = format!("{rowid}, {}, {}", whole[0], whole[1]);
         Scan {
             from_start: from_start(&columns),
             from_cursor: from_cursor(&columns),
@@ -135,10 +131,10 @@ impl Scan {
                 true => key.push(borrow(row.get_ref(0)?)),
                 false => key.extend(self.key.iter().map(|&i| values[i].borrow())),
             }
-            let (rowid, is_whole, has_whole_key, is_place) =
+            let (rowid, is_whole, has_whole_key) =
                 match beside.as_mut().map(|beside| beside.next()).transpose()?.flatten() {
-                    Some(beside) => (beside.get(0)?, beside.get(1)?, beside.get(2)?, beside.get(3)?),
-                    None => (None::<i64>, true, true, true),
+                    Some(beside) => (beside.get(0)?, beside.get(1)?, beside.get(2)?),
+                    None => (None::<i64>, true, true),
                 };
             each(match (is_whole, has_whole_key) {
                 (_, false) => refused(&key, utf16::BROKEN_KEY),
@@ -150,7 +146,7 @@ impl Scan {
                 return Ok(Some(packed(&[Value::Integer(rowid)])));
             }
             // A key that cannot be looked up is no place to go on from.
-            if is_place && (count >= max_rows || bytes >= max_bytes) {
+            if has_whole_key && (count >= max_rows || bytes >= max_bytes) {
                 let place = self.order.iter().map(|&i| row.get_ref(i).map(borrow));
                 return Ok(Some(packed(&place.collect::<rusqlite::Result<Vec<_>>>()?)));
             }

@@ -11,11 +11,11 @@ use super::file::Tried;
 pub const BROKEN_TEXT: &str =
     "it holds text that is no UTF-16 (half of a surrogate pair), which cannot be read as it is";
 
-/// Why a row stays behind whose key could not be looked up: U+FFFE and U+FFFF, too, come back into SQLite as another sign.
-pub const BROKEN_KEY: &str = "its key holds text that cannot be looked up (half of a surrogate pair, U+FFFE or U+FFFF): \
+/// Why a row stays behind whose key could not be looked up.
+pub const BROKEN_KEY: &str = "its key holds text that is no UTF-16 (half of a surrogate pair), so it cannot be looked up: \
      give it another key; --backfill looks again";
 
-/// The SQL function that tells whether UTF-16 text, given as blobs, is whole; the first argument is 1 for text to be looked up.
+/// The SQL function that tells whether UTF-16 text, given as blobs, is whole.
 const WHOLE: &str = "_rowferry_whole";
 
 /// As many columns as one call is given.
@@ -31,28 +31,26 @@ pub fn prepare(conn: &Connection) -> Tried<bool> {
     };
     let flags = FunctionFlags::SQLITE_UTF8 | FunctionFlags::SQLITE_DETERMINISTIC;
     conn.create_scalar_function(WHOLE, -1, flags, move |values| {
-        let looked_up: bool = values.get(0)?;
-        Ok((1..values.len()).all(|i| match values.get_raw(i) {
-            ValueRef::Blob(bytes) => is_whole(bytes, unit, looked_up),
+        Ok((0..values.len()).all(|i| match values.get_raw(i) {
+            ValueRef::Blob(bytes) => is_whole(bytes, unit),
             _ => true,
         }))
     })?;
     Ok(true)
 }
 
-fn is_whole(bytes: &[u8], unit: fn([u8; 2]) -> u16, looked_up: bool) -> bool {
+fn is_whole(bytes: &[u8], unit: fn([u8; 2]) -> u16) -> bool {
     let units = bytes.chunks_exact(2).map(|pair| unit([pair[0], pair[1]]));
-    let is_good = |sign: Result<char, _>| sign.is_ok_and(|sign| !looked_up || !matches!(sign, '\u{fffe}' | '\u{ffff}'));
-    bytes.len().is_multiple_of(2) && char::decode_utf16(units).all(is_good)
+    bytes.len().is_multiple_of(2) && char::decode_utf16(units).all(|sign| sign.is_ok())
 }
 
 /// The condition that the text in all of these columns is whole.
-pub fn whole(columns: &[String], looked_up: bool) -> String {
+pub fn whole(columns: &[String]) -> String {
     let call = |columns: &[String]| {
         let blobs = columns
             .iter()
-            .map(|column| format!(", CASE typeof({column}) WHEN 'text' THEN CAST({column} AS BLOB) END"));
-        format!("{WHOLE}({}{})", i32::from(looked_up), blobs.collect::<String>())
+            .map(|column| format!("CASE typeof({column}) WHEN 'text' THEN CAST({column} AS BLOB) END"));
+        format!("{WHOLE}({})", blobs.collect::<Vec<_>>().join(", "))
     };
     columns.chunks(COLUMNS).map(call).collect::<Vec<_>>().join(" AND ")
 }
