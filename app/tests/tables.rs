@@ -4,6 +4,7 @@ mod keys;
 mod names;
 mod refused;
 mod reshaped;
+mod topics;
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -261,4 +262,47 @@ fn several_tables_in_one_topic_are_a_wrong_usage() {
     let run = workspace.producer(&["--table", "a", "--table", "b"]).code(2);
     run.says("--topic names one topic, but there are several --table")
         .says("--topic-prefix");
+}
+
+#[test]
+fn two_thousand_columns_with_a_key_arrive() {
+    let columns = (1..2000).map(|i| format!(", c{i}")).collect::<String>();
+    let ones = ", 1".repeat(1999);
+    travels(
+        "a table of as many columns as SQLite allows, without INTEGER PRIMARY KEY",
+        &[
+            (
+                &format!(
+                    "CREATE TABLE t(k TEXT PRIMARY KEY{columns}); INSERT INTO t VALUES ('a'{ones}), ('b'{ones}), ('c'{ones}), ('d'{ones})"
+                ),
+                4,
+            ),
+            ("UPDATE t SET c1999 = 2 WHERE k = 'b'; DELETE FROM t WHERE k = 'a'", 3),
+        ],
+    );
+}
+
+#[test]
+fn text_that_is_no_utf16_stays_behind_and_is_told() {
+    let workspace = Workspace::new("half of a surrogate pair in a UTF-16 source").of("t");
+    let source = workspace.source();
+    workspace.sql(
+        &source,
+        "PRAGMA encoding = 'UTF-16le'; CREATE TABLE t(k TEXT PRIMARY KEY, v); INSERT INTO t VALUES ('a', 'é😀'), ('b', 1);
+         INSERT INTO t VALUES (CAST(x'00d8' AS TEXT), 2), ('c', CAST(x'610000dc' AS TEXT))",
+    );
+    for _ in 0..2 {
+        workspace.producer(&[]).code(1).says("no UTF-16");
+        workspace.consumer(&["--until-caught-up"]).ok();
+        assert_eq!(workspace.number(&workspace.sink(), "SELECT count(*) FROM t"), 2);
+        workspace.verify(&[]).code(1);
+    }
+    workspace.sql(
+        &source,
+        "UPDATE t SET k = 'd' WHERE v = 2; UPDATE t SET v = 3 WHERE k = 'c'",
+    );
+    workspace.producer(&[]).code(1);
+    workspace.producer(&["--backfill"]).ok();
+    workspace.consumer(&["--until-caught-up"]).ok();
+    assert_equal(&workspace);
 }

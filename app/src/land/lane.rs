@@ -291,7 +291,9 @@ impl Lane {
         stamp: Stamp<'a>,
         record: Record<'a>,
     ) -> Result<bool> {
-        if !self.admit(message.offset, &stamp, &record, quay)? {
+        if self.is_of_another_table(quay, message.offset, &stamp, &record)?
+            || !self.admit(message.offset, &stamp, &record, quay)?
+        {
             return Ok(false);
         }
         self.advance(&stamp, &record);
@@ -313,8 +315,11 @@ impl Lane {
                 };
                 quay.landing.foreign_upsert(&self.position.topic, &key, &row)?
             }
-            Record::Schema { schema, begin, .. } => {
+            Record::Schema { schema, id, begin, .. } => {
                 quay.landing.schema(&mut self.position, &Arc::new(*schema), begin)?;
+                if let Some(id) = id {
+                    quay.landing.bind_table(&self.position.topic, stamp.source, &id)?;
+                }
                 return Ok(false);
             }
             Record::PassEnd { pass, .. } => {
@@ -341,6 +346,46 @@ impl Lane {
             Record::Foreign(_) | Record::Empty => unreachable!("a record with a stamp is ours"),
         };
         self.landed(outcome, quay, message)
+    }
+
+    /// Whether a new run ships another table of the same source than the topic carries: an error, or passed over up to the next full
+    /// pass of the topic's own.
+    fn is_of_another_table(
+        &mut self,
+        quay: &mut Quay<'_, '_>,
+        offset: i64,
+        stamp: &Stamp<'_>,
+        record: &Record<'_>,
+    ) -> Result<bool> {
+        let Record::Schema {
+            id: Some(id), schema, ..
+        } = record
+        else {
+            return Ok(false);
+        };
+        let topic = &self.position.topic;
+        let Some(table) = quay
+            .landing
+            .other_table(topic, stamp.source, id)?
+            .filter(|_| self.is_before(stamp))
+        else {
+            return Ok(false);
+        };
+        let what = format!(
+            "{}: this record is of table \"{}\", and the topic carries table \"{table}\" of the same source",
+            self.place(offset),
+            schema.table
+        );
+        if !quay.options.heal {
+            return Err(Error::loss(what).way_out(format!(
+                "ship \"{}\" to a topic of its own (--topic); then run `producer --table {table} --topic {topic} --backfill`, and `consumer --heal`",
+                schema.table
+            )));
+        }
+        log::warn!("{what}; passing over to the next full pass of \"{table}\"");
+        self.position.healing = true;
+        self.counts.passed_over += 1;
+        Ok(true)
     }
 
     /// Whether a record of ours is to be applied now, by its number and by the state of healing.

@@ -31,6 +31,7 @@ pub struct Load {
 /// Numbers and bundles the records of one table for one run.
 pub struct Loader {
     topic: Arc<str>,
+    id: Arc<str>,
     run: Run,
     spread: Spread,
     encoder: Encoder,
@@ -48,6 +49,7 @@ impl Loader {
     pub fn new(run: Run, tracked: &Tracked, spread: Spread) -> Self {
         let partitions = spread.partitions;
         let topic: Arc<str> = tracked.topic.as_str().into();
+        let id: Arc<str> = tracked.id.as_str().into();
         let lanes = (0..partitions)
             .map(|p| {
                 let noted = tracked.acked.iter().find(|a| a.partition == p);
@@ -55,9 +57,10 @@ impl Loader {
             })
             .collect();
         Self {
-            encoder: Encoder::new(tracked.schema.clone(), &run.source, run.epoch),
+            encoder: Encoder::new(tracked.schema.clone(), &run.source, run.epoch).with_id(id.clone()),
             bundles: (0..partitions).map(|p| Bundle::new(topic.clone(), p)).collect(),
             topic,
+            id,
             run,
             spread,
             begun: None,
@@ -78,7 +81,7 @@ impl Loader {
         match event {
             Event::Begin { pass, .. } if self.begun == Some(pass) => {}
             Event::Begin { pass, schema } => {
-                self.encoder = Encoder::new(schema.clone(), &self.run.source, self.run.epoch);
+                self.encoder = Encoder::new(schema.clone(), &self.run.source, self.run.epoch).with_id(self.id.clone());
                 self.open(Some(pass));
             }
             Event::Upsert { key, row } => {

@@ -32,7 +32,9 @@ const UPGRADES: [(i64, &str); 2] = [
         "ALTER TABLE _rowferry_positions ADD COLUMN last_offset INTEGER;
     ALTER TABLE _rowferry_positions ADD COLUMN last_fingerprint INTEGER;
     ALTER TABLE _rowferry_positions DROP COLUMN prev;
-    UPDATE _rowferry_positions SET reached = NULL;",
+    UPDATE _rowferry_positions SET reached = NULL;
+    ALTER TABLE _rowferry_tables ADD COLUMN source TEXT;
+    ALTER TABLE _rowferry_tables ADD COLUMN id TEXT;",
     ),
 ];
 
@@ -47,10 +49,11 @@ const TABLES: &str = r#"
     CREATE TABLE _rowferry_passes (
         topic TEXT NOT NULL, partition INTEGER NOT NULL, schema TEXT NOT NULL, pass INTEGER NOT NULL, ended INTEGER NOT NULL,
         PRIMARY KEY (topic, partition)) WITHOUT ROWID;
-    -- schema: as the source tells it, none while only guessed; shape: as the table stands here; unseen: keys that the running pass has not touched.
+    -- schema: as the source tells it, none while only guessed; shape: as the table stands here; unseen: keys that the running pass has not touched;
+    -- source and id: which table of which source it is, where the source tells it.
     CREATE TABLE _rowferry_tables (
         topic TEXT NOT NULL PRIMARY KEY, name TEXT NOT NULL UNIQUE COLLATE NOCASE, schema TEXT, shape TEXT NOT NULL,
-        pass INTEGER NOT NULL, unseen INTEGER) WITHOUT ROWID;
+        pass INTEGER NOT NULL, unseen INTEGER, source TEXT, id TEXT) WITHOUT ROWID;
     -- Consumers that land here, and their processes; the group of those in none has no name.
     CREATE TABLE _rowferry_members (
         group_name TEXT NOT NULL, member TEXT NOT NULL, host TEXT NOT NULL, process INTEGER NOT NULL, began TEXT NOT NULL,
@@ -133,18 +136,20 @@ pub(super) fn schema(schemas: &Schemas, json: Option<String>) -> Result<Option<A
 pub(super) fn table(conn: &Connection, schemas: &Schemas, topic: &Arc<str>) -> Result<Option<Table>> {
     let read = |r: &Row<'_>| {
         let numbers = (r.get::<_, i64>(2)?, r.get::<_, Option<i64>>(3)?);
-        Ok((r.get::<_, Option<String>>(0)?, r.get::<_, String>(1)?, numbers))
+        let bound = r.get::<_, Option<String>>(4)?.zip(r.get(5)?);
+        Ok((r.get::<_, Option<String>>(0)?, r.get::<_, String>(1)?, numbers, bound))
     };
     let found = conn
-        .prepare_cached("SELECT schema, shape, pass, unseen FROM _rowferry_tables WHERE topic = ?1")
+        .prepare_cached("SELECT schema, shape, pass, unseen, source, id FROM _rowferry_tables WHERE topic = ?1")
         .and_then(|mut s| s.query_row([&**topic], read).optional())
         .map_err(|e| cannot(e, "read the tables of the sink"))?;
-    let Some((schema, shape, (pass, unseen))) = found else {
+    let Some((schema, shape, (pass, unseen), bound)) = found else {
         return Ok(None);
     };
     let mut table = Table::new(topic.clone(), self::schema(schemas, schema)?, from_json(&shape)?);
     table.pass = pass as u64;
     table.unseen = unseen.map(|n| n as u64);
+    table.bound = bound;
     Ok(Some(table))
 }
 
@@ -153,7 +158,7 @@ pub(super) fn note_table(conn: &Connection, table: &Table) -> rusqlite::Result<(
     let schema = table.schema.as_ref().map(|s| to_json(s));
     let unseen = table.unseen.map(|n| n as i64);
     conn.prepare_cached(
-        "INSERT INTO _rowferry_tables VALUES (?1, ?2, ?3, ?4, ?5, ?6) ON CONFLICT (topic)
+        "INSERT INTO _rowferry_tables (topic, name, schema, shape, pass, unseen) VALUES (?1, ?2, ?3, ?4, ?5, ?6) ON CONFLICT (topic)
          DO UPDATE SET name = ?2, schema = ?3, shape = ?4, pass = ?5, unseen = ?6",
     )?
     .execute(params![
@@ -164,6 +169,13 @@ pub(super) fn note_table(conn: &Connection, table: &Table) -> rusqlite::Result<(
         table.pass as i64,
         unseen
     ])?;
+    Ok(())
+}
+
+/// Notes which table of which source a topic carries.
+pub(super) fn note_bound(conn: &Connection, topic: &str, source: &str, id: &str) -> rusqlite::Result<()> {
+    conn.prepare_cached("UPDATE _rowferry_tables SET source = ?2, id = ?3 WHERE topic = ?1")?
+        .execute(params![topic, source, id])?;
     Ok(())
 }
 

@@ -24,6 +24,30 @@ impl Landing<'_> {
         self.follow(position, schema, begin).map_err(|e| self.unless_stopped(e))
     }
 
+    /// The table that a topic carries, when this one of the same source is another: by its name in the sink.
+    pub fn other_table(&mut self, topic: &Arc<str>, source: &str, id: &str) -> Result<Option<String>> {
+        let Some(place) = self.table(topic)? else {
+            return Ok(None);
+        };
+        let Table { bound, shape, .. } = &self.memory.tables[place];
+        let other = bound.as_ref().is_some_and(|(its, other)| its == source && other != id);
+        Ok(other.then(|| shape.table.clone()))
+    }
+
+    /// Binds a topic to a table of a source, once the table is there.
+    pub fn bind_table(&mut self, topic: &Arc<str>, source: &str, id: &str) -> Result<()> {
+        let Some(place) = self.table(topic)? else {
+            return Ok(());
+        };
+        let bound = &mut self.memory.tables[place].bound;
+        if bound.as_ref().is_some_and(|(its, known)| its == source && known == id) {
+            return Ok(());
+        }
+        *bound = Some((source.to_owned(), id.to_owned()));
+        books::note_bound(self.conn, topic, source, id)
+            .map_err(|e| cannot(e, format!("note which table topic {topic} carries")))
+    }
+
     fn follow(&mut self, position: &mut Position, schema: &Arc<TableSchema>, begin: Option<u64>) -> Result<()> {
         let Position { topic, partition, .. } = &*position;
         if let Some(pass) = begin.filter(|pass| *pass < position.pass) {

@@ -45,28 +45,60 @@ pub fn outbox_columns(schema: &TableSchema) -> String {
         .join(", ")
 }
 
-/// Whether all triggers stand on the table.
-pub fn is_installed(conn: &Connection, schema: &TableSchema, guards: &[String]) -> Tried<bool> {
+/// How the triggers of a table stand.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Standing {
+    /// As this version makes them, before all others.
+    Well,
+    /// As another version made them, or with more than they need.
+    Otherwise,
+    /// Changes may pass them unseen: one is missing, or a trigger of the user's runs before one of them.
+    Passed,
+}
+
+/// How the triggers stand. SQLite runs the newest trigger first, and one that says RAISE(IGNORE), or fails under OR FAIL, after a change keeps
+/// the change and runs no other: so ours have to be newer than all others. Where one that runs before the change does so, nothing changes.
+pub fn standing(conn: &Connection, schema: &TableSchema, guards: &[String]) -> Tried<Standing> {
     let mut statement = conn.prepare_cached(
-        "SELECT 1 FROM sqlite_schema WHERE type = 'trigger' AND name = ?1 AND tbl_name = ?2 COLLATE NOCASE",
+        "SELECT name, sql FROM sqlite_schema WHERE type = 'trigger' AND tbl_name = ?1 COLLATE NOCASE ORDER BY rowid DESC",
     )?;
-    for (kind, _) in wanted(guards) {
-        if !statement.exists([trigger(kind, &schema.table), schema.table.clone()])? {
-            return Ok(false);
+    let found = statement.query_map([&schema.table], |row| Ok((row.get(0)?, row.get(1)?)))?;
+    let found = found.collect::<rusqlite::Result<Vec<(String, String)>>>()?;
+    let ours = found.iter().take_while(|(name, _)| is_ours(name));
+    let ours: Vec<_> = ours.collect();
+    let mut standing = match ours.len() == wanted(guards).len() {
+        true => Standing::Well,
+        false => Standing::Otherwise,
+    };
+    for (kind, moment) in wanted(guards) {
+        let name = trigger(kind, &schema.table);
+        match ours.iter().find(|(found, _)| *found == name) {
+            None => return Ok(Standing::Passed),
+            Some((_, sql)) if *sql != create(kind, moment, schema, guards) => standing = Standing::Otherwise,
+            Some(_) => {}
         }
     }
-    Ok(true)
+    Ok(standing)
 }
 
 /// Makes the triggers anew.
 pub fn install(conn: &Connection, schema: &TableSchema, guards: &[String]) -> Tried<()> {
     remove_triggers(conn, &schema.table)?;
     for (kind, moment) in wanted(guards) {
-        let (name, table) = (quote(&trigger(kind, &schema.table)), quote(&schema.table));
-        let body = body(kind, schema, guards);
-        conn.execute_batch(&format!("CREATE TRIGGER {name} {moment} ON {table} BEGIN {body}; END"))?;
+        conn.execute_batch(&create(kind, moment, schema, guards))?;
     }
     Ok(())
+}
+
+fn create(kind: &str, moment: &str, schema: &TableSchema, guards: &[String]) -> String {
+    let (name, table) = (quote(&trigger(kind, &schema.table)), quote(&schema.table));
+    let body = body(kind, schema, guards);
+    format!("CREATE TRIGGER {name} {moment} ON {table} BEGIN {body}; END")
+}
+
+/// Whether a trigger is one of ours, by its name.
+pub fn is_ours(trigger: &str) -> bool {
+    trigger.starts_with(PREFIX)
 }
 
 /// What a trigger does: it writes the keys of the row that comes, of the one that goes, or of those that could be pushed out.
@@ -82,7 +114,12 @@ fn body(kind: &str, schema: &TableSchema, guards: &[String]) -> String {
     let into = format!("INSERT INTO {}({})", outbox(&schema.table), outbox_columns(schema));
     let pushed_out = |by: &str| {
         let row = row_name(schema);
-        let other = format!("NOT ({})", same_key(schema, &names, &format!("{row}."), by));
+        let mut same = same_key(schema, &names, &format!("{row}."), by);
+        if by == "NEW." && is_keyed_by_rowid(schema) {
+            // Before an INSERT that leaves the rowid to SQLite, NEW's is -1: the row that has that number may be another.
+            same = format!("{same} AND NEW.{} <> -1", names[0]);
+        }
+        let other = format!("NOT ({same})");
         let from = format!("{into} SELECT {} FROM {} AS {row}", key_of(""), quote(&schema.table));
         guards
             .iter()
@@ -104,10 +141,14 @@ fn body(kind: &str, schema: &TableSchema, guards: &[String]) -> String {
     }
 }
 
+/// Whether the key is the rowid, under whatever name.
+fn is_keyed_by_rowid(schema: &TableSchema) -> bool {
+    schema.keyed_by_rowid() || schema.rowid_alias
+}
+
 /// A condition that holds only when two keys are the same to the byte. Reals never count as the same: SQL takes -0.0 for 0.0.
 fn same_key(schema: &TableSchema, names: &[String], one: &str, other: &str) -> String {
-    let by_rowid = schema.keyed_by_rowid() || schema.rowid_alias;
-    let same = |name: &String| match by_rowid {
+    let same = |name: &String| match is_keyed_by_rowid(schema) {
         true => format!("{one}{name} IS {other}{name}"),
         false => format!(
             "{one}{name} IS {other}{name} COLLATE BINARY AND typeof({one}{name}) = typeof({other}{name}) \

@@ -7,7 +7,7 @@ use rusqlite::Connection;
 use super::file::Tried;
 use super::schema::quote;
 use super::values::{Bind, borrow, pack, unpack, weight};
-use super::{Event, capture, scan};
+use super::{Event, capture, scan, utf16};
 use crate::error::Result;
 use crate::row::{TableSchema, Value, recycle};
 
@@ -15,6 +15,8 @@ use crate::row::{TableSchema, Value, recycle};
 pub struct Changes {
     outbox: String,
     lookup: String,
+    /// For text in UTF-16: whether the text of the row that a key finds is whole, and whether an entry's key, by its number, is that of a row.
+    in_utf16: Option<(String, String)>,
     columns: usize,
     /// Where the key's values stand among the row's; empty when the rowid alone is the key.
     key: Vec<usize>,
@@ -29,17 +31,15 @@ struct Entry {
     end: usize,
     /// A later entry of the batch has the same key.
     repeated: bool,
+    /// The key cannot be looked up as it was read.
+    broken: bool,
 }
 
 impl Changes {
-    pub fn new(schema: &TableSchema) -> Changes {
+    pub fn new(schema: &TableSchema, in_utf16: bool) -> Changes {
         let width = capture::key_names(schema).len();
-        let columns = schema
-            .columns
-            .iter()
-            .map(|c| quote(&c.name))
-            .collect::<Vec<_>>()
-            .join(", ");
+        let names: Vec<String> = schema.columns.iter().map(|c| quote(&c.name)).collect();
+        let columns = names.join(", ");
         let mut same: Vec<String> = scan::collated_key(schema)
             .into_iter()
             .enumerate()
@@ -50,13 +50,33 @@ impl Changes {
         let spelled = spelled.filter(|(_, column)| column.pk_collation != "BINARY");
         same.extend(spelled.map(|(i, column)| format!("{} COLLATE BINARY IS ?{}", quote(&column.name), i + 1)));
         let same = same.join(" AND ");
+        let (outbox, table) = (capture::outbox(&schema.table), quote(&schema.table));
+        let keys: Vec<String> = (1..=width).map(|i| format!("k{i}")).collect();
+        let own: Vec<String> = capture::key_names(schema)
+            .iter()
+            .zip(&keys)
+            .map(|(name, key)| format!("t.{} COLLATE BINARY IS o.{key}", quote(name)))
+            .collect();
+        let broken = match in_utf16 {
+            true => format!("NOT ({})", utf16::whole(&keys)),
+            false => "0".into(),
+        };
         Changes {
+            in_utf16: in_utf16.then(|| {
+                (
+                    format!("SELECT {} FROM {table} WHERE {same}", utf16::whole(&names)),
+                    format!(
+                        "SELECT 1 FROM {outbox} AS o, {table} AS t WHERE o.seq = ?1 AND {}",
+                        own.join(" AND ")
+                    ),
+                )
+            }),
             outbox: format!(
-                "SELECT seq, {} FROM {} WHERE seq > ?1 ORDER BY seq LIMIT ?2",
+                "SELECT seq, {}, {broken} FROM {} WHERE seq > ?1 ORDER BY seq LIMIT ?2",
                 capture::outbox_columns(schema),
-                capture::outbox(&schema.table)
+                outbox
             ),
-            lookup: format!("SELECT {columns} FROM {} WHERE {same}", quote(&schema.table)),
+            lookup: format!("SELECT {columns} FROM {table} WHERE {same}"),
             columns: schema.columns.len(),
             key: schema.key(),
             width,
@@ -87,6 +107,12 @@ impl Changes {
             }
             let mut key = Vec::with_capacity(self.width);
             unpack(packed, &mut key);
+            if let Some((_, is_there)) = self.in_utf16.as_ref().filter(|_| entry.broken) {
+                if conn.prepare_cached(is_there)?.exists([entry.number])? {
+                    each(scan::refused(&key, utf16::BROKEN_KEY))?;
+                }
+                continue;
+            }
             for (i, value) in key.iter().enumerate() {
                 statement.raw_bind_parameter(i + 1, Bind(value))?;
             }
@@ -103,7 +129,20 @@ impl Changes {
             }
             // A key's collation may find the row of another spelling: the one that was asked for is gone.
             let is_it = !row.is_empty() && (self.key.is_empty() || its_key == key);
-            if is_it {
+            let is_whole = match self.in_utf16.as_ref().filter(|_| is_it) {
+                Some((is_whole, _)) => {
+                    let mut statement = conn.prepare_cached(is_whole)?;
+                    for (i, value) in key.iter().enumerate() {
+                        statement.raw_bind_parameter(i + 1, Bind(value))?;
+                    }
+                    let mut rows = statement.raw_query();
+                    rows.next()?.map_or(Ok(true), |row| row.get(0))?
+                }
+                None => true,
+            };
+            if !is_whole {
+                each(scan::refused(&key, utf16::BROKEN_TEXT))?;
+            } else if is_it {
                 bytes += row.iter().map(weight).sum::<usize>();
                 each(scan::upsert(&key, &row))?;
             } else if !key.iter().any(Value::is_null) {
@@ -131,6 +170,7 @@ impl Changes {
                 number: row.get(0)?,
                 end: self.keys.len(),
                 repeated: false,
+                broken: row.get(self.width + 1)?,
             });
             if self.keys.len() >= max_bytes {
                 break;
@@ -142,6 +182,9 @@ impl Changes {
     fn find_repeated(&mut self) {
         let mut seen = HashSet::with_capacity(self.entries.len());
         for i in (0..self.entries.len()).rev() {
+            if self.entries[i].broken {
+                continue;
+            }
             let start = if i == 0 { 0 } else { self.entries[i - 1].end };
             self.entries[i].repeated = !seen.insert(&self.keys[start..self.entries[i].end]);
         }

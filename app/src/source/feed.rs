@@ -14,7 +14,7 @@ use super::gathered::Gathered;
 use super::scan::Scan;
 use super::times::FileTimes;
 use super::tracking::{self, Look, Place, Tracked};
-use super::{Capture, Event, Mark, Run, Step, snapshot};
+use super::{Capture, Event, Mark, Run, Step, snapshot, utf16};
 use crate::error::{Error, Result};
 use crate::row::TableSchema;
 use crate::stop::Stop;
@@ -25,6 +25,8 @@ const LOOK: Duration = Duration::from_millis(3);
 /// Reads one table. It may be ahead of what the ledger has noted; a new feed begins where the ledger stands.
 pub struct Feed {
     file: File,
+    /// Whether the database keeps its text as UTF-16.
+    in_utf16: bool,
     capture: Capture,
     run: RunState,
     /// Waits for a table that is gone to come again; otherwise that is an error.
@@ -47,16 +49,18 @@ pub struct Feed {
 impl Feed {
     pub fn open(path: &Path, capture: Capture, run: &Run, tracked: &Tracked, follow: bool, stop: Stop) -> Result<Feed> {
         let file = File::open(path, capture == Capture::Triggers, &stop)?;
+        let in_utf16 = utf16::prepare(&file.conn).map_err(|e| file.error(e))?;
         Ok(Feed {
             times: FileTimes::new(file.path()),
             file,
+            in_utf16,
             capture,
             run: run.state.clone(),
             follow,
             table: tracked.table.as_str().into(),
             topic: tracked.topic.as_str().into(),
-            scan: Scan::new(&tracked.schema),
-            changes: Changes::new(&tracked.schema),
+            scan: Scan::new(&tracked.schema, in_utf16),
+            changes: Changes::new(&tracked.schema, in_utf16),
             gathered: Gathered::default(),
             schema: tracked.schema.clone(),
             place: tracked.place.clone(),
@@ -192,7 +196,7 @@ impl Feed {
             match self.file.holds_up_writers()? {
                 true => {
                     snapshot::copy(&mut self.file, &self.schema)?;
-                    self.scan = Scan::of_copy(&self.schema);
+                    self.scan = Scan::of_copy(&self.schema, self.in_utf16);
                 }
                 false => self.begin()?,
             }
@@ -235,9 +239,8 @@ impl Feed {
             self.place.version = place.version;
             return Ok(true);
         }
-        log::info!("table {table:?} has changed: all of its rows are shipped again");
-        self.scan = Scan::new(&schema);
-        self.changes = Changes::new(&schema);
+        self.scan = Scan::new(&schema, self.in_utf16);
+        self.changes = Changes::new(&schema, self.in_utf16);
         (self.schema, self.place) = (schema, place);
         // The outbox was made anew.
         self.last_change = None;

@@ -4,6 +4,7 @@ use rusqlite::{Connection, OptionalExtension};
 
 use super::file::Tried;
 use super::schema::{quote, rowid_name};
+use super::tokens::{bare, expression, parts, tokens, without_comments};
 use crate::row::{Column, TableSchema};
 
 /// One column or expression of an index.
@@ -18,7 +19,14 @@ pub fn read(conn: &Connection, schema: &TableSchema) -> Tried<Vec<String>> {
     let mut statement = conn.prepare("SELECT name, origin FROM pragma_index_list(?1) WHERE \"unique\" ORDER BY seq")?;
     let indexes = statement.query_map([&schema.table], |row| Ok((row.get(0)?, row.get(1)?)))?;
     let indexes = indexes.collect::<rusqlite::Result<Vec<(String, String)>>>()?;
-    let defaults = defaults(conn, schema)?;
+    let sql = without_comments(&sql_of(conn, "table", &schema.table)?);
+    let (defaults, generated) = (defaults(conn, schema)?, generated(conn, schema, &sql)?);
+    let mut new = NewRow {
+        schema,
+        defaults: &defaults,
+        generated: &generated,
+        rowid: None,
+    };
     let mut guards = Vec::new();
     // Where the rowid is not the key, it is a unique index like others: REPLACE makes room for a rowid too.
     if let (false, false, Some(rowid)) = (schema.rowid_alias, schema.keyed_by_rowid(), rowid_name(schema)) {
@@ -26,7 +34,12 @@ pub fn read(conn: &Connection, schema: &TableSchema) -> Tried<Vec<String>> {
     }
     for (index, origin) in indexes {
         if origin != "pk" || !schema.key().into_iter().all(|i| is_exact(schema, &schema.columns[i])) {
-            guards.push(guard(conn, schema, &defaults, &index)?);
+            let given = guard(conn, &new, &index)?;
+            new.rowid = next_rowid(schema, &sql);
+            let yet_to_come = guard(conn, &new, &index)?;
+            new.rowid = None;
+            guards.extend((yet_to_come != given).then_some(yet_to_come));
+            guards.push(given);
         }
     }
     Ok(guards)
@@ -74,57 +87,182 @@ fn defaults(conn: &Connection, schema: &TableSchema) -> Tried<Vec<Option<String>
     Ok(schema.columns.iter().map(default).collect())
 }
 
-fn guard(conn: &Connection, schema: &TableSchema, defaults: &[Option<String>], index: &str) -> Tried<String> {
-    let sql: Option<String> = conn
-        .query_row(
-            "SELECT sql FROM sqlite_schema WHERE type = 'index' AND name = ?1",
-            [index],
-            |row| row.get(0),
-        )
-        .optional()?
-        .flatten();
-    let sql = without_comments(&sql.unwrap_or_default());
-    let (expressions, filter) = parts(&sql);
-    let new = |i: usize| {
-        let name = quote(&schema.columns[i].name);
-        match &defaults[i] {
-            Some(default) => format!("ifnull(NEW.{name}, ({default}))"),
-            None => format!("NEW.{name}"),
+/// How a generated column is computed.
+struct Generated {
+    expression: String,
+    sources: Vec<usize>,
+}
+
+/// How each column is computed; from nothing where its values are given.
+fn generated(conn: &Connection, schema: &TableSchema, sql: &str) -> Tried<Vec<Generated>> {
+    let mut statement = conn.prepare("SELECT name FROM pragma_table_xinfo(?1) WHERE hidden IN (2, 3)")?;
+    let names = statement.query_map([&schema.table], |row| row.get(0))?;
+    let names = names.collect::<rusqlite::Result<Vec<String>>>()?;
+    let (definitions, _) = parts(sql);
+    let is_of = |name: &str, definition: &str| {
+        let first = tokens(definition).next().map(bare);
+        first.is_some_and(|first| first.eq_ignore_ascii_case(name))
+    };
+    let generated = |column: &Column| {
+        let mut definitions = definitions.iter().filter(|_| names.contains(&column.name));
+        let definition = definitions.find(|definition| is_of(&column.name, definition));
+        let expression = definition.and_then(|definition| expression(definition)).unwrap_or("");
+        Generated {
+            sources: mentioned(schema, expression),
+            expression: expression.to_owned(),
         }
     };
-    let mut conditions = Vec::new();
+    Ok(schema.columns.iter().map(generated).collect())
+}
+
+/// The columns that these ones are computed from, directly or through others.
+fn sources(generated: &[Generated], mut columns: Vec<usize>) -> Vec<usize> {
+    let mut sources = Vec::new();
+    while let Some(column) = columns.pop() {
+        let new = generated[column]
+            .sources
+            .iter()
+            .filter(|source| !sources.contains(*source));
+        let new: Vec<usize> = new.copied().collect();
+        sources.extend(&new);
+        columns.extend(new);
+    }
+    sources.sort_unstable();
+    sources
+}
+
+/// The statement that made a table or an index; nothing for an index that came with its table.
+fn sql_of(conn: &Connection, kind: &str, name: &str) -> Tried<String> {
+    let sql: Option<Option<String>> = conn
+        .query_row(
+            "SELECT sql FROM sqlite_schema WHERE type = ?1 AND name = ?2",
+            [kind, name],
+            |row| row.get(0),
+        )
+        .optional()?;
+    Ok(sql.flatten().unwrap_or_default())
+}
+
+fn guard(conn: &Connection, new: &NewRow<'_>, index: &str) -> Tried<String> {
+    let schema = new.schema;
+    let sql = without_comments(&sql_of(conn, "index", index)?);
+    let (expressions, filter) = parts(&sql);
+    let (mut conditions, mut compared) = (Vec::new(), Vec::new());
     for (place, term) in terms(conn, schema, index)?.into_iter().enumerate() {
         conditions.push(match term.column {
-            Some(i) => format!(
-                "{} COLLATE {} = {}",
-                quote(&schema.columns[i].name),
-                quote(&term.collation),
-                new(i)
-            ),
-            None => collision(schema, expressions.get(place).copied().unwrap_or("NULL"), new),
+            Some(i) => {
+                compared.push(i);
+                format!(
+                    "{} COLLATE {} = {}",
+                    quote(&schema.columns[i].name),
+                    quote(&term.collation),
+                    new.value(i)
+                )
+            }
+            None => {
+                let expression = expressions.get(place).copied().unwrap_or("NULL");
+                compared.extend(mentioned(schema, expression));
+                collision(new, expression)
+            }
         });
     }
     conditions.extend(filter.map(|filter| format!("({filter})")));
+    // A trigger before an UPDATE sees NULL in the place of a column that the UPDATE leaves alone, unless it names that column: NEW's
+    // generated columns are right only where all that they are computed from is named. This is always true.
+    let loaded = |&i: &usize| format!("(NEW.{} IS NULL)", quote(&schema.columns[i].name));
+    let loaded: Vec<_> = sources(new.generated, compared).iter().map(loaded).collect();
+    if !loaded.is_empty() {
+        conditions.push(format!("{} >= 0", loaded.join(" + ")));
+    }
     Ok(conditions.join(" AND "))
+}
+
+/// The row that comes, as NEW shows it before it is there, and what else its values may be.
+struct NewRow<'a> {
+    schema: &'a TableSchema,
+    /// The defaults that REPLACE puts in the place of a NULL, by column.
+    defaults: &'a [Option<String>],
+    generated: &'a [Generated],
+    /// The rowid that SQLite will give to a row which comes without one; nothing for rows that bring theirs.
+    rowid: Option<String>,
+}
+
+impl NewRow<'_> {
+    /// The value that a column will have. NEW has a NULL where a default will be, -1 in the place of a rowid that is yet to be given,
+    /// and generated columns that were computed from those.
+    fn value(&self, i: usize) -> String {
+        let given = self.name(i);
+        if let Some(default) = &self.defaults[i] {
+            return format!("ifnull({given}, ({default}))");
+        }
+        if let Some((when, value)) = self.instead(i) {
+            return format!("CASE WHEN {when} THEN {value} ELSE {given} END");
+        }
+        let Generated { expression, sources } = &self.generated[i];
+        let whens = self::sources(self.generated, vec![i]).into_iter();
+        let whens: Vec<_> = whens.filter_map(|i| Some(self.instead(i)?.0)).collect();
+        if whens.is_empty() {
+            return given;
+        }
+        let computed = one_row(self.schema, expression, sources, &|i| self.cast(i));
+        format!("CASE WHEN {} THEN ({computed}) ELSE {given} END", whens.join(" OR "))
+    }
+
+    /// The value as its column's affinity would have it.
+    fn cast(&self, i: usize) -> String {
+        let value = self.value(i);
+        match affinity(self.schema, &self.schema.columns[i]) {
+            Some(affinity) => format!("CAST({value} AS {affinity})"),
+            None => value,
+        }
+    }
+
+    fn name(&self, i: usize) -> String {
+        format!("NEW.{}", quote(&self.schema.columns[i].name))
+    }
+
+    /// When NEW does not have a column's value, and what that value is.
+    fn instead(&self, i: usize) -> Option<(String, String)> {
+        let is_rowid = self.schema.rowid_alias && self.schema.columns[i].pk > 0;
+        match (&self.defaults[i], &self.rowid) {
+            (Some(default), _) => Some((format!("{} IS NULL", self.name(i)), format!("({default})"))),
+            (_, Some(rowid)) if is_rowid => Some((format!("{} = -1", self.name(i)), rowid.clone())),
+            _ => None,
+        }
+    }
+}
+
+/// The rowid that SQLite gives to a row that comes without one: the next one, unless the last possible one is taken.
+fn next_rowid(schema: &TableSchema, sql: &str) -> Option<String> {
+    let rowid = rowid_name(schema).filter(|_| schema.rowid_alias)?;
+    let table = quote(&schema.table);
+    let highest = format!("(SELECT ifnull(max({}), 0) FROM {table})", quote(&rowid));
+    match tokens(sql).any(|token| token.eq_ignore_ascii_case("autoincrement")) {
+        true => Some(format!(
+            "max({highest}, ifnull((SELECT max(seq) FROM sqlite_sequence WHERE name = '{}'), 0)) + 1",
+            schema.table.replace('\'', "''")
+        )),
+        false => Some(format!("{highest} + 1")),
+    }
+}
+
+/// A SELECT of what an expression is for a row of these values.
+fn one_row(schema: &TableSchema, expression: &str, columns: &[usize], value: &dyn Fn(usize) -> String) -> String {
+    let named = columns
+        .iter()
+        .map(|&i| format!("{} AS {}", value(i), quote(&schema.columns[i].name)));
+    let named = named.collect::<Vec<_>>().join(", ");
+    let named = if named.is_empty() { "NULL" } else { &named };
+    format!("SELECT {expression} FROM (SELECT {named}) AS {}", row_name(schema))
 }
 
 /// The condition that an index's expression has the same value for a row and for NEW. What it compares may depend on the affinity
 /// of columns, which NEW has none of: so it is worked out with values that were cast to it, and, for those that a cast changes, without.
-fn collision(schema: &TableSchema, expression: &str, new: impl Fn(usize) -> String) -> String {
-    let columns = mentioned(schema, expression);
-    let row = |value: &dyn Fn(usize) -> String| {
-        let named = columns
-            .iter()
-            .map(|&i| format!("{} AS {}", value(i), quote(&schema.columns[i].name)));
-        let named = named.collect::<Vec<_>>().join(", ");
-        let named = if named.is_empty() { "NULL" } else { &named };
-        format!("SELECT {expression} FROM (SELECT {named}) AS {}", row_name(schema))
-    };
-    let cast = |i: usize| match affinity(schema, &schema.columns[i]) {
-        Some(affinity) => format!("CAST({} AS {affinity})", new(i)),
-        None => new(i),
-    };
-    format!("({expression}) IN ({} UNION ALL {})", row(&cast), row(&new))
+fn collision(new: &NewRow<'_>, expression: &str) -> String {
+    let columns = mentioned(new.schema, expression);
+    let row = |value: &dyn Fn(usize) -> String| one_row(new.schema, expression, &columns, value);
+    let (cast, given) = (row(&|i| new.cast(i)), row(&|i| new.value(i)));
+    format!("({expression}) IN ({cast} UNION ALL {given})")
 }
 
 fn terms(conn: &Connection, schema: &TableSchema, index: &str) -> Tried<Vec<Term>> {
@@ -150,124 +288,10 @@ fn mentioned(schema: &TableSchema, expression: &str) -> Vec<usize> {
         .collect()
 }
 
-/// A name without its quotes.
-fn bare(token: &str) -> String {
-    let inner = |token: &str| token[1..token.len() - 1].to_string();
-    match token.as_bytes() {
-        [quote @ (b'"' | b'`' | b'\''), .., last] if quote == last => {
-            let quote = &token[..1];
-            inner(token).replace(&quote.repeat(2), quote)
-        }
-        [b'[', .., b']'] => inner(token),
-        _ => token.to_string(),
-    }
-}
-
-/// The terms of a CREATE INDEX statement as they stand, without their direction, and its WHERE.
-fn parts(sql: &str) -> (Vec<&str>, Option<&str>) {
-    let (mut terms, mut filter) = (Vec::new(), None);
-    let (mut depth, mut start) = (0, 0);
-    for token in tokens(sql) {
-        let at = token.as_ptr() as usize - sql.as_ptr() as usize;
-        match token {
-            "(" => {
-                depth += 1;
-                if depth == 1 {
-                    start = at + 1;
-                }
-            }
-            "," | ")" if depth == 1 => {
-                terms.push(undirected(&sql[start..at]));
-                start = at + 1;
-                depth -= i32::from(token == ")");
-            }
-            ")" => depth -= 1,
-            word if depth == 0 && !terms.is_empty() && word.eq_ignore_ascii_case("where") => {
-                filter = Some(sql[at + word.len()..].trim());
-                break;
-            }
-            _ => {}
-        }
-    }
-    (terms, filter)
-}
-
-/// A term without ASC or DESC at its end.
-fn undirected(term: &str) -> &str {
-    let term = term.trim();
-    match tokens(term).last() {
-        Some(last) if last.eq_ignore_ascii_case("asc") || last.eq_ignore_ascii_case("desc") => {
-            term[..term.len() - last.len()].trim_end()
-        }
-        _ => term,
-    }
-}
-
-/// The SQL with a space for each comment.
-fn without_comments(sql: &str) -> String {
-    tokens(sql)
-        .fold((String::new(), 0), |(mut out, end), token| {
-            let at = token.as_ptr() as usize - sql.as_ptr() as usize;
-            out.push_str(if at > end { " " } else { "" });
-            out.push_str(token);
-            (out, at + token.len())
-        })
-        .0
-}
-
-/// Cuts SQL into words, quoted names and texts, and single signs; spaces and comments are left out.
-fn tokens(sql: &str) -> impl Iterator<Item = &str> {
-    let mut rest = sql;
-    std::iter::from_fn(move || {
-        loop {
-            rest = rest.trim_start();
-            let end = |mark: &str| rest[2..].find(mark).map_or(rest.len(), |i| i + 2 + mark.len());
-            match rest {
-                comment if comment.starts_with("--") => rest = &rest[end("\n")..],
-                comment if comment.starts_with("/*") => rest = &rest[end("*/")..],
-                _ => break,
-            }
-        }
-        let length = length_of_token(rest)?;
-        let (token, after) = rest.split_at(length);
-        rest = after;
-        Some(token)
-    })
-}
-
-fn length_of_token(text: &str) -> Option<usize> {
-    let first = text.chars().next()?;
-    let is_word = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == '$' || !c.is_ascii();
-    Some(match first {
-        '[' => text.find(']').map_or(text.len(), |i| i + 1),
-        '"' | '`' | '\'' => {
-            // A doubled quote reads as the end of one piece and the beginning of the next.
-            let mut end = 0;
-            while text[end..].starts_with(first) {
-                end = text[end + 1..].find(first).map_or(text.len(), |i| end + 1 + i + 1);
-            }
-            end
-        }
-        _ if is_word(first) => text.find(|c| !is_word(c)).unwrap_or(text.len()),
-        _ => first.len_utf8(),
-    })
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::source::schema;
-
-    #[test]
-    fn an_index_is_cut_into_its_terms_and_its_filter() {
-        let sql = "CREATE UNIQUE INDEX \"i(\"\"x\" ON t(lower(a) /* ) */ DESC, [b,], 'it''s, (' || \"c)\" COLLATE nocase asc)\n\
-                   WHERE a > 0 -- end";
-        let sql = without_comments(sql);
-        let (terms, filter) = parts(&sql);
-        assert_eq!(terms, ["lower(a)", "[b,]", "'it''s, (' || \"c)\" COLLATE nocase"]);
-        assert_eq!(filter, Some("a > 0"));
-        assert_eq!(parts(""), (vec![], None));
-    }
 
     #[test]
     fn names_are_found_however_they_are_quoted() {

@@ -196,6 +196,7 @@ impl Ledger {
             Ok(Tracked {
                 table: schema.table.clone(),
                 topic: topic.to_owned(),
+                id: tracking::id(tx, &schema.table)?,
                 acked: acked(tx, topic)?,
                 pass_pending: place.pending,
                 full,
@@ -326,6 +327,7 @@ impl Ledger {
             Ok(Tracked {
                 table: schema.table.clone(),
                 topic: topic.to_owned(),
+                id: schema.table.clone(),
                 acked: Vec::new(),
                 pass_pending: true,
                 full: true,

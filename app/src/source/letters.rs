@@ -4,6 +4,7 @@ use rusqlite::{Connection, params};
 
 use super::capture;
 use super::file::Tried;
+use super::utf16::BROKEN_KEY;
 use super::values::{packed, unpack};
 use crate::row::{TableSchema, Value};
 
@@ -22,10 +23,14 @@ pub fn count(conn: &Connection) -> Tried<u64> {
     Ok(count as u64)
 }
 
-/// Puts the table's letters back into its outbox, unless a full pass finds the rows anyway. Says how many are tried again.
+/// Puts the table's letters back into its outbox, unless a full pass finds the rows anyway. Says how many are tried again. One whose key
+/// cannot be looked up stays until such a pass.
 pub fn requeue(conn: &Connection, schema: &TableSchema, full: bool) -> Tried<u64> {
-    let mut statement = conn.prepare("SELECT rowid, packed FROM _rowferry_dead_letters WHERE source_table = ?1")?;
-    let letters = statement.query_map([&schema.table], |row| Ok((row.get(0)?, row.get(1)?)))?;
+    let mut statement = conn
+        .prepare("SELECT rowid, packed FROM _rowferry_dead_letters WHERE source_table = ?1 AND (?2 OR reason <> ?3)")?;
+    let letters = statement.query_map(params![schema.table, full, BROKEN_KEY], |row| {
+        Ok((row.get(0)?, row.get(1)?))
+    })?;
     let letters = letters.collect::<rusqlite::Result<Vec<(i64, Vec<u8>)>>>()?;
     let width = capture::key_names(schema).len();
     let mut requeued = 0;

@@ -5,7 +5,9 @@
 //! | `schema` | what a table looks like |
 //! | `file` | opening the database, waiting for its locks, telling its errors |
 //! | `guards` | which rows a REPLACE could push out, from the table's unique indexes |
+//! | `tokens` | SQL cut into its parts |
 //! | `capture` | the outbox of changed keys and the triggers that fill it |
+//! | `shape` | what a change of the schema is proved not to have touched |
 //! | `tracking` | what is remembered of a shipped table, and when all of its rows are due |
 //! | `ledger` | the run: its epoch and its progress |
 //! | `fork` | whether the file is still the one that this run left |
@@ -16,6 +18,7 @@
 //! | `times` | noticing that somebody has written, without a lock |
 //! | `gathered` | a batch's events, gathered under the lock and told after it |
 //! | `snapshot` | the table as it is at one moment, for a source that is only read |
+//! | `utf16` | text that cannot be read as it is |
 //! | `values` | values out of SQLite, into SQLite, and packed into exact bytes |
 //! | `dummy` | the demo table |
 
@@ -33,9 +36,12 @@ mod letters;
 mod resend;
 mod scan;
 pub mod schema;
+mod shape;
 mod snapshot;
 mod times;
+mod tokens;
 mod tracking;
+mod utf16;
 mod values;
 
 #[cfg(test)]

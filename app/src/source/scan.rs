@@ -5,17 +5,24 @@ use rusqlite::Connection;
 use super::file::Tried;
 use super::schema::{quote, rowid_name};
 use super::values::{Bind, borrow, packed, unpack, weight};
-use super::{Event, capture, snapshot};
+use super::{Event, capture, snapshot, utf16};
 use crate::error::{Error, Result};
 use crate::row::{TableSchema, Value, recycle};
 
 /// Why a row whose key holds a NULL stays behind: no one could tell it from another such row.
 pub const NULL_IN_KEY: &str = "its primary key holds a NULL, which no record's key can stand for";
 
+/// As many columns as a statement's result can have.
+pub const MOST_COLUMNS: usize = 2000;
+
 /// How to read a table from a place on.
 pub struct Scan {
     from_start: String,
     from_cursor: String,
+    /// Statements that go beside those two, row by row: the rowid, whether the row's text is whole, whether its key's is. For text
+    /// in UTF-16, and where the rowid would be one column more than a statement can have.
+    beside: Option<[String; 2]>,
+    by_rowid: bool,
     /// How many columns stand before the row's own: the rowid, where the row does not hold it.
     lead: usize,
     columns: usize,
@@ -26,16 +33,18 @@ pub struct Scan {
 }
 
 impl Scan {
-    pub fn new(schema: &TableSchema) -> Scan {
+    pub fn new(schema: &TableSchema, in_utf16: bool) -> Scan {
         let key = schema.key();
-        let lead = usize::from(!schema.without_rowid && !schema.rowid_alias);
+        let by_rowid = !schema.without_rowid && !schema.rowid_alias;
+        let is_wide = by_rowid && schema.columns.len() == MOST_COLUMNS;
+        let lead = usize::from(by_rowid && !is_wide);
         let ordered = order(schema);
-        let columns = schema.columns.iter().map(|c| quote(&c.name));
+        let names: Vec<String> = schema.columns.iter().map(|c| quote(&c.name)).collect();
         let columns = ordered
             .iter()
             .take(lead)
+            .chain(&names)
             .cloned()
-            .chain(columns)
             .collect::<Vec<_>>()
             .join(", ");
         let places = (2..ordered.len() + 2)
@@ -43,11 +52,20 @@ impl Scan {
             .collect::<Vec<_>>()
             .join(", ");
         let (table, order) = (quote(&schema.table), ordered.join(", "));
+        let from_start = |what: &str| format!("SELECT {what} FROM {table} ORDER BY {order} LIMIT ?1");
+        let from_cursor =
+            |what: &str| format!("SELECT {what} FROM {table} WHERE ({order}) > ({places}) ORDER BY {order} LIMIT ?1");
+        let rowid = if by_rowid { ordered[0].as_str() } else { "NULL" };
+        let whole = match in_utf16 {
+            true => [utf16::whole(&names), utf16::whole(&collated_key(schema))],
+            false => ["1".into(), "1".into()],
+        };
+        let beside = format!("{rowid}, {}, {}", whole[0], whole[1]);
         Scan {
-            from_start: format!("SELECT {columns} FROM {table} ORDER BY {order} LIMIT ?1"),
-            from_cursor: format!(
-                "SELECT {columns} FROM {table} WHERE ({order}) > ({places}) ORDER BY {order} LIMIT ?1"
-            ),
+            from_start: from_start(&columns),
+            from_cursor: from_cursor(&columns),
+            beside: (in_utf16 || is_wide).then(|| [from_start(&beside), from_cursor(&beside)]),
+            by_rowid,
             lead,
             columns: schema.columns.len(),
             order: if lead == 1 { vec![0] } else { key.clone() },
@@ -56,15 +74,32 @@ impl Scan {
     }
 
     /// How to read the copy that `snapshot` makes of a table.
-    pub fn of_copy(schema: &TableSchema) -> Scan {
-        let columns = (0..schema.columns.len()).map(snapshot::column).collect::<Vec<_>>();
-        let select = format!("SELECT rowid, {} FROM {}", columns.join(", "), snapshot::COPY);
+    pub fn of_copy(schema: &TableSchema, in_utf16: bool) -> Scan {
+        let columns: Vec<String> = (0..schema.columns.len()).map(snapshot::column).collect();
+        let key = schema.key();
+        let key_columns: Vec<String> = key.iter().map(|&i| columns[i].clone()).collect();
+        let lead = usize::from(columns.len() < MOST_COLUMNS);
+        let read = ["rowid".to_owned()]
+            .into_iter()
+            .take(lead)
+            .chain(columns.iter().cloned());
+        let read = read.collect::<Vec<_>>().join(", ");
+        let copy = snapshot::COPY;
+        let from_start = |what: &str| format!("SELECT {what} FROM {copy} ORDER BY rowid LIMIT ?1");
+        let from_cursor = |what: &str| format!("SELECT {what} FROM {copy} WHERE rowid > ?2 ORDER BY rowid LIMIT ?1");
+        let whole = |columns: &[String]| match in_utf16 && !columns.is_empty() {
+            true => utf16::whole(columns),
+            false => "1".into(),
+        };
+        let beside = format!("rowid, {}, {}", whole(&columns), whole(&key_columns));
         Scan {
-            from_start: format!("{select} ORDER BY rowid LIMIT ?1"),
-            from_cursor: format!("{select} WHERE rowid > ?2 ORDER BY rowid LIMIT ?1"),
-            lead: 1,
+            from_start: from_start(&read),
+            from_cursor: from_cursor(&read),
+            beside: (in_utf16 || lead == 0).then(|| [from_start(&beside), from_cursor(&beside)]),
+            by_rowid: true,
+            lead,
             columns: columns.len(),
-            key: schema.key(),
+            key,
             order: vec![0],
         }
     }
@@ -83,7 +118,12 @@ impl Scan {
         } else {
             &self.from_start
         })?;
-        statement.raw_bind_parameter(1, max_rows as i64)?;
+        // In the order of keys that may be no place to go on from, a batch can be longer.
+        let limit = match &self.beside {
+            Some(_) if !self.by_rowid => -1,
+            _ => max_rows as i64,
+        };
+        statement.raw_bind_parameter(1, limit)?;
         let mut place = Vec::new();
         if !unpack(cursor.unwrap_or_default(), &mut place) {
             return Err(Error::failed("the cursor of the full pass is damaged")
@@ -93,6 +133,17 @@ impl Scan {
         for (i, value) in place.iter().enumerate() {
             statement.raw_bind_parameter(i + 2, Bind(value))?;
         }
+        let mut beside = match &self.beside {
+            Some(sql) => Some(conn.prepare_cached(&sql[usize::from(cursor.is_some())])?),
+            None => None,
+        };
+        if let Some(beside) = &mut beside {
+            beside.raw_bind_parameter(1, limit)?;
+            for (i, value) in place.iter().enumerate() {
+                beside.raw_bind_parameter(i + 2, Bind(value))?;
+            }
+        }
+        let mut beside = beside.as_mut().map(|beside| beside.raw_query());
         let mut rows = statement.raw_query();
         let (mut count, mut bytes) = (0, 0);
         let (mut spare_row, mut spare_key) = (Vec::new(), Vec::new());
@@ -108,9 +159,22 @@ impl Scan {
                 true => key.push(borrow(row.get_ref(0)?)),
                 false => key.extend(self.key.iter().map(|&i| values[i].borrow())),
             }
-            each(upsert(&key, &values))?;
+            let (rowid, is_whole, has_whole_key) =
+                match beside.as_mut().map(|beside| beside.next()).transpose()?.flatten() {
+                    Some(beside) => (beside.get(0)?, beside.get(1)?, beside.get(2)?),
+                    None => (None::<i64>, true, true),
+                };
+            each(match (is_whole, has_whole_key) {
+                (_, false) => refused(&key, utf16::BROKEN_KEY),
+                (false, _) => refused(&key, utf16::BROKEN_TEXT),
+                _ => upsert(&key, &values),
+            })?;
             count += 1;
-            if count == max_rows || bytes >= max_bytes {
+            if let Some(rowid) = rowid.filter(|_| count == max_rows || bytes >= max_bytes) {
+                return Ok(Some(packed(&[Value::Integer(rowid)])));
+            }
+            // A key that cannot be looked up is no place to go on from.
+            if has_whole_key && (count >= max_rows || bytes >= max_bytes) {
                 let place = self.order.iter().map(|&i| row.get_ref(i).map(borrow));
                 return Ok(Some(packed(&place.collect::<rusqlite::Result<Vec<_>>>()?)));
             }
@@ -127,6 +191,11 @@ pub fn order(schema: &TableSchema) -> Vec<String> {
         Some(rowid) => vec![quote(&rowid)],
         None => schema.key().into_iter().map(|i| collated(schema, i)).collect(),
     }
+}
+
+/// A row that stays behind.
+pub fn refused<'a>(key: &'a [Value<'a>], reason: &'a str) -> Event<'a> {
+    Event::Refused { key, reason }
 }
 
 /// A row that travels, or one that cannot.

@@ -2,6 +2,7 @@
 
 use rusqlite::{Connection, OptionalExtension};
 
+use super::scan;
 use crate::error::{Error, Result};
 use crate::row::{Column, TableSchema};
 pub use crate::sqlite::quote;
@@ -185,6 +186,13 @@ fn check(schema: &TableSchema) -> Result<()> {
                 .way_out("declare the key with BINARY, NOCASE or RTRIM"));
             }
         }
+    }
+    if schema.keyed_by_rowid() && schema.columns.len() >= scan::MOST_COLUMNS {
+        return Err(Error::failed(format!(
+            "table {table:?} has {} columns and no primary key: with its rowid, which is its key, that is more than SQLite can store at once",
+            schema.columns.len()
+        ))
+        .way_out("give the table a primary key, or one column less"));
     }
     if !schema.without_rowid && rowid_name(schema).is_none() {
         return Err(Error::failed(format!(

@@ -13,7 +13,7 @@ use super::schema::{quote, rowid_name};
 use crate::error::{Error, Result};
 use crate::row::TableSchema;
 
-/// The copy's name. Its rowid is the row's, where it has one, and otherwise its number in the order of the key.
+/// The copy's name. Its rowid is the row's, where that is the key, and otherwise its number in the order of the table's b-tree.
 pub const COPY: &str = "temp.rows_of_one_moment";
 
 /// The name of the copy's column for the table's column at this place.
@@ -25,12 +25,19 @@ pub fn column(place: usize) -> String {
 pub fn copy(file: &mut File, schema: &TableSchema) -> Result<()> {
     let columns = (0..schema.columns.len()).map(column).collect::<Vec<_>>().join(", ");
     let names = schema.columns.iter().map(|c| quote(&c.name)).collect::<Vec<_>>();
-    let rowid = rowid_name(schema).map_or("NULL".to_owned(), |rowid| quote(&rowid));
-    let (names, table, order) = (names.join(", "), quote(&schema.table), scan::order(schema).join(", "));
+    let rowid = rowid_name(schema).filter(|_| schema.keyed_by_rowid());
+    let (from, to) = match rowid {
+        Some(rowid) => (
+            format!("{}, {}", quote(&rowid), names.join(", ")),
+            format!("rowid, {columns}"),
+        ),
+        None => (names.join(", "), columns.clone()),
+    };
+    let (table, order) = (quote(&schema.table), scan::order(schema).join(", "));
     let copied = file.end_on_stop().and_then(|()| {
         file.conn.execute_batch(&format!(
             "PRAGMA temp_store = FILE; CREATE TABLE {COPY}({columns});
-             INSERT INTO {COPY}(rowid, {columns}) SELECT {rowid}, {names} FROM main.{table} ORDER BY {order}"
+             INSERT INTO {COPY}({to}) SELECT {from} FROM main.{table} ORDER BY {order}"
         ))
     });
     copied.map_err(|error| match error.sqlite_error_code() {

@@ -4,8 +4,10 @@ use std::sync::Arc;
 
 use rusqlite::{Connection, OptionalExtension, params};
 
+use super::capture::Standing;
 use super::file::Tried;
 use super::schema::{self, quote};
+use super::shape::Shape;
 use super::{Acked, Mark, Step, capture, guards};
 use crate::error::{Error, Result};
 use crate::row::TableSchema;
@@ -13,12 +15,16 @@ use crate::row::TableSchema;
 /// The layout of our tables; a newer one belongs to a newer Rowferry.
 const FORMAT: i64 = 2;
 
+/// What tables of earlier versions lack.
+const ADDED: &str = "ALTER TABLE _rowferry_tracked ADD COLUMN id TEXT";
+
+/// `shape` is described where it is made; `guards` is a JSON array of SQL conditions.
 const TABLES: &str = "
     CREATE TABLE IF NOT EXISTS _rowferry_run(
         format INTEGER, source TEXT, epoch INTEGER, notes INTEGER NOT NULL DEFAULT 0);
     CREATE TABLE IF NOT EXISTS _rowferry_tracked(
         name TEXT COLLATE NOCASE PRIMARY KEY, topic TEXT, shape TEXT, guards TEXT, schema_version INTEGER,
-        pass INTEGER, pending INTEGER, cursor BLOB, shipped INTEGER);
+        pass INTEGER, pending INTEGER, cursor BLOB, shipped INTEGER, id TEXT);
     CREATE TABLE IF NOT EXISTS _rowferry_acked(
         topic TEXT, partition INTEGER, epoch INTEGER, seq INTEGER, offset INTEGER, stood INTEGER,
         PRIMARY KEY (topic, partition));
@@ -32,6 +38,8 @@ pub struct Tracked {
     /// The table's real name.
     pub table: String,
     pub topic: String,
+    /// What tells the table from others of its source, whatever it is called.
+    pub id: String,
     pub schema: Arc<TableSchema>,
     /// The last acknowledged record of each partition of the topic, as far as noted.
     pub acked: Vec<Acked>,
@@ -70,6 +78,7 @@ pub struct Place {
 /// A table as it was last looked at.
 struct Remembered {
     topic: String,
+    id: Option<String>,
     shape: String,
     guards: Vec<String>,
     place: Place,
@@ -88,6 +97,12 @@ pub enum Look {
 pub fn make_tables(conn: &Connection) -> Tried<()> {
     let before = schema_version(conn)?;
     conn.execute_batch(TABLES)?;
+    if !conn
+        .prepare("SELECT 1 FROM pragma_table_info('_rowferry_tracked') WHERE name = 'id'")?
+        .exists([])?
+    {
+        conn.execute_batch(ADDED)?;
+    }
     let columns: i64 = conn.query_row(
         "SELECT count(*) FROM pragma_table_info('_rowferry_dead_letters') WHERE name = 'packed'",
         [],
@@ -167,30 +182,37 @@ pub fn tracked_tables(conn: &Connection) -> Result<Vec<String>> {
 pub fn look(conn: &Connection, table: &str, topic: &str, look: Look) -> Tried<(Arc<TableSchema>, Place)> {
     let schema = schema::read(conn, table)?;
     let guards = guards::read(conn, &schema)?;
-    let shape = format!("{schema:?}");
     let version = schema_version(conn)?;
     let before = remembered(conn, &schema.table)?;
-    let installed = capture::is_installed(conn, &schema, &guards)?;
-    let due = before.as_ref().is_none_or(|before| {
-        let place = &before.place;
-        let moved = place.version != version
-            && (schema.keyed_by_rowid() || place.pending && !schema.without_rowid && !schema.rowid_alias);
-        let asked = match look {
-            Look::Start { backfill } => backfill || place.pending && place.cursor.is_none(),
-            Look::Change => false,
-        };
-        // A unique index that the triggers did not know may have pushed out rows unseen.
-        let unguarded = guards.iter().any(|guard| !before.guards.contains(guard));
-        !installed || asked || moved || unguarded || before.topic != topic || before.shape != shape
-    });
-    if !installed
-        || before
-            .as_ref()
-            .is_none_or(|before| before.guards != guards || before.shape != shape)
-    {
+    let heir_of = take_topic(conn, &schema.table, topic)?;
+    let id = match (&heir_of, &before) {
+        (Some((id, _)), _) => id.clone(),
+        (None, Some(Remembered { id: Some(id), .. })) => id.clone(),
+        _ => new_id(conn, &schema.table)?,
+    };
+    let standing = capture::standing(conn, &schema, &guards)?;
+    let due = match &before {
+        None => true,
+        Some(before) => {
+            let again = reason(conn, &schema, before, topic, (&guards, standing), version)?;
+            if let Some(reason) = &again {
+                log::info!(
+                    "table {:?} has changed: all of its rows are shipped again, because {reason}",
+                    schema.table
+                );
+            }
+            let asked = match look {
+                Look::Start { backfill } => backfill || before.place.pending && before.place.cursor.is_none(),
+                Look::Change => false,
+            };
+            again.is_some() || asked
+        }
+    };
+    if standing != Standing::Well {
         capture::install(conn, &schema, &guards)?;
     }
     let mut place = before.map_or_else(Place::default, |before| before.place);
+    place.pass = place.pass.max(heir_of.map_or(0, |(_, pass)| pass));
     if due {
         place = Place {
             pass: next_pass(conn, place.pass)?,
@@ -200,24 +222,102 @@ pub fn look(conn: &Connection, table: &str, topic: &str, look: Look) -> Tried<(A
             version,
         };
     }
+    adopt_version(conn, version)?;
     place.version = schema_version(conn)?;
     conn.execute(
-        "INSERT OR REPLACE INTO _rowferry_tracked(name, topic, shape, guards, schema_version, pass, pending, cursor, shipped)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
+        "INSERT OR REPLACE INTO _rowferry_tracked(name, topic, shape, guards, schema_version, pass, pending, cursor, shipped, id)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
         params![
             schema.table,
             topic,
-            shape,
+            Shape::read(conn, &schema)?.to_json(),
             serde_json::to_string(&guards).expect("texts are always JSON"),
             place.version,
             place.pass as i64,
             place.pending,
             place.cursor,
-            place.shipped
+            place.shipped,
+            id
         ],
     )?;
-    adopt_version(conn, version)?;
     Ok((Arc::new(schema), place))
+}
+
+/// Sees to it that a topic carries one table of the source only. One that is gone, or has another name by now, leaves the topic to this
+/// table: its id and the last pass that was begun there, so that a sink takes this one for the other.
+fn take_topic(conn: &Connection, table: &str, topic: &str) -> Tried<Option<(String, u64)>> {
+    let sql = "SELECT name, ifnull(id, name), pass FROM _rowferry_tracked WHERE topic = ?1 AND name <> ?2";
+    let other = conn.query_row(sql, [topic, table], |row| {
+        Ok((row.get::<_, String>(0)?, row.get(1)?, row.get::<_, i64>(2)?))
+    });
+    let Some((other, id, pass)) = other.optional()? else {
+        return Ok(None);
+    };
+    let sql = "SELECT 1 FROM sqlite_schema WHERE type = 'table' AND name = ?1 COLLATE NOCASE";
+    if conn.prepare(sql)?.exists([&other])? {
+        return Err(Error::failed(format!(
+            "topic {topic:?} carries table {other:?} of this source already, and a topic is for one table"
+        ))
+        .way_out(format!(
+            "give table {table:?} a topic of its own with --topic (and a name that its sink has no other table of), or go on with --table {other}"
+        ))
+        .into());
+    }
+    conn.execute("DELETE FROM _rowferry_tracked WHERE name = ?1", [&other])?;
+    conn.execute_batch(&format!("DROP TABLE IF EXISTS {}", capture::outbox(&other)))?;
+    Ok(Some((id, pass as u64)))
+}
+
+/// An id for a table that has none: its name, as long as no other table has that for an id, so that a source which was put back makes
+/// the same one again.
+fn new_id(conn: &Connection, table: &str) -> Tried<String> {
+    let taken = conn
+        .prepare("SELECT 1 FROM _rowferry_tracked WHERE id = ?1 COLLATE NOCASE AND name <> ?1")?
+        .exists([table])?;
+    let sql = "SELECT iif(?2, ?1 || '-' || lower(hex(randomblob(4))), ?1)";
+    Ok(conn.query_row(sql, params![table, taken], |row| row.get(0))?)
+}
+
+/// The id of a table that was looked at.
+pub fn id(conn: &Connection, table: &str) -> Tried<String> {
+    Ok(
+        conn.query_row("SELECT id FROM _rowferry_tracked WHERE name = ?1", [table], |row| {
+            row.get(0)
+        })?,
+    )
+}
+
+/// Why all rows of a table that was shipped before are due again; none when all of its changes were seen.
+fn reason(
+    conn: &Connection,
+    schema: &TableSchema,
+    before: &Remembered,
+    topic: &str,
+    (guards, standing): (&[String], Standing),
+    version: i64,
+) -> Tried<Option<String>> {
+    let Remembered { place, shape, .. } = before;
+    let steps = version - place.version;
+    if before.topic != topic {
+        return Ok(Some(format!("it went to topic {} so far", before.topic)));
+    }
+    if let Some(doubt) = Shape::read(conn, schema)?.doubt(shape, steps) {
+        return Ok(Some(doubt));
+    }
+    let by_rowid = schema.keyed_by_rowid() || place.pending && !schema.without_rowid && !schema.rowid_alias;
+    if steps != 0 && by_rowid {
+        return Ok(Some("a VACUUM may have given its rows other rowids".into()));
+    }
+    if standing == Standing::Passed {
+        return Ok(Some("its triggers did not stand before all others".into()));
+    }
+    // Those of another version may have known less of what a unique index pushes out.
+    if guards.iter().any(|guard| !before.guards.contains(guard)) {
+        return Ok(Some(
+            "its triggers did not know all that its unique indexes can push out".into(),
+        ));
+    }
+    Ok(None)
 }
 
 /// What is remembered of the table's schema version; none when nothing is.
@@ -296,23 +396,24 @@ fn next_pass(conn: &Connection, last: u64) -> Tried<u64> {
     Ok((last + 1).max(epoch.unwrap_or(0) as u64))
 }
 
-/// Our own change of the schema is none to the tables that had seen all changes before it.
+/// Our own change of the schema is none to the other tables: they stay as many steps behind as they were.
 fn adopt_version(conn: &Connection, before: i64) -> Tried<()> {
-    let after = schema_version(conn)?;
+    let ours = schema_version(conn)? - before;
     conn.execute(
-        "UPDATE _rowferry_tracked SET schema_version = ?2 WHERE schema_version = ?1",
-        [before, after],
+        "UPDATE _rowferry_tracked SET schema_version = schema_version + ?1",
+        [ours],
     )?;
     Ok(())
 }
 
 fn remembered(conn: &Connection, table: &str) -> Tried<Option<Remembered>> {
     let row = conn.query_row(
-        "SELECT topic, shape, guards, schema_version, pass, pending, cursor, shipped FROM _rowferry_tracked WHERE name = ?1",
+        "SELECT topic, shape, guards, schema_version, pass, pending, cursor, shipped, id FROM _rowferry_tracked WHERE name = ?1",
         [table],
         |row| {
             Ok(Remembered {
                 topic: row.get(0)?,
+                id: row.get(8)?,
                 shape: row.get(1)?,
                 guards: serde_json::from_str(&row.get::<_, String>(2)?).unwrap_or_default(),
                 place: Place {

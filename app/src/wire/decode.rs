@@ -28,6 +28,8 @@ pub enum Record<'a> {
     Schema {
         stamp: Stamp<'a>,
         schema: Box<TableSchema>,
+        /// What tells the table from others of its source; none from earlier versions.
+        id: Option<String>,
         link: Option<RunLink>,
         begin: Option<u64>,
     },
@@ -289,7 +291,9 @@ fn part<'a, T: Deserialize<'a>>(name: &str, raw: &'a RawValue) -> Result<T, Stri
 }
 
 fn schema_record<'a>(stamp: Stamp<'a>, schema: &'a RawValue, object: &mut Object<'a>) -> Result<Record<'a>, String> {
-    let schema = Box::new(TableSchema::from(part::<SchemaJson>("_schema", schema)?));
+    let schema: SchemaJson = part("_schema", schema)?;
+    let id = schema.id.as_deref().map(str::to_owned);
+    let schema = Box::new(TableSchema::from(schema));
     let link = match object.take("_run") {
         None => None,
         Some(raw) => {
@@ -317,6 +321,7 @@ fn schema_record<'a>(stamp: Stamp<'a>, schema: &'a RawValue, object: &mut Object
     Ok(Record::Schema {
         stamp,
         schema,
+        id,
         link,
         begin,
     })

@@ -19,6 +19,8 @@ const LONGEST_KEY: usize = 200;
 /// Writes the records of one table in one epoch. All of them end with their stamp.
 pub struct Encoder {
     schema: Arc<TableSchema>,
+    /// What tells the table from others of its source, where that is known.
+    id: Option<Arc<str>>,
     /// `{"id":`, `,"part":` ... as they stand in a key.
     key_members: Vec<Vec<u8>>,
     /// The same for all columns of a row.
@@ -53,7 +55,14 @@ impl Encoder {
                 .map(|i| schema.columns[i].pk_collation.clone())
                 .collect(),
             schema,
+            id: None,
         }
+    }
+
+    /// Tells in schema records which table of its source it is.
+    pub fn with_id(mut self, id: Arc<str>) -> Self {
+        self.id = Some(id);
+        self
     }
 
     /// The record key of a row.
@@ -102,7 +111,9 @@ impl Encoder {
     /// The schema record; `begin` names the full pass that begins with it.
     pub fn schema_record(&self, link: Option<&RunLink>, begin: Option<u64>, seq: u64, out: &mut Vec<u8>) {
         out.extend_from_slice(SCHEMA_START);
-        serde_json::to_writer(&mut *out, &SchemaJson::from(&*self.schema)).expect("a vector takes every byte");
+        let mut schema = SchemaJson::from(&*self.schema);
+        schema.id = self.id.as_deref().map(Cow::Borrowed);
+        serde_json::to_writer(&mut *out, &schema).expect("a vector takes every byte");
         if let Some(link) = link {
             let acked = link.acked.map_or("null".into(), |(e, s)| format!("\"{e}.{s}\""));
             let full = link.full;

@@ -13,6 +13,9 @@ const BINARY: &str = "BINARY";
 pub(super) struct SchemaJson<'a> {
     #[serde(borrow)]
     table: Cow<'a, str>,
+    /// What tells the table from others of its source, whatever it is called; only as it travels, and not from earlier versions.
+    #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
+    pub(super) id: Option<Cow<'a, str>>,
     #[serde(borrow)]
     columns: Vec<ColumnJson<'a>>,
     #[serde(default, skip_serializing_if = "is_false")]
@@ -61,6 +64,7 @@ impl<'a> From<&'a TableSchema> for SchemaJson<'a> {
         let kinds: Vec<_> = schema.columns.iter().map(|c| (c.pk, c.declared.as_str())).collect();
         Self {
             table: Cow::Borrowed(&schema.table),
+            id: None,
             columns: schema
                 .columns
                 .iter()

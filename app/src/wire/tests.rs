@@ -156,14 +156,19 @@ fn the_records_about_the_table_come_back() {
         partitions: Some(5),
         moved: Some(4),
     };
-    let json = written(|e, out| e.schema_record(Some(&link), Some(99), 1, out));
+    let mut json = Vec::new();
+    let encoder = encoder().with_id("the first name".into());
+    encoder.schema_record(Some(&link), Some(99), 1, &mut json);
+    let json = String::from_utf8(json).unwrap();
     match decode::record(json.as_bytes(), None, Vec::new()).unwrap() {
         Record::Schema {
             schema: back,
             link: Some(link_back),
+            id,
             begin: Some(99),
             stamp,
         } => {
+            assert_eq!(id.as_deref(), Some("the first name"));
             assert_eq!(*back, schema());
             assert_eq!(link_back, link);
             assert_eq!(stamp.seq, 1);
@@ -174,6 +179,7 @@ fn the_records_about_the_table_come_back() {
     assert!(matches!(
         decode::record(json.as_bytes(), Some(&schema()), Vec::new()),
         Ok(Record::Schema {
+            id: None,
             link: None,
             begin: None,
             ..

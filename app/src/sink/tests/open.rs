@@ -185,7 +185,8 @@ fn a_file_from_before_there_were_ids_gets_one_even_if_several_open_it_at_once() 
             .execute_batch("ALTER TABLE _rowferry_sink DROP COLUMN id; UPDATE _rowferry_sink SET format = 1; DROP TABLE _rowferry_members;
              ALTER TABLE _rowferry_positions DROP COLUMN reached; ALTER TABLE _rowferry_positions DROP COLUMN partitions;
              ALTER TABLE _rowferry_positions DROP COLUMN last_offset; ALTER TABLE _rowferry_positions DROP COLUMN last_fingerprint;
-             ALTER TABLE _rowferry_positions ADD COLUMN prev INTEGER")
+             ALTER TABLE _rowferry_positions ADD COLUMN prev INTEGER;
+             ALTER TABLE _rowferry_tables DROP COLUMN source; ALTER TABLE _rowferry_tables DROP COLUMN id")
             .unwrap();
         let ids: Vec<String> = thread::scope(|scope| {
             let openers: Vec<_> = (0..6).map(|_| scope.spawn(|| folder.sink().id().to_owned())).collect();

@@ -93,6 +93,108 @@ fn rows_that_make_room_for_a_rowid_follow() {
 }
 
 #[test]
+fn rows_that_a_generated_column_pushes_out_follow() {
+    for (kind, index) in [
+        ("VIRTUAL", "g"),
+        ("STORED", "g"),
+        ("VIRTUAL", "h"),
+        ("STORED", "lower(h)"),
+        ("VIRTUAL", "d, h DESC"),
+    ] {
+        follows(
+            &format!(
+                "CREATE TABLE t(k TEXT PRIMARY KEY, b, c, g AS (b || '-' || c) {kind}, d DEFAULT 0, h TEXT AS ([G] || d) {kind});
+                 CREATE UNIQUE INDEX i ON t({index});
+                 INSERT INTO t VALUES ('k1', 2, 'x', 0), ('k2', 1, 'x', 0), ('k3', 3, 'x', 0)"
+            ),
+            &[
+                ("UPDATE OR REPLACE t SET b = 2 WHERE k = 'k2'", 2),
+                ("INSERT OR REPLACE INTO t(k, b, c) VALUES ('k4', 3, 'x')", 2),
+                ("UPDATE OR REPLACE t SET k = 'k5', c = 'x' WHERE k = 'k4'", 2),
+                ("UPDATE OR REPLACE t SET c = 'x' WHERE k = 'k5'", 1),
+            ],
+        );
+    }
+}
+
+#[test]
+fn a_default_in_the_place_of_a_null_is_seen_through_a_generated_column() {
+    for index in ["g", "lower(h)"] {
+        follows(
+            &format!(
+                "CREATE TABLE t(k TEXT PRIMARY KEY, b INT NOT NULL DEFAULT 7, g TEXT AS (b || '-'), h AS (g || 'x') STORED);
+                 CREATE UNIQUE INDEX i ON t({index});
+                 INSERT INTO t VALUES ('k1', 7), ('k2', 1), ('k3', 2)"
+            ),
+            &[
+                ("INSERT OR REPLACE INTO t VALUES ('k4', NULL)", 2),
+                ("UPDATE OR REPLACE t SET b = NULL WHERE k = 'k2'", 2),
+                ("UPDATE OR REPLACE t SET b = 2 WHERE k = 'k2'", 2),
+            ],
+        );
+    }
+}
+
+#[test]
+fn a_generated_column_keeps_no_other_column_from_being_dropped() {
+    let mut ferry = Ferry::new(
+        "t",
+        "CREATE TABLE t(k TEXT PRIMARY KEY, b, x, g AS (b + 1) UNIQUE, y); INSERT INTO t VALUES ('k', 1, 2, 3)",
+    );
+    ferry.assert_equal();
+    ferry.sql("ALTER TABLE t DROP COLUMN x; ALTER TABLE t DROP COLUMN y");
+    ferry.assert_equal();
+}
+
+#[test]
+fn a_row_whose_key_looks_like_none_is_pushed_out() {
+    for columns in ["id INTEGER PRIMARY KEY, u UNIQUE, v", "u UNIQUE, v"] {
+        for id in [-1, 0, 1, i64::MIN, i64::MAX] {
+            follows(
+                &format!("CREATE TABLE t({columns}); INSERT INTO t(rowid, u) VALUES ({id}, 'a'), (7, 'b')"),
+                &[
+                    ("INSERT OR REPLACE INTO t(u) VALUES ('a')", 2),
+                    ("INSERT OR REPLACE INTO t(rowid, u) VALUES (-1, 'b')", 2),
+                    ("INSERT OR REPLACE INTO t(rowid, u) VALUES (-1, 'a'), (NULL, 'a')", 0),
+                ],
+            );
+        }
+    }
+}
+
+#[test]
+fn a_row_that_a_rowid_yet_to_be_given_pushes_out_follows() {
+    for (key, g, index) in [
+        ("INTEGER PRIMARY KEY", "g AS (id % 3)", "g"),
+        (
+            "INTEGER PRIMARY KEY",
+            "g AS (id % 3) STORED, h AS (g || 'x')",
+            "lower(h)",
+        ),
+        ("INTEGER PRIMARY KEY AUTOINCREMENT", "g AS (id % 3)", "g"),
+        ("INTEGER PRIMARY KEY", "g", "id % 3"),
+    ] {
+        follows(
+            &format!(
+                "CREATE TABLE t(id {key}, v, {g}); CREATE UNIQUE INDEX i ON t({index});
+                 INSERT INTO t(id) VALUES (-1), (3), (7); DELETE FROM t WHERE id = 7"
+            ),
+            &[
+                ("INSERT OR REPLACE INTO t(v) VALUES (1)", 0),
+                ("INSERT OR REPLACE INTO t(v) VALUES (2)", 0),
+                ("INSERT OR REPLACE INTO t(v) VALUES (3), (4), (5)", 0),
+                ("INSERT OR REPLACE INTO t(id) VALUES (-1)", 0),
+                ("INSERT OR REPLACE INTO t(v) SELECT v FROM t", 0),
+                (
+                    "UPDATE OR REPLACE t SET id = id + 1 WHERE id = (SELECT min(id) FROM t)",
+                    0,
+                ),
+            ],
+        );
+    }
+}
+
+#[test]
 fn spellings_of_a_key_are_told_apart() {
     follows(
         "CREATE TABLE t(k TEXT COLLATE NOCASE PRIMARY KEY, v); INSERT INTO t VALUES ('k1', 1), ('k2', 2)",
@@ -159,6 +261,52 @@ fn the_users_own_triggers_and_cascades_follow() {
         ferry.sql(sql);
         assert_eq!(ferry.drain(), events, "{sql}");
         ferry.assert_equal();
+    }
+}
+
+/// A trigger that keeps the change and lets no trigger run behind it.
+const HIDES: [&str; 2] = ["SELECT RAISE(IGNORE)", "INSERT INTO full VALUES (1)"];
+
+#[test]
+fn a_users_trigger_that_hides_changes_from_older_ones_hides_none() {
+    for body in HIDES {
+        for moment in ["AFTER", "BEFORE"] {
+            for made in ["before us", "while following", "while stopped"] {
+                let triggers: String = ["INSERT", "UPDATE", "DELETE"]
+                    .map(|change| format!("CREATE TRIGGER hides_{change} {moment} {change} ON t BEGIN {body}; END;"))
+                    .concat();
+                let made_first = if made == "before us" { &triggers } else { "" };
+                let mut ferry = Ferry::new(
+                    "t",
+                    &format!("{USERS}; CREATE TABLE full(x UNIQUE); INSERT INTO full VALUES (1); {made_first}"),
+                );
+                ferry.assert_equal();
+                let changes = |ferry: &Ferry, i: i64| {
+                    let id = 100 * i;
+                    for sql in [
+                        format!("INSERT OR FAIL INTO t VALUES ({id}, {id}, 1)"),
+                        format!("UPDATE OR FAIL t SET v = {i} + 10 WHERE id = 1"),
+                        format!("DELETE FROM t WHERE id = {i}"),
+                        format!("INSERT OR REPLACE INTO t VALUES ({id} + 1, 'c', 1)"),
+                    ] {
+                        let _ = ferry.user.execute_batch(&sql);
+                    }
+                };
+                if made != "before us" {
+                    ferry.sql(&triggers);
+                }
+                changes(&ferry, 2);
+                if made == "while stopped" {
+                    ferry.restart();
+                }
+                ferry.assert_equal();
+                // Ours are the first again, also for a connection that has read the schema anew.
+                changes(&ferry, 3);
+                ferry.user = Connection::open(&ferry.path).unwrap();
+                changes(&ferry, 4);
+                ferry.assert_equal();
+            }
+        }
     }
 }
 

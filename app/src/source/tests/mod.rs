@@ -186,7 +186,8 @@ impl Ferry {
             .map(|c| schema::quote(&c.name))
             .collect::<Vec<_>>()
             .join(", ");
-        let lead = schema::rowid_name(&schema).map_or(String::new(), |rowid| format!("{}, ", schema::quote(&rowid)));
+        let rowid = schema::rowid_name(&schema).filter(|_| schema.keyed_by_rowid());
+        let lead = rowid.map_or(String::new(), |rowid| format!("{}, ", schema::quote(&rowid)));
         let sql = format!("SELECT {lead}{columns} FROM {}", schema::quote(&schema.table));
         let mut statement = self.user.prepare(&sql).unwrap();
         let skip = usize::from(!lead.is_empty());

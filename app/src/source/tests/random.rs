@@ -34,6 +34,9 @@ impl Random {
             3 => format!("'K{n}'"),
             4 => format!("'k{n} '"),
             5 => format!("'{n}'"),
+            6 if n == 0 => i64::MIN.to_string(),
+            6 if n == 1 => i64::MAX.to_string(),
+            6 if n < 5 => "-1".into(),
             6 => format!("-{n}.5"),
             7 => format!("'k{n}'"),
             _ => n.to_string(),
@@ -42,7 +45,7 @@ impl Random {
 }
 
 /// Tables with columns k, a, b, c.
-const TABLES: [&str; 8] = [
+const TABLES: [&str; 11] = [
     "k INTEGER PRIMARY KEY, a TEXT COLLATE NOCASE UNIQUE, b, c",
     "k TEXT COLLATE NOCASE PRIMARY KEY, a UNIQUE ON CONFLICT REPLACE, b TEXT, c",
     "k PRIMARY KEY, a, b NOT NULL DEFAULT 7 UNIQUE, c) WITHOUT ROWID -- ",
@@ -51,15 +54,30 @@ const TABLES: [&str; 8] = [
     "k, a UNIQUE, b, c",
     "k ANY PRIMARY KEY, a ANY, b TEXT COLLATE NOCASE UNIQUE, c ANY) STRICT -- ",
     "k NUMERIC PRIMARY KEY, a, b, c, parent REFERENCES t(k) ON DELETE CASCADE ON UPDATE SET NULL",
+    "k TEXT PRIMARY KEY, a, b, c, g AS (a || '-' || b) UNIQUE, h TEXT AS (g || c) STORED UNIQUE",
+    "k INTEGER PRIMARY KEY, a, b INT NOT NULL DEFAULT 3, c, g INT AS (b % 4) STORED, h AS (g || a) UNIQUE",
+    "k, a, b TEXT, c, g AS (lower(a) || b) UNIQUE",
 ];
 
-const INDEXES: [&str; 6] = [
+/// Triggers of the user's, some of which keep a change and let no other trigger run.
+const TRIGGERS: [&str; 7] = [
+    "CREATE TRIGGER x AFTER INSERT ON t WHEN NEW.c IN (1, 2) BEGIN SELECT RAISE(IGNORE); END",
+    "CREATE TRIGGER x AFTER UPDATE ON t BEGIN SELECT RAISE(IGNORE); END",
+    "CREATE TRIGGER x AFTER DELETE ON t WHEN OLD.c > 3 BEGIN SELECT RAISE(FAIL, 'kept'); END",
+    "CREATE TRIGGER x BEFORE INSERT ON t WHEN NEW.c = 3 BEGIN SELECT RAISE(IGNORE); END",
+    "CREATE TRIGGER x BEFORE DELETE ON t WHEN OLD.c = 4 BEGIN SELECT RAISE(ABORT, 'no'); END",
+    "CREATE TRIGGER x AFTER INSERT ON t WHEN NEW.c < 5 BEGIN UPDATE t SET c = c + 1 WHERE a = NEW.a; END",
+    "DROP TRIGGER x",
+];
+
+const INDEXES: [&str; 7] = [
     "CREATE UNIQUE INDEX i ON t(lower(b), c) WHERE a > 3",
     "CREATE UNIQUE INDEX i ON t(CASE WHEN a = 5 THEN b END) WHERE c IS NOT NULL",
     "CREATE UNIQUE INDEX i ON t(b COLLATE NOCASE DESC, a)",
     "CREATE UNIQUE INDEX i ON t(a + b, t.c) WHERE t.b < 'k5'",
     "CREATE UNIQUE INDEX i ON t((c))",
     "CREATE INDEX i ON t(c)",
+    "CREATE UNIQUE INDEX i ON t(b, lower(g))",
 ];
 
 fn statement(random: &mut Random) -> String {
@@ -86,6 +104,7 @@ fn statement(random: &mut Random) -> String {
 }
 
 fn reshape(random: &mut Random) -> &'static str {
+    let trigger = TRIGGERS[random.below(TRIGGERS.len() as u64) as usize];
     random.of(&[
         "VACUUM",
         "DROP INDEX IF EXISTS i",
@@ -97,6 +116,14 @@ fn reshape(random: &mut Random) -> &'static str {
         "DROP TABLE IF EXISTS other",
         "ALTER TABLE t RENAME TO u; ALTER TABLE u RENAME TO t",
         "REINDEX",
+        "CREATE TABLE IF NOT EXISTS other(x); DROP TABLE other",
+        "ALTER TABLE t ADD COLUMN extra DEFAULT 'e'; ALTER TABLE t DROP COLUMN extra",
+        "ALTER TABLE t ADD COLUMN extra DEFAULT 'e'; UPDATE t SET extra = k; ALTER TABLE t DROP COLUMN extra; ALTER TABLE t ADD COLUMN extra DEFAULT 'f'",
+        "CREATE UNIQUE INDEX tmp ON t(c); UPDATE OR REPLACE t SET c = 1; DROP INDEX tmp",
+        "DROP TRIGGER IF EXISTS _rowferry_update_t; UPDATE t SET c = 7",
+        "ANALYZE",
+        trigger,
+        trigger,
     ])
 }
 
@@ -107,12 +134,21 @@ fn round(seed: u64) {
         "PRAGMA recursive_triggers = ON;",
         "PRAGMA foreign_keys = OFF;",
         "PRAGMA journal_mode = WAL;",
+        "PRAGMA encoding = 'UTF-16le';",
     ]);
     let mut ferry = Ferry::new("t", &format!("{pragmas} CREATE TABLE t({table})"));
     let _ = ferry.user.execute_batch(random.of(&INDEXES));
     for _ in 0..400 {
         match random.below(100) {
-            0..=1 => drop(ferry.user.execute_batch(reshape(random))),
+            0 => drop(ferry.user.execute_batch(reshape(random))),
+            // The same, among rows, in one transaction.
+            1 => {
+                let (first, last) = (statement(random), statement(random));
+                let changed = format!("BEGIN; {first}; {}; {last}; COMMIT", reshape(random));
+                if ferry.user.execute_batch(&changed).is_err() && !ferry.user.is_autocommit() {
+                    let _ = ferry.user.execute_batch(random.of(&["COMMIT", "ROLLBACK"]));
+                }
+            }
             2 => drop(ferry.user.execute_batch(random.of(&INDEXES))),
             3..=4 => ferry.restart(),
             5 if random.below(4) == 0 => ferry.restart_with(true),

@@ -94,6 +94,111 @@ fn five_hundred_columns_are_shipped() {
 }
 
 #[test]
+fn two_thousand_columns_are_shipped_where_they_have_a_key() {
+    let columns = (0..2000).map(|i| format!("c{i}")).collect::<Vec<_>>().join(", ");
+    let ones = vec!["1"; 1999].join(", ");
+    for (key, without) in [("", ""), ("INTEGER", ""), ("", " WITHOUT ROWID")] {
+        let columns = columns.replacen("c0,", &format!("c0 {key} PRIMARY KEY,"), 1);
+        let sql =
+            format!("CREATE TABLE t({columns}){without}; INSERT INTO t VALUES (1, {ones}), (2, {ones}), (3, {ones})");
+        let mut ferry = Ferry::new("t", &sql);
+        assert!(ferry.step(2));
+        ferry.note();
+        ferry.restart();
+        ferry.assert_equal();
+        ferry.sql("UPDATE t SET c1999 = 2 WHERE c0 = 2; DELETE FROM t WHERE c0 = 1");
+        ferry.assert_equal();
+        assert_eq!(ferry.model.rows.len(), 2);
+    }
+    let folder = Folder::new();
+    let path = folder.file("source.db");
+    Connection::open(&path)
+        .unwrap()
+        .execute_batch(&format!("CREATE TABLE t({columns})"))
+        .unwrap();
+    let error = start(&path, "t", "topic", false).map(|_| ()).unwrap_err().to_string();
+    assert!(
+        error.contains("2000 columns and no primary key") && error.contains("way out"),
+        "{error}"
+    );
+}
+
+/// `x'...'` of these UTF-16 units as text, in the database's own byte order.
+fn utf16(encoding: &str, units: &[u16]) -> String {
+    let bytes = units.iter().flat_map(|unit| match encoding {
+        "UTF-16be" => unit.to_be_bytes(),
+        _ => unit.to_le_bytes(),
+    });
+    format!(
+        "CAST(x'{}' AS TEXT)",
+        bytes.map(|byte| format!("{byte:02x}")).collect::<String>()
+    )
+}
+
+#[test]
+fn text_in_utf16_is_shipped_or_refused_by_name() {
+    for encoding in ["UTF-16le", "UTF-16be"] {
+        for table in [
+            "k TEXT PRIMARY KEY, v",
+            "k TEXT PRIMARY KEY, v) WITHOUT ROWID -- ",
+            "k TEXT, v, n INT DEFAULT 0, PRIMARY KEY(n, k)",
+        ] {
+            let mut ferry = Ferry::new("t", &format!("PRAGMA encoding = '{encoding}'; CREATE TABLE t({table})"));
+            let text = |units: &[u16]| utf16(encoding, units);
+            let (broken, other) = (text(&[0x61, 0xd800, 0x62]), text(&[0xdfff]));
+            ferry.sql(&format!(
+                "INSERT INTO t(k, v) VALUES ('a', 'é😀'), ({broken}, 1), ('b', {other}), ({}, 2), ('c', {}), ('d', x'00d8'), ({other}, 3), ('e', 4)",
+                text(&[0xffff]),
+                text(&[0xfffe, 0x41])
+            ));
+            ferry.restart();
+            let good = |ferry: &Ferry| ferry.model.rows.len();
+            while ferry.step(1) {
+                ferry.note();
+            }
+            assert_eq!((good(&ferry), ferry.model.refused.len()), (5, 3), "{table}");
+            // Changes of them, and those that make one of them good, or bad.
+            ferry.sql(&format!("UPDATE t SET v = 9 WHERE k = {broken}; UPDATE t SET v = {other} WHERE k = 'a'; UPDATE t SET v = 5 WHERE k = 'b'"));
+            ferry.model.refused.clear();
+            ferry.drain();
+            assert_eq!((good(&ferry), ferry.model.refused.len()), (6, 2), "{table}");
+            ferry.sql(&format!("DELETE FROM t WHERE k = {broken} OR k = {other}; UPDATE t SET k = 'f' WHERE k = {}; UPDATE t SET v = 1 WHERE k = 'a'", text(&[0xffff])));
+            ferry.assert_equal();
+            assert_eq!((good(&ferry), ferry.model.refused.len()), (6, 2), "{table}");
+        }
+    }
+}
+
+#[test]
+fn a_row_whose_key_cannot_be_looked_up_stays_a_dead_letter() {
+    let broken = utf16("UTF-16le", &[0xd800]);
+    let mut ferry = Ferry::new(
+        "t",
+        &format!(
+            "PRAGMA encoding = 'UTF-16le'; CREATE TABLE t(k TEXT PRIMARY KEY, v); INSERT INTO t VALUES ({broken}, 1), ('a', 1)"
+        ),
+    );
+    for backfill in [false, false, true, false] {
+        ferry.restart_with(backfill);
+        let (refused, before) = (&mut ferry.model.refused, ferry.ledger.dead_letters().unwrap());
+        assert_eq!(before, u64::from(!ferry.tracked.full && before > 0));
+        refused.clear();
+        ferry.drain();
+        for key in &ferry.model.refused {
+            ferry
+                .ledger
+                .dead_letter("t", key, "{\"k\":\"?\"}", crate::source::utf16::BROKEN_KEY)
+                .unwrap();
+        }
+        assert_eq!(ferry.ledger.dead_letters().unwrap(), 1);
+    }
+    ferry.sql(&format!("DELETE FROM t WHERE k = {broken}"));
+    ferry.restart_with(true);
+    ferry.assert_equal();
+    assert_eq!(ferry.ledger.dead_letters().unwrap(), 0);
+}
+
+#[test]
 fn the_ends_of_the_rowids_are_shipped() {
     let sql = "CREATE TABLE t(v); INSERT INTO t(rowid, v)
                VALUES (-9223372036854775808, 1), (9223372036854775807, 2), (0, 3), (-1, 4)";
