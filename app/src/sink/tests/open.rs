@@ -144,7 +144,8 @@ fn what_a_partition_had_come_to_by_a_clock_is_forgotten() {
         .execute_batch(
             "UPDATE _rowferry_positions SET reached = 7; UPDATE _rowferry_sink SET format = 2;
              ALTER TABLE _rowferry_positions DROP COLUMN last_offset; ALTER TABLE _rowferry_positions DROP COLUMN last_fingerprint;
-             ALTER TABLE _rowferry_positions ADD COLUMN prev INTEGER",
+             ALTER TABLE _rowferry_positions ADD COLUMN prev INTEGER;
+             ALTER TABLE _rowferry_tables DROP COLUMN source; ALTER TABLE _rowferry_tables DROP COLUMN id",
         )
         .unwrap();
     assert_eq!(folder.sink().positions("topic").unwrap()[0].reached, None);
