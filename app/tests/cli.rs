@@ -30,6 +30,8 @@ const OPTIONS: [(&str, &[&str]); 3] = [
             "--compression",
             "--capture",
             "--backfill",
+            "--strict",
+            "--new-identity",
             "--uninstall",
             "--quiet",
             "--request-timeout",

@@ -85,7 +85,7 @@ struct Args {
     strict: bool,
 
     /// Make the file a source of its own, and end: for a copy of a source that is to be shipped beside its original, to other topics
-    #[arg(long, value_parser = cli::flag())]
+    #[arg(long, env = "ROWFERRY_NEW_IDENTITY", value_parser = cli::flag())]
     new_identity: bool,
 
     /// Take Rowferry's triggers and tables out of the source, and end

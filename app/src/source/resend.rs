@@ -1,11 +1,13 @@
 //! Keys that the log holds behind what the file remembers. They wait in a temporary table until they can go into the outbox, in the
 //! transaction that notes the place up to which the log was read: their rows are sent again, as they are now.
 
+use std::collections::HashSet;
+
 use rusqlite::{Connection, params};
 
 use super::capture;
 use super::file::Tried;
-use super::values::{packed, unpack};
+use super::values::{borrow, pack, packed, unpack};
 use crate::row::{TableSchema, Value};
 
 /// Keeps keys that a topic holds for `enqueue`, each once. The user's file is not touched.
@@ -32,12 +34,42 @@ pub fn forget(conn: &Connection) -> Tried<()> {
     Ok(conn.execute_batch("DROP TABLE IF EXISTS temp._rowferry_resend")?)
 }
 
+/// Whether a topic holds a key that does not wait in its table's outbox: one that was read after this state of the file.
+pub fn tells_of_later_reads(conn: &Connection, topic: &str, schema: &TableSchema, shipped: i64) -> Tried<bool> {
+    if !is_there(conn)? {
+        return Ok(false);
+    }
+    let (columns, outbox) = (capture::outbox_columns(schema), capture::outbox(&schema.table));
+    let mut statement = conn.prepare(&format!("SELECT {columns} FROM {outbox} WHERE seq > ?1"))?;
+    let width = statement.column_count();
+    let mut rows = statement.query([shipped])?;
+    let mut waiting = HashSet::new();
+    while let Some(row) = rows.next()? {
+        let mut key = Vec::new();
+        for i in 0..width {
+            pack(&borrow(row.get_ref(i)?), &mut key);
+        }
+        waiting.insert(key);
+    }
+    let mut statement = conn.prepare("SELECT packed FROM temp._rowferry_resend WHERE topic = ?1")?;
+    let mut kept = statement.query([topic])?;
+    while let Some(row) = kept.next()? {
+        if !waiting.contains(row.get_ref(0)?.as_blob().map_err(rusqlite::Error::from)?) {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
+fn is_there(conn: &Connection) -> Tried<bool> {
+    Ok(conn
+        .prepare("SELECT 1 FROM temp.sqlite_schema WHERE name = '_rowferry_resend'")?
+        .exists([])?)
+}
+
 /// Puts the keys that were kept for a topic into its table's outbox: how many.
 pub fn enqueue(conn: &Connection, topic: &str, schema: &TableSchema) -> Tried<u64> {
-    if !conn
-        .prepare("SELECT 1 FROM temp.sqlite_schema WHERE name = '_rowferry_resend'")?
-        .exists([])?
-    {
+    if !is_there(conn)? {
         return Ok(0);
     }
     let mut statement = conn.prepare("SELECT packed FROM temp._rowferry_resend WHERE topic = ?1")?;

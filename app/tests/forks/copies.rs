@@ -11,7 +11,7 @@ fn a_source_that_is_copied_while_it_is_followed_stops_at_the_copys_run() {
     let mut ferry = Ferry::start(&w, &[], &[]);
     ferry.wait_until_equal("the start");
     wait_until_shipped(&w);
-    let copy = take_backup(&w, "copy.db");
+    let copy = back_up(&w, "copy.db");
     w.sql(&copy, "UPDATE items SET name = 'there' WHERE id % 2 = 0");
     w.producer(&["--source", text(&copy)]).ok();
     w.sql(&w.source(), "UPDATE items SET name = 'here' WHERE id % 3 = 0");

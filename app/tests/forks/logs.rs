@@ -59,11 +59,11 @@ fn a_topic_that_is_made_anew_under_a_living_producer_gets_all_rows() {
     change_some(&w, 1);
     producer.wait_for_line("the topic was made anew", SOON);
     for round in 2..4 {
-        change_some(&w, round);
         let ends = || w.cluster().latest(w.topic()).into_iter().sum::<i64>();
-        let more = ends();
+        let before = ends();
+        change_some(&w, round);
         assert!(
-            wait_until(SOON, || ends() > more),
+            wait_until(SOON, || ends() > before),
             "nothing is sent\n{}",
             producer.output()
         );

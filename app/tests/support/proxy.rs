@@ -16,7 +16,6 @@ pub enum Request {
     Produce = 0,
     Fetch = 1,
     Metadata = 3,
-    OffsetCommit = 8,
     JoinGroup = 11,
 }
 

@@ -172,3 +172,27 @@ fn tables_of_the_first_format_are_brought_up_to_date_with_their_changes() {
     ferry.sql("UPDATE t SET v = 8");
     ferry.assert_equal();
 }
+
+#[test]
+fn a_copy_by_sqlites_backup_goes_on_where_the_log_tells_of_later_reads() {
+    for (kept, goes_on) in [(&[9][..], true), (&[2, 9], true), (&[2], false), (&[], false)] {
+        let mut ferry = Ferry::new("t", TABLE);
+        ferry.assert_equal();
+        ferry.sql("UPDATE t SET v = 7 WHERE id = 2");
+        let copy = ferry.path.with_extension("copy");
+        {
+            let mut to = Connection::open(&copy).unwrap();
+            let backup = rusqlite::backup::Backup::new(&ferry.user, &mut to).unwrap();
+            backup.run_to_completion(1000, Duration::ZERO, None).unwrap();
+        }
+        let mut ledger = Ledger::open(&copy, Capture::Triggers, Stop::default()).unwrap();
+        ledger.look().unwrap();
+        let keys: Vec<_> = kept.iter().map(|&id| vec![Value::Integer(id)]).collect();
+        if !keys.is_empty() {
+            ledger.keep_keys("topic", &keys).unwrap();
+        }
+        ledger.begin_run(0).unwrap();
+        let tracked = ledger.track("t", "topic", false).unwrap();
+        assert_eq!(tracked.full, !goes_on, "{kept:?}");
+    }
+}
