@@ -21,7 +21,7 @@ impl Landing<'_> {
                 "the member {name} is another in the key than in the value"
             )));
         }
-        // What follows here fails no record that a table was made from.
+        // A record that does not land makes no table: nothing below fails the one that a table was guessed from.
         let place = match self.table(topic)? {
             Some(place) => place,
             None => match self.guess(topic, key, members)? {
