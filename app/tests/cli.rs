@@ -52,6 +52,7 @@ const OPTIONS: [(&str, &[&str]); 3] = [
             "--until-caught-up",
             "--print",
             "--on-bad-record",
+            "--adopt",
             "--allow-gaps",
             "--heal",
             "--quiet",

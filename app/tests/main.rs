@@ -1,6 +1,7 @@
 //! Black-box tests: the built commands, real SQLite files, a real Kafka and ZooKeeper. A module per subject.
 
 mod bad_records;
+mod bindings;
 mod changes;
 mod cli;
 mod cluster;

@@ -67,6 +67,11 @@ struct Args {
     /// Pass over what lies between a gap and the next full pass (see producer --backfill)
     #[arg(long, env = "ROWFERRY_HEAL", value_parser = cli::flag())]
     heal: bool,
+
+    /// Land in this table of the sink though it was there before, or give it from others' records to the source whose full pass
+    /// comes; repeat it for more. It takes the shape of what comes, and a full pass removes what the source does not have
+    #[arg(long, value_name = "TABLE", env = "ROWFERRY_ADOPT")]
+    adopt: Vec<String>,
 }
 
 fn main() -> ExitCode {
@@ -100,6 +105,7 @@ fn run(args: Args) -> Result<u8> {
         on_bad_record: args.on_bad_record,
         allow_gaps: args.allow_gaps,
         heal: args.heal,
+        adopt: args.adopt,
     };
     let cluster = Cluster::connect(
         args.broker.options("rowferry-consumer", Compression::None),

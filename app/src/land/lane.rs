@@ -1,5 +1,7 @@
 //! One partition's way into the sink: each record is judged, then applied, skipped, put aside or a reason to stop.
 
+mod bound;
+
 use std::iter::Sum;
 use std::ops::Range;
 use std::sync::Arc;
@@ -8,7 +10,7 @@ use crate::broker::{self, Chunk, Message};
 use crate::error::{Error, Result};
 use crate::row::{Schemas, TableSchema, Value, recycle};
 use crate::sequence::{Gap, Origin, Stamp, Verdict, judge};
-use crate::sink::{Landed, Landing, Position, Taken};
+use crate::sink::{Binding, Landed, Landing, Position, Taken};
 use crate::wire::decode::{self, Key, Members, Record};
 use crate::wire::fingerprint::fingerprint;
 use crate::wire::rows::{Reader, Rows};
@@ -221,6 +223,10 @@ impl Lane {
         message: Message<'a>,
         read: Result<Record<'a>, String>,
     ) -> Result<bool> {
+        let read = match read {
+            Ok(record) => self.in_its_place(quay, record)?,
+            read => read,
+        };
         if let Ok(record) = &read
             && self.has_to_wait(quay, record)?
         {
@@ -296,7 +302,11 @@ impl Lane {
         {
             return Ok(false);
         }
+        let opens = self.position.origin.is_none() && quay.landing.binding(&self.position.topic)?.is_none();
         self.advance(&stamp, &record);
+        if opens && matches!(record, Record::PassEnd { .. } | Record::KeptBack { .. }) {
+            self.bind(quay, stamp.source, None)?;
+        }
         let outcome = match record {
             Record::Row { row, .. } => {
                 let rowid = match schema_of(&self.position)?.keyed_by_rowid() {
@@ -317,9 +327,7 @@ impl Lane {
             }
             Record::Schema { schema, id, begin, .. } => {
                 quay.landing.schema(&mut self.position, &Arc::new(*schema), begin)?;
-                if let Some(id) = id {
-                    quay.landing.bind_table(&self.position.topic, stamp.source, &id)?;
-                }
+                self.bind(quay, stamp.source, id)?;
                 return Ok(false);
             }
             Record::PassEnd { pass, .. } => {
@@ -345,51 +353,18 @@ impl Lane {
             }
             Record::Foreign(_) | Record::Empty => unreachable!("a record with a stamp is ours"),
         };
+        if opens {
+            match outcome {
+                // What does not land decides nothing: whose records these are is as open as before.
+                Landed::Unfit(_) => self.position.origin = None,
+                _ => self.bind(quay, stamp.source, None)?,
+            }
+        }
         self.landed(outcome, quay, message)
     }
 
-    /// Whether a new run ships another table of the same source than the topic carries: an error, or passed over up to the next full
-    /// pass of the topic's own.
-    fn is_of_another_table(
-        &mut self,
-        quay: &mut Quay<'_, '_>,
-        offset: i64,
-        stamp: &Stamp<'_>,
-        record: &Record<'_>,
-    ) -> Result<bool> {
-        let Record::Schema {
-            id: Some(id), schema, ..
-        } = record
-        else {
-            return Ok(false);
-        };
-        let topic = &self.position.topic;
-        let Some(table) = quay
-            .landing
-            .other_table(topic, stamp.source, id)?
-            .filter(|_| self.is_before(stamp))
-        else {
-            return Ok(false);
-        };
-        let what = format!(
-            "{}: this record is of table \"{}\", and the topic carries table \"{table}\" of the same source",
-            self.place(offset),
-            schema.table
-        );
-        if !quay.options.heal {
-            return Err(Error::loss(what).way_out(format!(
-                "ship \"{}\" to a topic of its own (--topic); then run `producer --table {table} --topic {topic} --backfill`, and `consumer --heal`",
-                schema.table
-            )));
-        }
-        log::warn!("{what}; passing over to the next full pass of \"{table}\"");
-        self.position.healing = true;
-        self.counts.passed_over += 1;
-        Ok(true)
-    }
-
     /// Whether a record of ours is to be applied now, by its number and by the state of healing.
-    fn admit(&mut self, offset: i64, stamp: &Stamp<'_>, record: &Record<'_>, quay: &Quay<'_, '_>) -> Result<bool> {
+    fn admit(&mut self, offset: i64, stamp: &Stamp<'_>, record: &Record<'_>, quay: &mut Quay<'_, '_>) -> Result<bool> {
         let begin = match record {
             Record::Schema { begin, .. } => *begin,
             _ => None,
@@ -418,10 +393,16 @@ impl Lane {
                 self.counts.skipped += 1;
                 return Ok(false);
             }
-            Verdict::FirstContact { partial } => {
-                self.position.partial = partial && begin.is_none();
-                return Ok(true);
-            }
+            Verdict::FirstContact { partial } => match self.source(quay)? {
+                Some(bound) if bound != stamp.source => Gap::OtherSource {
+                    landed: bound.to_owned(),
+                    found: stamp.source.to_owned(),
+                },
+                _ => {
+                    self.position.partial = partial && begin.is_none();
+                    return Ok(true);
+                }
+            },
             Verdict::Healed(gap) => {
                 log::warn!("{}: {gap}; the full pass that begins here heals it", self.place(offset));
                 return Ok(true);
@@ -485,12 +466,8 @@ impl Lane {
     /// A record that others wrote, or a tombstone.
     fn take_foreign<'a>(&mut self, quay: &mut Quay<'_, '_>, message: Message<'a>, record: Record<'a>) -> Result<bool> {
         let empty = matches!(record, Record::Empty);
-        if let Some(origin) = &self.position.origin {
-            if empty {
-                return self.take_tombstone(quay, message);
-            }
-            let reason = format!("no \"_ferry\" member, in a topic that source {} ships", origin.source);
-            return self.put_aside(quay, message, &reason);
+        if empty && self.source(quay)?.is_some() {
+            return self.take_tombstone(quay, message);
         }
         let key: Members<'a> = match decode::key(message.key) {
             Err(reason) => return self.put_aside(quay, message, &reason),
@@ -504,13 +481,21 @@ impl Lane {
             Record::Foreign(members) => quay.landing.foreign_upsert(topic, &key, &members)?,
             _ => quay.landing.foreign_delete(topic, &key)?,
         };
+        if !empty && done == Landed::Applied {
+            quay.landing.bind(topic, Binding::Others)?;
+        }
         self.landed(done, quay, message)
     }
 
     /// The tombstone that follows a deletion of ours. It says nothing new, unless compaction took the deletion away.
     fn take_tombstone(&mut self, quay: &mut Quay<'_, '_>, message: Message<'_>) -> Result<bool> {
         let follows = message.offset == self.position.next_offset;
-        if follows || self.position.healing || !self.bear(message.offset, &Gap::NoDeletion, quay.options)? {
+        // Before the first contact here, what it deletes has not landed.
+        if follows
+            || self.position.origin.is_none()
+            || self.position.healing
+            || !self.bear(message.offset, &Gap::NoDeletion, quay.options)?
+        {
             return Ok(false);
         }
         let Ok(Key::Object(key)) = decode::key(message.key) else {

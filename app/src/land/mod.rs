@@ -48,6 +48,8 @@ pub struct Options {
     pub on_bad_record: BadRecords,
     pub allow_gaps: bool,
     pub heal: bool,
+    /// Tables of the sink that may be landed in though they are not the consumer's, or are given from others to a source.
+    pub adopt: Vec<String>,
 }
 
 /// Which partitions of the topics a consumer lands.

@@ -58,7 +58,7 @@ impl<'a> Turn<'a> {
     ) -> Result<Self> {
         let over = berth.over.clone();
         let cluster = cluster.until(&over);
-        let mut sink = Sink::open(&options.sink, over.clone())?;
+        let mut sink = Sink::open(&options.sink, over.clone())?.adopting(&options.adopt);
         let settled = Instant::now();
         let start::Start { lanes, partitions } = start::start(options, &cluster, &sink, berth, alive)?;
         let offsets = match (&options.sharing, &berth.seat) {

@@ -1,4 +1,4 @@
-//! The sink's own tables: landed tables, passes and dead letters; `positions` has the rest.
+//! The sink's own tables: landed tables, passes and dead letters; `positions` and `bindings` have the rest.
 
 use std::sync::Arc;
 
@@ -12,10 +12,10 @@ use super::table::Table;
 use super::{Position, cannot};
 
 /// The version of the tables below.
-const FORMAT: i64 = 3;
+const FORMAT: i64 = 4;
 
 /// What each format brought that those before it lack.
-const UPGRADES: [(i64, &str); 2] = [
+const UPGRADES: [(i64, &str); 3] = [
     (
         2,
         "ALTER TABLE _rowferry_positions ADD COLUMN reached INTEGER;
@@ -36,6 +36,18 @@ const UPGRADES: [(i64, &str); 2] = [
     ALTER TABLE _rowferry_tables ADD COLUMN source TEXT;
     ALTER TABLE _rowferry_tables ADD COLUMN id TEXT;",
     ),
+    // Whose records had landed: those of the source that told its table, or of the one whose run is the newest; where no record had a
+    // stamp, those from which a table was guessed are others'.
+    (
+        4,
+        "CREATE TABLE _rowferry_topics (topic TEXT NOT NULL PRIMARY KEY, source TEXT, id TEXT) WITHOUT ROWID;
+    INSERT INTO _rowferry_topics SELECT topic, source, id FROM _rowferry_tables WHERE source IS NOT NULL;
+    INSERT OR IGNORE INTO _rowferry_topics
+        SELECT topic, source, NULL FROM _rowferry_positions WHERE source IS NOT NULL ORDER BY epoch DESC;
+    INSERT OR IGNORE INTO _rowferry_topics SELECT topic, NULL, NULL FROM _rowferry_tables WHERE schema IS NULL;
+    ALTER TABLE _rowferry_tables DROP COLUMN source;
+    ALTER TABLE _rowferry_tables DROP COLUMN id;",
+    ),
 ];
 
 const TABLES: &str = r#"
@@ -49,11 +61,12 @@ const TABLES: &str = r#"
     CREATE TABLE _rowferry_passes (
         topic TEXT NOT NULL, partition INTEGER NOT NULL, schema TEXT NOT NULL, pass INTEGER NOT NULL, ended INTEGER NOT NULL,
         PRIMARY KEY (topic, partition)) WITHOUT ROWID;
-    -- schema: as the source tells it, none while only guessed; shape: as the table stands here; unseen: keys that the running pass has not touched;
-    -- source and id: which table of which source it is, where the source tells it.
+    -- Whose records a topic carries: a source's, with the identity of its table where it is told; others' where source is null.
+    CREATE TABLE _rowferry_topics (topic TEXT NOT NULL PRIMARY KEY, source TEXT, id TEXT) WITHOUT ROWID;
+    -- schema: as the source tells it, none while only guessed; shape: as the table stands here; unseen: keys that the running pass has not touched.
     CREATE TABLE _rowferry_tables (
         topic TEXT NOT NULL PRIMARY KEY, name TEXT NOT NULL UNIQUE COLLATE NOCASE, schema TEXT, shape TEXT NOT NULL,
-        pass INTEGER NOT NULL, unseen INTEGER, source TEXT, id TEXT) WITHOUT ROWID;
+        pass INTEGER NOT NULL, unseen INTEGER) WITHOUT ROWID;
     -- Consumers that land here, and their processes; the group of those in none has no name.
     CREATE TABLE _rowferry_members (
         group_name TEXT NOT NULL, member TEXT NOT NULL, host TEXT NOT NULL, process INTEGER NOT NULL, began TEXT NOT NULL,
@@ -136,20 +149,18 @@ pub(super) fn schema(schemas: &Schemas, json: Option<String>) -> Result<Option<A
 pub(super) fn table(conn: &Connection, schemas: &Schemas, topic: &Arc<str>) -> Result<Option<Table>> {
     let read = |r: &Row<'_>| {
         let numbers = (r.get::<_, i64>(2)?, r.get::<_, Option<i64>>(3)?);
-        let bound = r.get::<_, Option<String>>(4)?.zip(r.get(5)?);
-        Ok((r.get::<_, Option<String>>(0)?, r.get::<_, String>(1)?, numbers, bound))
+        Ok((r.get::<_, Option<String>>(0)?, r.get::<_, String>(1)?, numbers))
     };
     let found = conn
-        .prepare_cached("SELECT schema, shape, pass, unseen, source, id FROM _rowferry_tables WHERE topic = ?1")
+        .prepare_cached("SELECT schema, shape, pass, unseen FROM _rowferry_tables WHERE topic = ?1")
         .and_then(|mut s| s.query_row([&**topic], read).optional())
         .map_err(|e| cannot(e, "read the tables of the sink"))?;
-    let Some((schema, shape, (pass, unseen), bound)) = found else {
+    let Some((schema, shape, (pass, unseen))) = found else {
         return Ok(None);
     };
     let mut table = Table::new(topic.clone(), self::schema(schemas, schema)?, from_json(&shape)?);
     table.pass = pass as u64;
     table.unseen = unseen.map(|n| n as u64);
-    table.bound = bound;
     Ok(Some(table))
 }
 
@@ -169,13 +180,6 @@ pub(super) fn note_table(conn: &Connection, table: &Table) -> rusqlite::Result<(
         table.pass as i64,
         unseen
     ])?;
-    Ok(())
-}
-
-/// Notes which table of which source a topic carries.
-pub(super) fn note_bound(conn: &Connection, topic: &str, source: &str, id: &str) -> rusqlite::Result<()> {
-    conn.prepare_cached("UPDATE _rowferry_tables SET source = ?2, id = ?3 WHERE topic = ?1")?
-        .execute(params![topic, source, id])?;
     Ok(())
 }
 

@@ -16,6 +16,12 @@ pub type Member<'a> = (Cow<'a, str>, Value<'a>);
 impl Landing<'_> {
     /// Inserts or updates the row of a record; without a key it is added at the end.
     pub fn foreign_upsert(&mut self, topic: &Arc<str>, key: &[Member<'_>], members: &[Member<'_>]) -> Result<Landed> {
+        if let Some(name) = contradiction(key, members) {
+            return Ok(Landed::Unfit(format!(
+                "the member {name} is another in the key than in the value"
+            )));
+        }
+        // A record that does not land makes no table: nothing below fails the one that a table was guessed from.
         let place = match self.table(topic)? {
             Some(place) => place,
             None => match self.guess(topic, key, members)? {
@@ -25,11 +31,6 @@ impl Landing<'_> {
         };
         if let Err(reason) = ordered_key(&self.memory.tables[place], key) {
             return Ok(Landed::Unfit(reason));
-        }
-        if let Some(name) = contradiction(key, members) {
-            return Ok(Landed::Unfit(format!(
-                "the member {name} is another in the key than in the value"
-            )));
         }
         let columns = match self.columns(place, members)? {
             Ok(columns) => columns,
@@ -89,7 +90,9 @@ impl Landing<'_> {
         let is_key = |name: &str| key.iter().any(|(k, _)| k.eq_ignore_ascii_case(name));
         let rest = members.iter().filter(|(name, _)| !is_key(name));
         columns.extend(rest.map(|(name, _)| reshape::untyped(name.to_string(), 0)));
-        reshape::adopt_columns(self.conn, topic, &mut columns)?;
+        if self.adopts(topic) {
+            reshape::adopt_columns(self.conn, topic, &mut columns)?;
+        }
         let names: Vec<_> = columns.iter().map(|c| c.name.as_str()).collect();
         if let Some(reason) = passes::column_trouble(&names, key.is_empty()) {
             return Ok(Err(reason));

@@ -18,6 +18,7 @@ use super::{Landed, Memory, Position, books, cannot, ddl, positions, reshape, st
 pub struct Landing<'a> {
     pub(super) conn: &'a Connection,
     pub(super) memory: &'a mut Memory,
+    pub(super) adopted: &'a [String],
     /// One for each table in memory.
     pub(super) statements: Vec<Statements<'a>>,
     pub(super) file: &'a OpenFile,
@@ -255,7 +256,7 @@ impl Drop for Landing<'_> {
         if self.open {
             // A failed statement may have rolled back already: then there is nothing left to undo.
             let _ = self.conn.execute_batch("ROLLBACK");
-            self.memory.tables.clear();
+            self.memory.forget();
         }
     }
 }

@@ -1,6 +1,7 @@
 //! The sink database: everything that is written there, and nothing about Kafka.
 //!
 //! - `landing`: one transaction of rows, positions and dead letters
+//! - `bindings`: whose records a topic carries, and of which table
 //! - `passes`: schema records and full passes; `foreign`: records without a schema
 //! - `table`: a landed table in memory; `affinity`: what its columns keep as it is
 //! - `ddl`: the SQL for a table; `reshape`: giving a table its shape
@@ -9,6 +10,7 @@
 //! - `books`: the sink's own tables; `positions`: how far each partition has landed
 
 mod affinity;
+mod bindings;
 mod books;
 mod ddl;
 mod file;
@@ -34,6 +36,7 @@ use crate::error::{Error, Result};
 use crate::row::{Schemas, TableSchema};
 use crate::stop::Stop;
 
+pub use bindings::{Binding, Conflict};
 pub use foreign::Member;
 pub use landing::Landing;
 
@@ -87,6 +90,8 @@ pub struct Sink {
     id: String,
     file: OpenFile,
     memory: Memory,
+    /// Tables that the user lets be landed in though they are not ours.
+    adopted: Vec<String>,
     turnstile: Turnstile,
     stop: Stop,
 }
@@ -95,8 +100,17 @@ pub struct Sink {
 #[derive(Default)]
 struct Memory {
     tables: Vec<table::Table>,
+    /// Of those topics that are bound.
+    bindings: Vec<(Arc<str>, Binding)>,
     schemas: Schemas,
     data_version: i64,
+}
+
+impl Memory {
+    fn forget(&mut self) {
+        self.tables.clear();
+        self.bindings.clear();
+    }
 }
 
 impl Sink {
@@ -109,9 +123,18 @@ impl Sink {
             id,
             file,
             memory: Memory::default(),
+            adopted: Vec::new(),
             turnstile: Turnstile::beside(path),
             stop,
         })
+    }
+
+    /// Lets these tables be landed in, though they are not ours.
+    pub fn adopting(self, tables: &[String]) -> Self {
+        Self {
+            adopted: tables.to_vec(),
+            ..self
+        }
     }
 
     /// What tells this sink from others: random, made once.
@@ -163,6 +186,7 @@ impl Sink {
         let mut landing = Landing {
             conn: &self.conn,
             memory: &mut self.memory,
+            adopted: &self.adopted,
             statements: Vec::new(),
             file: &self.file,
             stop: &self.stop,
@@ -184,7 +208,7 @@ impl Sink {
 }
 
 impl Landing<'_> {
-    /// Forgets what is remembered of the tables when another connection has written since.
+    /// Forgets what is remembered of tables and topics when another connection has written since.
     fn notice_other_writers(&mut self) -> Result<()> {
         let version = self
             .conn
@@ -193,7 +217,7 @@ impl Landing<'_> {
             .map_err(|e| cannot(e, "read the sink"))?;
         if version != self.memory.data_version {
             self.memory.data_version = version;
-            self.memory.tables.clear();
+            self.memory.forget();
         }
         Ok(())
     }

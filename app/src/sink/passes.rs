@@ -24,30 +24,6 @@ impl Landing<'_> {
         self.follow(position, schema, begin).map_err(|e| self.unless_stopped(e))
     }
 
-    /// The table that a topic carries, when this one of the same source is another: by its name in the sink.
-    pub fn other_table(&mut self, topic: &Arc<str>, source: &str, id: &str) -> Result<Option<String>> {
-        let Some(place) = self.table(topic)? else {
-            return Ok(None);
-        };
-        let Table { bound, shape, .. } = &self.memory.tables[place];
-        let other = bound.as_ref().is_some_and(|(its, other)| its == source && other != id);
-        Ok(other.then(|| shape.table.clone()))
-    }
-
-    /// Binds a topic to a table of a source, once the table is there.
-    pub fn bind_table(&mut self, topic: &Arc<str>, source: &str, id: &str) -> Result<()> {
-        let Some(place) = self.table(topic)? else {
-            return Ok(());
-        };
-        let bound = &mut self.memory.tables[place].bound;
-        if bound.as_ref().is_some_and(|(its, known)| its == source && known == id) {
-            return Ok(());
-        }
-        *bound = Some((source.to_owned(), id.to_owned()));
-        books::note_bound(self.conn, topic, source, id)
-            .map_err(|e| cannot(e, format!("note which table topic {topic} carries")))
-    }
-
     fn follow(&mut self, position: &mut Position, schema: &Arc<TableSchema>, begin: Option<u64>) -> Result<()> {
         let Position { topic, partition, .. } = &*position;
         if let Some(pass) = begin.filter(|pass| *pass < position.pass) {
@@ -111,13 +87,15 @@ impl Landing<'_> {
         Ok(Some(removed))
     }
 
-    /// Makes a table that no record has made yet, or takes over one that is there.
+    /// Makes a table that no record has made yet, or takes over one that is there and that the user adopts.
     pub(super) fn make(&mut self, mut table: Table) -> Result<usize> {
         let mut shape = table.shape.clone();
         self.check_owner(&table.topic, &shape.table)?;
-        let theirs = reshape::take_over(self.conn, &shape)?;
-        if theirs.is_none() {
-            info!("table {} is made for topic {}", shape.table, table.topic);
+        let theirs = reshape::theirs(self.conn, &shape.table)?;
+        match &theirs {
+            None => info!("table {} is made for topic {}", shape.table, table.topic),
+            Some(theirs) if self.adopts(&theirs.table) => reshape::check_fit(self.conn, theirs, &shape)?,
+            Some(theirs) => return Err(not_ours(&table.topic, &theirs.table)),
         }
         reshape::reshape(self.conn, theirs.as_ref(), &mut shape)?;
         table.reshape(shape);
@@ -213,6 +191,18 @@ impl Landing<'_> {
         }
         Ok(removed)
     }
+}
+
+/// A table of the user's is never touched unasked: it would lose its constraints, and its rows at the end of a full pass.
+fn not_ours(topic: &str, table: &str) -> Error {
+    Error::failed(format!(
+        "the sink has a table {table} already, and it is not the consumer's: nothing of topic \"{topic}\" lands in it"
+    ))
+    .way_out(format!(
+        "rename that table, or name another file with --sink; or, when topic \"{topic}\" is to land in it, \
+         `consumer --adopt {table}`: it takes the columns and the key that come, keeps no CHECK, NOT NULL or DEFAULT, \
+         and at the end of a full pass no rows that the source does not have"
+    ))
 }
 
 /// Refuses a schema that no SQLite table can have.

@@ -1,7 +1,7 @@
 //! Giving a table its shape: made new, filled from the old one, put in its place.
 
 use log::{info, warn};
-use rusqlite::{Connection, OptionalExtension};
+use rusqlite::Connection;
 
 use crate::error::{Error, Result};
 use crate::row::{Column, TableSchema};
@@ -145,37 +145,26 @@ pub(super) fn exists(conn: &Connection, name: &str) -> Result<bool> {
     .map_err(|e| cannot(e, "read the database"))
 }
 
-/// The table that someone made in the sink before the first record came: empty, or one whose rows `wanted` can hold. None when there is no such table.
-pub(super) fn take_over(conn: &Connection, wanted: &TableSchema) -> Result<Option<TableSchema>> {
-    let name = &wanted.table;
-    let failed = |e| cannot(e, format!("read the table {name} of the sink"));
-    let Some(found) = theirs(conn, name)? else {
-        return Ok(None);
+/// An error unless a table that someone made in the sink is empty, or has rows that `wanted` can hold.
+pub(super) fn check_fit(conn: &Connection, found: &TableSchema, wanted: &TableSchema) -> Result<()> {
+    let name = &found.table;
+    let has_rows = |which: &str| {
+        let sql = format!("SELECT EXISTS (SELECT 1 FROM {} WHERE {which})", ddl::quote(name));
+        conn.query_row(&sql, [], |r| r.get::<_, bool>(0))
+            .map_err(|e| cannot(e, format!("read the table {name} of the sink")))
     };
-    let empty: bool = conn
-        .query_row(
-            &format!("SELECT NOT EXISTS (SELECT 1 FROM {})", ddl::quote(&found.table)),
-            [],
-            |r| r.get(0),
-        )
-        .map_err(failed)?;
     let fits = || -> Result<bool> {
         let known = found.columns.iter().all(|c| column(wanted, &c.name).is_some());
-        let nulls: Vec<_> = ddl::key_expressions(&found)
+        let nulls: Vec<_> = ddl::key_expressions(found)
             .iter()
             .map(|k| format!("{k} IS NULL"))
             .collect();
-        let sql = format!(
-            "SELECT EXISTS (SELECT 1 FROM {} WHERE {})",
-            ddl::quote(&found.table),
-            nulls.join(" OR ")
-        );
-        Ok(known && same_key(&found, wanted) && !conn.query_row(&sql, [], |r| r.get(0)).map_err(failed)?)
+        Ok(known && same_key(found, wanted) && !has_rows(&nulls.join(" OR "))?)
     };
-    match empty || fits()? {
+    match !has_rows("true")? || fits()? {
         true => {
-            info!("table {name} was there already: it takes the shape of the source's table");
-            Ok(Some(found))
+            info!("table {name} was there already and is adopted: it takes the shape of the source's table");
+            Ok(())
         }
         false => Err(Error::failed(format!(
             "the sink has a table {name} already, with rows that do not fit the columns or the key of the source's"
@@ -194,17 +183,16 @@ pub(super) fn adopt_columns(conn: &Connection, name: &str, columns: &mut Vec<Col
     Ok(())
 }
 
-/// Reads the columns and the key of a table that is not ours.
-fn theirs(conn: &Connection, name: &str) -> Result<Option<TableSchema>> {
+/// Reads the columns and the key of a table that is not ours; none when there is no such table. By statements: tables and views of the
+/// user's may have the names of the functions that tell the same.
+pub(super) fn theirs(conn: &Connection, name: &str) -> Result<Option<TableSchema>> {
     let failed = |e| cannot(e, format!("read the table {name} of the sink"));
-    let found: Option<(String, String, bool)> = conn
-        .query_row(
-            "SELECT name, type, wr FROM pragma_table_list WHERE schema = 'main' AND name = ?1 COLLATE NOCASE",
-            [name],
-            |r| Ok((r.get(0)?, r.get(1)?, r.get(2)?)),
-        )
-        .optional()
-        .map_err(failed)?;
+    let mut found: Option<(String, String, bool)> = None;
+    conn.pragma(Some("main"), "table_list", name, |r| {
+        found = Some((r.get("name")?, r.get("type")?, r.get("wr")?));
+        Ok(())
+    })
+    .map_err(failed)?;
     let Some((table, kind, without_rowid)) = found else {
         return Ok(None);
     };
@@ -214,13 +202,14 @@ fn theirs(conn: &Connection, name: &str) -> Result<Option<TableSchema>> {
                 .way_out(format!("rename or drop that {kind}, or name another file with --sink")),
         );
     }
-    let columns = conn
-        .prepare("SELECT name, pk FROM pragma_table_xinfo(?1) WHERE hidden <> 1 ORDER BY cid")
-        .and_then(|mut s| {
-            s.query_map([&table], |r| Ok(untyped(r.get(0)?, r.get::<_, u32>(1)? as usize)))?
-                .collect()
-        })
-        .map_err(failed)?;
+    let mut columns = Vec::new();
+    conn.pragma(Some("main"), "table_xinfo", &table, |r| {
+        if r.get::<_, i64>("hidden")? != 1 {
+            columns.push(untyped(r.get("name")?, r.get::<_, u32>("pk")? as usize));
+        }
+        Ok(())
+    })
+    .map_err(failed)?;
     Ok(Some(TableSchema {
         table,
         columns,

@@ -16,8 +16,6 @@ pub(super) struct Table {
     pub schema: Option<Arc<TableSchema>>,
     /// As the table stands in the sink.
     pub shape: TableSchema,
-    /// Which table of which source it is, where that is known.
-    pub bound: Option<(String, String)>,
     /// The last full pass begun, 0 when there was none.
     pub pass: u64,
     /// How many keys the running pass has not touched yet; none when no pass runs.
@@ -51,7 +49,6 @@ impl Table {
             topic,
             schema,
             shape,
-            bound: None,
             pass: 0,
             unseen: None,
             unseen_moved: false,

@@ -219,13 +219,13 @@ fn rows_without_a_schema_count_as_untouched_by_a_running_pass() {
 }
 
 #[test]
-fn a_table_that_was_there_takes_others_records_when_it_fits() {
+fn a_table_that_was_there_and_is_adopted_takes_others_records_when_it_fits() {
     let folder = Folder::new();
     drop(folder.sink());
     let made =
         "CREATE TABLE \"my-topic\" (id INTEGER PRIMARY KEY, a TEXT NOT NULL); INSERT INTO \"my-topic\" VALUES (1, 'x')";
     folder.user().execute_batch(made).unwrap();
-    let mut sink = folder.sink();
+    let mut sink = folder.sink().adopting(&["My-Topic".to_owned()]);
     let mut landing = sink.begin().unwrap();
     landing
         .foreign_upsert(&topic(), &id(2), &[member("b", int(5))])

@@ -1,5 +1,6 @@
 //! Tests of the sink against real database files.
 
+mod bindings;
 mod conversions;
 mod foreign;
 mod landing;

@@ -58,11 +58,11 @@ fn a_sink_of_a_newer_program_and_a_source_are_refused() {
     drop(folder.sink());
     folder
         .user()
-        .execute_batch("UPDATE _rowferry_sink SET format = 4")
+        .execute_batch("UPDATE _rowferry_sink SET format = 5")
         .unwrap();
     let error = open_error(&folder.sink_path());
     assert!(
-        error.contains("written by a newer Rowferry (format 4, this one knows up to 3)"),
+        error.contains("written by a newer Rowferry (format 5, this one knows up to 4)"),
         "{error}"
     );
     let source = folder.0.join("source.db");
@@ -102,7 +102,7 @@ fn a_sink_of_format_1_is_brought_up_to_date_by_whoever_comes_first() {
         thread::scope(|scope| {
             (0..4).for_each(|_| drop(scope.spawn(|| drop(folder.sink()))));
         });
-        assert_eq!(query(&folder.user(), "SELECT format FROM _rowferry_sink"), [[int(3)]]);
+        assert_eq!(query(&folder.user(), "SELECT format FROM _rowferry_sink"), [[int(4)]]);
         let mut sink = folder.sink();
         let origin = Origin {
             source: "ab".into(),
@@ -145,10 +145,58 @@ fn what_a_partition_had_come_to_by_a_clock_is_forgotten() {
             "UPDATE _rowferry_positions SET reached = 7; UPDATE _rowferry_sink SET format = 2;
              ALTER TABLE _rowferry_positions DROP COLUMN last_offset; ALTER TABLE _rowferry_positions DROP COLUMN last_fingerprint;
              ALTER TABLE _rowferry_positions ADD COLUMN prev INTEGER;
-             ALTER TABLE _rowferry_tables DROP COLUMN source; ALTER TABLE _rowferry_tables DROP COLUMN id",
+             DROP TABLE _rowferry_topics",
         )
         .unwrap();
     assert_eq!(folder.sink().positions("topic").unwrap()[0].reached, None);
+}
+
+#[test]
+fn a_sink_of_format_3_knows_whose_records_its_topics_carry() {
+    let folder = Folder::new();
+    drop(folder.sink());
+    let shape = r#"{"table":"x","columns":[{"name":"a"}]}"#;
+    let mut format_3 = "UPDATE _rowferry_sink SET format = 3; DROP TABLE _rowferry_topics;
+         ALTER TABLE _rowferry_tables ADD COLUMN source TEXT; ALTER TABLE _rowferry_tables ADD COLUMN id TEXT;"
+        .to_owned();
+    let table = |topic: &str, schema: &str, bound: &str| {
+        format!("INSERT INTO _rowferry_tables VALUES ('{topic}', '{topic}', {schema}, '{shape}', 0, NULL, {bound});")
+    };
+    let at = |topic: &str, partition: i32, source: &str, epoch: i64| {
+        format!(
+            "INSERT INTO _rowferry_positions (topic, partition, next_offset, source, epoch, seq, healing, partial)
+             VALUES ('{topic}', {partition}, 5, {source}, {epoch}, 1, 0, 0);"
+        )
+    };
+    let schema = format!("'{shape}'");
+    format_3 += &table("told", &schema, "'s', 'a'");
+    format_3 += &at("told", 0, "'s'", 1);
+    format_3 += &table("untold", &schema, "NULL, NULL");
+    format_3 += &at("untold", 0, "'old'", 7);
+    format_3 += &at("untold", 1, "'new'", 9);
+    format_3 += &at("untold", 2, "NULL", 0);
+    format_3 += &table("no schema yet", "NULL", "NULL, NULL");
+    format_3 += &at("no schema yet", 0, "'s'", 1);
+    format_3 += &table("others", "NULL", "NULL, NULL");
+    format_3 += &at("others", 0, "NULL", 0);
+    format_3 += &at("nothing", 0, "NULL", 0);
+    folder.user().execute_batch(&format_3).unwrap();
+    drop(folder.sink());
+    let expected = [
+        ["no schema yet", "s", "-"],
+        ["others", "-", "-"],
+        ["told", "s", "a"],
+        ["untold", "new", "-"],
+    ];
+    assert_eq!(
+        query(
+            &folder.user(),
+            "SELECT topic, ifnull(source, '-'), ifnull(id, '-') FROM _rowferry_topics ORDER BY 1"
+        ),
+        expected.map(|row| row.map(text))
+    );
+    let columns = "SELECT name FROM pragma_table_info('_rowferry_tables') WHERE name IN ('source', 'id')";
+    assert!(query(&folder.user(), columns).is_empty());
 }
 
 #[test]
@@ -187,7 +235,7 @@ fn a_file_from_before_there_were_ids_gets_one_even_if_several_open_it_at_once() 
              ALTER TABLE _rowferry_positions DROP COLUMN reached; ALTER TABLE _rowferry_positions DROP COLUMN partitions;
              ALTER TABLE _rowferry_positions DROP COLUMN last_offset; ALTER TABLE _rowferry_positions DROP COLUMN last_fingerprint;
              ALTER TABLE _rowferry_positions ADD COLUMN prev INTEGER;
-             ALTER TABLE _rowferry_tables DROP COLUMN source; ALTER TABLE _rowferry_tables DROP COLUMN id")
+             DROP TABLE _rowferry_topics")
             .unwrap();
         let ids: Vec<String> = thread::scope(|scope| {
             let openers: Vec<_> = (0..6).map(|_| scope.spawn(|| folder.sink().id().to_owned())).collect();

@@ -330,38 +330,3 @@ fn a_table_that_someone_dropped_is_made_anew_by_the_next_pass() {
     assert_eq!(ferry.land(&Ferry::all(End, 11)), Some(0));
     assert_eq!(ferry.rows(), [(1, 1)]);
 }
-
-#[test]
-fn a_topic_is_bound_to_one_table_of_a_source() {
-    let folder = Folder::new();
-    let mut sink = folder.sink();
-    let (topic, mut at) = (position(0).topic, position(0));
-    let mut landing = sink.begin().unwrap();
-    assert_eq!(landing.other_table(&topic, "s", "a").unwrap(), None);
-    landing
-        .schema(&mut at, &Arc::new(schema("t", &[("id", "INTEGER", 1)])), Some(1))
-        .unwrap();
-    assert_eq!(
-        landing.other_table(&topic, "s", "a").unwrap(),
-        None,
-        "nothing was told so far"
-    );
-    landing.bind_table(&topic, "s", "a").unwrap();
-    landing.move_position(&at, None).unwrap();
-    landing.commit().unwrap();
-    let mut sink = folder.sink();
-    let mut landing = sink.begin().unwrap();
-    assert_eq!(landing.other_table(&topic, "s", "a").unwrap(), None);
-    assert_eq!(landing.other_table(&topic, "s", "b").unwrap().as_deref(), Some("t"));
-    assert_eq!(landing.other_table(&topic, "another source", "b").unwrap(), None);
-    // A table that has another name is the same one.
-    landing
-        .schema(&mut at, &Arc::new(schema("u", &[("id", "INTEGER", 1)])), Some(2))
-        .unwrap();
-    assert_eq!(landing.other_table(&topic, "s", "b").unwrap().as_deref(), Some("u"));
-    landing.bind_table(&topic, "another source", "b").unwrap();
-    assert_eq!(
-        landing.other_table(&topic, "another source", "a").unwrap().as_deref(),
-        Some("u")
-    );
-}

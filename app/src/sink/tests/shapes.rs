@@ -220,13 +220,13 @@ fn a_renamed_table_moves() {
 }
 
 #[test]
-fn a_table_that_was_there_is_taken_over_when_it_fits() {
+fn a_table_that_was_there_and_is_adopted_is_taken_over_when_it_fits() {
     let shape = schema("t", &[("id", "INTEGER", 1), ("v", "TEXT", 0)]);
     let landed = |made: &str| {
         let folder = Folder::new();
         drop(folder.sink());
         folder.user().execute_batch(made).unwrap();
-        let mut sink = folder.sink();
+        let mut sink = folder.sink().adopting(&["T".to_owned()]);
         let mut landing = sink.begin().unwrap();
         let mut at = position(0);
         landing
@@ -249,7 +249,10 @@ fn a_table_that_was_there_is_taken_over_when_it_fits() {
         "CREATE TABLE t (id TEXT PRIMARY KEY, v); INSERT INTO t VALUES (NULL, 2)",
     ] {
         let error = landed(unfit).unwrap_err();
-        assert!(error.contains("the sink has a table t already"), "{error}");
+        assert!(
+            error.contains("the sink has a table t already, with rows that do not fit"),
+            "{error}"
+        );
         assert!(error.contains("--sink"), "{error}");
     }
     let error = landed("CREATE VIEW t AS SELECT 1").unwrap_err();

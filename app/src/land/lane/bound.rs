@@ -1,0 +1,127 @@
+//! What a record is held against before anything else: whose records its topic carries, and of which table (see `sink::Binding`).
+
+use crate::error::{Error, Result};
+use crate::sequence::{Origin, Stamp};
+use crate::sink::{Binding, Conflict, Position};
+use crate::wire::decode::Record;
+
+use super::{Lane, Quay};
+
+impl Lane {
+    /// A topic is either of a source or of others, in all of its partitions: what does not belong is no row, before it costs or changes
+    /// anything. A tombstone says nothing of who wrote it.
+    pub(super) fn in_its_place<'r>(
+        &self,
+        quay: &mut Quay<'_, '_>,
+        record: Record<'r>,
+    ) -> Result<Result<Record<'r>, String>> {
+        let (topic, origin) = (&self.position.topic, self.position.origin.as_ref());
+        let reason = match (record.stamp(), &record) {
+            // Where a record of a source has landed, the topic is a source's; numbers say whose.
+            (Some(_), _) if origin.is_some() => None,
+            (Some(stamp), _) if quay.landing.binding(topic)? == Some(&Binding::Others) => {
+                let gives_away =
+                    matches!(record, Record::Schema { begin: Some(_), .. }) && quay.landing.gives_away(topic)?;
+                (!gives_away).then(|| {
+                    format!(
+                        "a record of source {}, and others write topic \"{topic}\": ship to another topic; or give this one and \
+                         its table to that source with `producer --backfill` and `consumer --adopt {topic}`",
+                        stamp.source
+                    )
+                })
+            }
+            (None, Record::Foreign(_)) => self.source(quay)?.map(|source| {
+                format!(
+                    "no \"_ferry\" member, in a topic that source {source} ships: others' records need another topic"
+                )
+            }),
+            _ => None,
+        };
+        Ok(reason.map_or(Ok(record), Err))
+    }
+
+    /// The source whose records come here, where a source's have come.
+    pub(super) fn source<'q>(&'q self, quay: &'q mut Quay<'_, '_>) -> Result<Option<&'q str>> {
+        let binding = match &self.position.origin {
+            Some(origin) => return Ok(Some(&origin.source)),
+            None => quay.landing.binding(&self.position.topic)?,
+        };
+        Ok(match binding {
+            Some(Binding::Source { source, .. }) => Some(source),
+            _ => None,
+        })
+    }
+
+    /// Binds the topic to a source, and to the table with this identity where the source tells it.
+    pub(super) fn bind(&self, quay: &mut Quay<'_, '_>, source: &str, id: Option<String>) -> Result<()> {
+        let topic = &self.position.topic;
+        let known = match quay.landing.binding(topic)? {
+            Some(Binding::Source { source: bound, table }) if bound == source => table.clone(),
+            _ => None,
+        };
+        let (source, table) = (source.to_owned(), id.or(known));
+        quay.landing.bind(topic, Binding::Source { source, table })
+    }
+
+    /// Whether a schema is not that of the table which the topic carries: an error, or passed over up to the next full pass of that one.
+    /// A source may rename its table, and not into a name that is taken.
+    pub(super) fn is_of_another_table(
+        &mut self,
+        quay: &mut Quay<'_, '_>,
+        offset: i64,
+        stamp: &Stamp<'_>,
+        record: &Record<'_>,
+    ) -> Result<bool> {
+        let Record::Schema { id, schema, .. } = record else {
+            return Ok(false);
+        };
+        let Position { topic, origin, .. } = &self.position;
+        let has_landed =
+            |landed: &Origin| landed.source == stamp.source && (stamp.epoch, stamp.seq) <= (landed.epoch, landed.seq);
+        if origin.as_ref().is_some_and(has_landed) {
+            return Ok(false);
+        }
+        let Some(conflict) = quay
+            .landing
+            .conflict(topic, stamp.source, id.as_deref(), &schema.table)?
+        else {
+            return Ok(false);
+        };
+        let is_other = self.source(quay)?.is_some_and(|source| source != stamp.source);
+        let passes_over = quay.options.heal || is_other && self.position.healing;
+        if is_other && !passes_over {
+            return Ok(false); // another source is a gap, whatever it ships
+        }
+        let place = self.place(offset);
+        let (carried, what, way_out) = match conflict {
+            Conflict::Other { carried } => {
+                let of = if is_other { "another source" } else { "the same source" };
+                let what = format!(
+                    "{place}: this record is of table \"{}\", and the topic carries table \"{carried}\" of {of}",
+                    schema.table
+                );
+                let way_out = format!(
+                    "ship \"{}\" to a topic of its own (--topic); then run `producer --table {carried} --topic {topic} --backfill`, and `consumer --heal`",
+                    schema.table
+                );
+                (carried, what, way_out)
+            }
+            Conflict::Taken { carried } => {
+                let what = format!(
+                    "{place}: the source renames table \"{carried}\" to \"{}\", and the sink has something else of that name",
+                    schema.table
+                );
+                let way_out = "rename or drop what has that name in the sink, and start again; or name another file with --sink, \
+                               after `producer --backfill`";
+                (carried, what, way_out.to_owned())
+            }
+        };
+        if !passes_over {
+            return Err(Error::loss(what).way_out(way_out));
+        }
+        log::warn!("{what}; passing over to the next full pass of \"{carried}\"");
+        self.position.healing = true;
+        self.counts.passed_over += 1;
+        Ok(true)
+    }
+}
