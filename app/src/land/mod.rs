@@ -7,6 +7,7 @@
 //! - `order`: in which order a round lands
 //! - `turn`: landing them, as long as they are this consumer's
 //! - `lane`: one partition's way into the sink
+//! - `taken`: what a lane took last: what comes again is compared with it
 //! - `group`: what the broker's group is told, and what it tells of other sinks
 //! - `print`: records for people
 
@@ -18,6 +19,7 @@ mod lane;
 mod order;
 mod print;
 mod start;
+mod taken;
 mod turn;
 
 use std::path::PathBuf;
