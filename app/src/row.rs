@@ -120,6 +120,12 @@ const MOST_SCHEMAS: usize = 256;
 pub struct Schemas(Arc<Mutex<Vec<Weak<TableSchema>>>>);
 
 impl Schemas {
+    #[cfg(test)]
+    pub fn in_use(&self) -> usize {
+        let known = self.0.lock().unwrap();
+        known.iter().filter(|known| known.strong_count() > 0).count()
+    }
+
     pub fn shared(&self, schema: TableSchema) -> Arc<TableSchema> {
         let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let mut same = None;

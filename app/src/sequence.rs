@@ -95,7 +95,7 @@ pub enum Gap {
     NoStart { epoch: u64, found: u64 },
     /// A number came twice, with other contents: the sink may have taken the one that the source did not send.
     Changed { seq: u64 },
-    /// The newest run fell silent, and an older one, whose records are skipped, goes on behind it.
+    /// The newest run has only begun, and an older one, whose records are skipped, goes on behind it.
     Silent { newest: u64, goes_on: u64 },
     /// A tombstone stands alone: the deletion before it is missing.
     NoDeletion,
@@ -137,7 +137,7 @@ impl fmt::Display for Gap {
             ),
             Gap::Silent { newest, goes_on } => write!(
                 f,
-                "this record of run {goes_on} was skipped, because run {newest} is newer; but nothing of run {newest} follows"
+                "this record of run {goes_on} was skipped, because run {newest} is newer; but all that is there of run {newest} is its beginning"
             ),
             Gap::NoDeletion => f.write_str("records are missing before this tombstone, its deletion among them"),
             Gap::LostEnd { acked, landed } => write!(
@@ -318,7 +318,17 @@ mod tests {
         let stamp = Stamp::parse("ab.cd.17.3").unwrap();
         assert_eq!((stamp.source, stamp.epoch, stamp.seq), ("ab.cd", 17, 3));
         assert_eq!(stamp.to_string(), "ab.cd.17.3");
-        for bad in ["", "1.2", "a.b.c", "a.1.-2", "a.1.", "a.1.0", "a.0.1", "a.1.+2", "a.1.9223372036854775808"] {
+        for bad in [
+            "",
+            "1.2",
+            "a.b.c",
+            "a.1.-2",
+            "a.1.",
+            "a.1.0",
+            "a.0.1",
+            "a.1.+2",
+            "a.1.9223372036854775808",
+        ] {
             assert_eq!(Stamp::parse(bad), None, "{bad}");
         }
         // From the year 2500 on.

@@ -8,14 +8,14 @@ use std::time::{Duration, Instant};
 use crate::broker::{self, Chunk, Message};
 use crate::error::{Error, Result};
 use crate::row::{Schemas, TableSchema, Value, recycle};
-use crate::sequence::{Gap, Origin, Stamp, Verdict, judge};
+use crate::sequence::{Gap, Origin, RunLink, Stamp, Verdict, judge};
 use crate::sink::{Landed, Landing, Position, Taken};
 use crate::wire::decode::{self, Key, Members, Record};
 use crate::wire::fingerprint::fingerprint;
 use crate::wire::rows::{Reader, Rows};
 
 use super::ahead::Berthed;
-use super::taken::{Late, Memory};
+use super::taken::Memory;
 use super::{BadRecords, Options, print};
 
 /// Dead letters that are named one by one; the summary counts the rest.
@@ -230,18 +230,23 @@ impl Lane {
         self.denied.is_some()
     }
 
-    /// An error when the log has ended for so long with records of a run that was replaced, while nothing of the newer one follows: what
-    /// replaced it is then no run.
+    /// The run that goes on though a newer one has replaced it, and the newer one, where nothing of that follows: its records are skipped.
+    pub fn goes_on(&self) -> Option<(u64, u64)> {
+        let late = self.memory.late.filter(|_| !self.position.healing)?;
+        Some((late.epoch, self.position.origin.as_ref()?.epoch))
+    }
+
+    /// An error when the log has ended for so long with records of a run that was replaced, while the newer one has said no more here than
+    /// that it begins: behind it there may be no run at all.
     pub fn check_late(&self, quiet: Duration) -> Result<()> {
-        let (Some(late), Some(origin)) = (&self.memory.late, &self.position.origin) else {
+        let (Some(late), Some((goes_on, newest))) = (&self.memory.late, self.goes_on()) else {
             return Ok(());
         };
-        let &Late { offset, epoch, since } = late;
-        if since.elapsed() < quiet {
-            return Ok(());
+        let is_silent = self.position.origin.as_ref().is_some_and(|origin| origin.seq == 1);
+        match is_silent && late.since.elapsed() >= quiet {
+            true => Err(self.gap_error(late.offset, &Gap::Silent { newest, goes_on })),
+            false => Ok(()),
         }
-        let (newest, goes_on) = (origin.epoch, epoch);
-        Err(self.gap_error(offset, &Gap::Silent { newest, goes_on }))
     }
 
     /// Moves the sink's position to where this lane is.
@@ -276,7 +281,10 @@ impl Lane {
             return Ok(false);
         }
         let landed = match read {
-            Err(reason) => self.put_aside(quay, message, &reason)?,
+            Err(reason) => {
+                self.pass_refused(&message);
+                self.put_aside(quay, message, &reason)?
+            }
             Ok(record) => match record.stamp() {
                 None => self.take_foreign(quay, message, record)?,
                 Some(stamp) => self.take_ours(quay, message, stamp, record)?,
@@ -299,7 +307,9 @@ impl Lane {
         }
         let (_, count) = self.denied.filter(|(of, _)| *of == offset)?;
         let claimed = link.partitions?;
-        Some(format!("the run is said to send to {claimed} partitions, and the topic has {count}"))
+        Some(format!(
+            "the run is said to send to {claimed} partitions, and the topic has {count}"
+        ))
     }
 
     /// Whether a record begins a run over other partitions, and others have not come to it, or over more than are known. Waits for them then.
@@ -319,7 +329,10 @@ impl Lane {
         }
         // Runs of another source have nothing to do with those that landed: they are a gap, and wait for nothing.
         let is_of_another = |origin: &Origin| origin.source != stamp.source;
-        let Some(moved) = link.moved.filter(|_| !self.position.origin.as_ref().is_some_and(is_of_another)) else {
+        let Some(moved) = link
+            .moved
+            .filter(|_| !self.position.origin.as_ref().is_some_and(is_of_another))
+        else {
             return Ok(false);
         };
         if self
@@ -368,9 +381,12 @@ impl Lane {
         {
             return Ok(false);
         }
-        self.advance(&stamp, &record);
+        self.advance(&stamp, record.link());
         self.memory.took(stamp.seq, &message);
-        let is_row = matches!(&record, Record::Row { .. } | Record::Deletion { .. } | Record::Loose { .. });
+        let is_row = matches!(
+            &record,
+            Record::Row { .. } | Record::Deletion { .. } | Record::Loose { .. }
+        );
         if self.schema_refused && is_row {
             return self.put_aside(quay, message, "the schema by which it was written was refused");
         }
@@ -575,13 +591,23 @@ impl Lane {
         Error::loss(format!("{}: {gap}", self.place(offset))).way_out(way_out)
     }
 
-    fn advance(&mut self, stamp: &Stamp<'_>, record: &Record<'_>) {
+    /// A row that was written by a schema which was refused is none of the table as it is, and yet the next one of its run.
+    fn pass_refused(&mut self, message: &Message<'_>) {
+        if let Some(stamp) = decode::stamp(message.value).filter(|_| self.schema_refused && !self.position.healing)
+            && judge(self.position.origin.as_ref(), &stamp, None) == Verdict::Apply
+        {
+            self.advance(&stamp, None);
+            self.memory.took(stamp.seq, message);
+        }
+    }
+
+    fn advance(&mut self, stamp: &Stamp<'_>, link: Option<&RunLink>) {
         match &mut self.position.origin {
             Some(origin) if origin.source == stamp.source && origin.epoch == stamp.epoch => origin.seq = stamp.seq,
             origin => {
                 self.memory.forget();
                 *origin = Some(Origin {
-                    partitions: record.link().and_then(|link| link.partitions),
+                    partitions: link.and_then(|link| link.partitions),
                     ..Origin::from(*stamp)
                 })
             }

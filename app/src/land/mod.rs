@@ -89,6 +89,8 @@ pub struct Summary {
     pub partial: Vec<String>,
     /// The same where a gap waits for a full pass.
     pub healing: Vec<String>,
+    /// The same where a run that was replaced goes on, with that run and the newer one.
+    pub late: Vec<(String, (u64, u64))>,
 }
 
 /// How often members of one group may land first within this time what another one was about to: a member that is late does it once.

@@ -6,7 +6,9 @@
 //! counted; yet who takes numbers from a source that lives is found when the source has come up to within the window.
 //!
 //! A run that was replaced stops soon, and the newer one has sent all of its rows again: its last records are skipped. Behind a stamp that
-//! nobody sent there is no such run. It looks the same but for one thing: nothing of the newer run follows.
+//! nobody sent there is no such run. From here both look the same, but for one thing: nothing of the newer run follows. Where that one has
+//! sent no more than its beginning, it is a loss until something follows; else it is told at the end. The producer whose records are
+//! skipped finds it in any case: its answer's offset does not follow its last one, so that it looks at what came between.
 
 use std::time::Instant;
 
@@ -107,16 +109,28 @@ pub fn recall(cluster: &Cluster, lanes: &mut [&mut Lane], earliest: &[i64]) -> R
         }
         let before = at.clone();
         for chunk in &fetched.chunks {
-            let lane = lanes.iter_mut().find(|lane| lane.is_at(chunk.topic(), chunk.partition()));
+            let lane = lanes
+                .iter_mut()
+                .find(|lane| lane.is_at(chunk.topic(), chunk.partition()));
             let place = at.iter_mut().find(|at| at.partition == chunk.partition());
-            let (Some(lane), Some(place)) = (lane, place) else { continue };
+            let (Some(lane), Some(place)) = (lane, place) else {
+                continue;
+            };
             let (end, newest) = (lane.position.next_offset, lane.position.origin.clone());
-            for message in chunk.records().filter(|message| (place.offset..end).contains(&message.offset)) {
+            for message in chunk
+                .records()
+                .filter(|message| (place.offset..end).contains(&message.offset))
+            {
                 newest.iter().for_each(|newest| lane.memory.recall(newest, &message));
             }
             place.offset = place.offset.max(chunk.next_offset());
         }
-        let ends = |at: &Position| lanes.iter().find(|lane| lane.is_at(&at.topic, at.partition)).map(|lane| lane.position.next_offset);
+        let ends = |at: &Position| {
+            lanes
+                .iter()
+                .find(|lane| lane.is_at(&at.topic, at.partition))
+                .map(|lane| lane.position.next_offset)
+        };
         let moved = before.iter().zip(&at).any(|(before, at)| before.offset < at.offset);
         at.retain(|at| ends(at).is_some_and(|end| at.offset < end));
         if !moved {
@@ -162,11 +176,14 @@ mod tests {
         };
         let value = |stamp: &str, v: u32| format!("{{\"id\":1,\"v\":{v},\"_ferry\":\"{stamp}\"}}");
         let mut memory = Memory::default();
-        let mut recall = |memory: &mut Memory, records: &[String]| {
+        let recall = |memory: &mut Memory, records: &[String]| {
             let told = records.iter().enumerate();
             told.for_each(|(at, value)| memory.recall(&newest, &message(at as i64, value)));
         };
-        recall(&mut memory, &[value("s.7.2", 0), value("s.7.3", 1), value("s.7.3", 2), "{}".into()]);
+        recall(
+            &mut memory,
+            &[value("s.7.2", 0), value("s.7.3", 1), value("s.7.3", 2), "{}".into()],
+        );
         assert!(!memory.took_another(3, &message(9, &value("s.7.3", 1))));
         assert!(memory.took_another(3, &message(9, &value("s.7.3", 2))));
         assert!(memory.late.is_none());

@@ -143,10 +143,15 @@ impl<'a> Turn<'a> {
         let places =
             |wanted: fn(&Lane) -> bool| self.lanes.iter().filter(|lane| wanted(lane)).map(Lane::name).collect();
         let counts = self.lanes.iter().map(|lane| &lane.counts);
+        let late = self
+            .lanes
+            .iter()
+            .filter_map(|lane| Some((lane.name(), lane.goes_on()?)));
         *summary = Summary {
             counts: [&summary.counts].into_iter().chain(counts).sum(),
             partial: places(|lane| lane.position.partial),
             healing: places(|lane| lane.position.healing),
+            late: late.collect(),
         };
     }
 

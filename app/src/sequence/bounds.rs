@@ -47,7 +47,16 @@ mod tests {
         let (last_epoch, last_seq) = (LAST_EPOCH.to_string(), LAST_SEQ.to_string());
         assert_eq!((epoch("1"), epoch(&last_epoch)), (Some(1), Some(LAST_EPOCH)));
         assert_eq!((seq("1"), seq(&last_seq)), (Some(1), Some(LAST_SEQ)));
-        for beyond in ["0", "", "+1", "-1", "01", "1 ", "18446744073709551615", "18446744073709551616"] {
+        for beyond in [
+            "0",
+            "",
+            "+1",
+            "-1",
+            "01",
+            "1 ",
+            "18446744073709551615",
+            "18446744073709551616",
+        ] {
             assert_eq!((epoch(beyond), seq(beyond)), (None, None), "{beyond}");
         }
         assert_eq!(epoch(&(LAST_EPOCH + 1).to_string()), None);

@@ -49,13 +49,19 @@ impl RunLink {
     /// partitions that wait for one another, one can always go on.
     pub fn trouble(&self, epoch: u64, partition: i32) -> Option<String> {
         if let Some((acked, _)) = self.acked.filter(|(acked, _)| *acked >= epoch) {
-            return Some(format!("run {epoch} cannot follow its own record or one of run {acked}"));
+            return Some(format!(
+                "run {epoch} cannot follow its own record or one of run {acked}"
+            ));
         }
         if let Some(moved) = self.moved.filter(|moved| *moved > epoch) {
-            return Some(format!("run {moved}, where keys are said to have moved, comes after run {epoch}"));
+            return Some(format!(
+                "run {moved}, where keys are said to have moved, comes after run {epoch}"
+            ));
         }
         let count = self.partitions.filter(|count| *count <= partition)?;
-        Some(format!("the run is said to send to {count} partitions, and this is partition {partition}"))
+        Some(format!(
+            "the run is said to send to {count} partitions, and this is partition {partition}"
+        ))
     }
 
     /// Those of the partitions that a sink lands to which the run sends its beginning too, beside the one where this link stands.
@@ -133,7 +139,12 @@ mod tests {
     #[test]
     fn a_link_that_no_run_can_have_sent_is_told() {
         let trouble = |acked, moved, partitions| {
-            let link = RunLink { acked, full: false, partitions, moved };
+            let link = RunLink {
+                acked,
+                full: false,
+                partitions,
+                moved,
+            };
             link.trouble(7, 2).is_some()
         };
         assert!(!trouble(Some((6, 9)), Some(7), Some(3)) && !trouble(None, None, None));

@@ -36,9 +36,13 @@ impl Landing<'_> {
             None => false,
         };
         if !is_known && let Some(reason) = self.trouble(schema)? {
-            return Ok(Landed::Unfit(format!("the schema of table {} cannot be: {reason}", schema.table)));
+            return Ok(Landed::Unfit(format!(
+                "the schema of table {} cannot be: {reason}",
+                schema.table
+            )));
         }
-        self.follow(position, schema, begin).map_err(|e| self.unless_stopped(e))?;
+        self.follow(position, schema, begin)
+            .map_err(|e| self.unless_stopped(e))?;
         Ok(Landed::Applied)
     }
 

@@ -319,7 +319,9 @@ fn run_link(raw: &RawValue) -> Result<RunLink, String> {
         return Err(format!("member \"_run\": {count} partitions"));
     }
     if let Some(run) = moved.filter(|run| !bounds::is_epoch(*run)) {
-        return Err(format!("member \"_run\": no run has the number {run}, where keys are said to have moved"));
+        return Err(format!(
+            "member \"_run\": no run has the number {run}, where keys are said to have moved"
+        ));
     }
     Ok(RunLink {
         acked: acked.transpose()?,

@@ -58,11 +58,17 @@ mod tests {
         let mut seen = std::collections::HashSet::new();
         for length in 0..40 {
             let bytes = vec![7_u8; length];
-            assert!(seen.insert(quick(&bytes, b"")) && (length == 0 || seen.insert(quick(b"", &bytes))), "{length}");
+            assert!(
+                seen.insert(quick(&bytes, b"")) && (length == 0 || seen.insert(quick(b"", &bytes))),
+                "{length}"
+            );
             for bit in 0..length * 8 {
                 let mut other = bytes.clone();
                 other[bit / 8] ^= 1 << (bit % 8);
-                assert!(seen.insert(quick(&other, b"")) && seen.insert(quick(b"", &other)), "{length}: bit {bit}");
+                assert!(
+                    seen.insert(quick(&other, b"")) && seen.insert(quick(b"", &other)),
+                    "{length}: bit {bit}"
+                );
             }
         }
         assert_eq!(quick(b"ab", b"c"), quick(b"ab", b"c"));

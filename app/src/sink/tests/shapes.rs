@@ -121,7 +121,11 @@ fn a_schema_that_sqlite_refuses_is_unfit_and_leaves_the_transaction_as_it_was() 
     let mut at = position(0);
     let good = Arc::new(schema("t", &[("id", "INTEGER", 1), ("v", "", 0)]));
     let names: Vec<String> = (0..600).map(|i| format!("k{i}")).collect();
-    let wide: Vec<_> = names.iter().enumerate().map(|(i, name)| (name.as_str(), "", i + 1)).collect();
+    let wide: Vec<_> = names
+        .iter()
+        .enumerate()
+        .map(|(i, name)| (name.as_str(), "", i + 1))
+        .collect();
     let mut landing = sink.begin().unwrap();
     landing.schema(&mut at, &good, None).unwrap();
     landing.upsert(&at, None, &[int(1), int(2)]).unwrap();
