@@ -1,5 +1,6 @@
 //! Once and in order, on brokers that know no idempotence: what a record's number means to the sink.
 
+pub mod bounds;
 mod moved;
 
 use std::fmt;
@@ -20,8 +21,8 @@ impl<'a> Stamp<'a> {
         let (source, epoch) = rest.rsplit_once('.')?;
         Some(Self {
             source,
-            epoch: epoch.parse().ok()?,
-            seq: seq.parse().ok()?,
+            epoch: bounds::epoch(epoch)?,
+            seq: bounds::seq(seq)?,
         })
     }
 }
@@ -79,6 +80,8 @@ pub enum Verdict {
     Resend,
     /// From a run that a newer one has replaced: skip, the newer one sends its rows again.
     Zombie,
+    /// Numbered as the first record of a new run, and it does not begin one: no run of ours sent it.
+    Stray,
     /// Stop.
     Gap(Gap),
 }
@@ -90,6 +93,10 @@ pub enum Gap {
     Missing { after: u64, found: u64 },
     /// A new epoch does not start with its first record.
     NoStart { epoch: u64, found: u64 },
+    /// A number came twice, with other contents: the sink may have taken the one that the source did not send.
+    Changed { seq: u64 },
+    /// The newest run has only begun, and an older one, whose records are skipped, goes on behind it.
+    Silent { newest: u64, goes_on: u64 },
     /// A tombstone stands alone: the deletion before it is missing.
     NoDeletion,
     /// The source remembers that the broker acknowledged more than ever landed here.
@@ -103,7 +110,10 @@ pub enum Gap {
 impl Gap {
     /// Holes that compaction makes too, so that a user can allow them.
     pub fn is_hole(&self) -> bool {
-        !matches!(self, Gap::Moved { .. } | Gap::OtherSource { .. })
+        matches!(
+            self,
+            Gap::Missing { .. } | Gap::NoStart { .. } | Gap::NoDeletion | Gap::LostEnd { .. }
+        )
     }
 }
 
@@ -121,6 +131,14 @@ impl fmt::Display for Gap {
                 let count = found - 1;
                 write!(f, "the first {count} records of run {epoch} are missing")
             }
+            Gap::Changed { seq } => write!(
+                f,
+                "another record with number {seq} of this run was taken before: one of the two is not of this source, or two copies of it wrote them"
+            ),
+            Gap::Silent { newest, goes_on } => write!(
+                f,
+                "this record of run {goes_on} was skipped, because run {newest} is newer; but all that is there of run {newest} is its beginning"
+            ),
             Gap::NoDeletion => f.write_str("records are missing before this tombstone, its deletion among them"),
             Gap::LostEnd { acked, landed } => write!(
                 f,
@@ -166,12 +184,15 @@ pub fn judge(landed: Option<&Origin>, stamp: &Stamp<'_>, link: Option<&RunLink>)
     if stamp.epoch == landed.epoch {
         return match stamp.seq {
             seq if seq <= landed.seq => Verdict::Resend,
-            seq if seq == landed.seq + 1 => Verdict::Apply,
+            seq if seq - landed.seq == 1 => Verdict::Apply,
             seq => Verdict::Gap(Gap::Missing {
                 after: landed.seq,
                 found: seq,
             }),
         };
+    }
+    if stamp.seq == 1 && link.is_none() {
+        return Verdict::Stray;
     }
     let Some(link) = link.filter(|_| stamp.seq == 1) else {
         return Verdict::Gap(Gap::NoStart {
@@ -234,6 +255,16 @@ mod tests {
     }
 
     #[test]
+    fn the_largest_numbers_are_compared_without_harm() {
+        let last = i64::MAX as u64;
+        assert_eq!(judged(at(5, last), 5, last, None), Verdict::Resend);
+        assert_eq!(judged(at(5, last - 1), 5, last, None), Verdict::Apply);
+        let gap = Verdict::Gap(Gap::Missing { after: 1, found: last });
+        assert_eq!(judged(at(5, 1), 5, last, None), gap);
+        assert_eq!(judged(at(5, 1), bounds::LAST_EPOCH, 1, None), Verdict::Stray);
+    }
+
+    #[test]
     fn a_new_run_is_taken_when_its_chain_is_whole() {
         assert_eq!(judged(at(5, 7), 6, 1, link((5, 7), false)), Verdict::Apply);
         // Acknowledged, but not noted before the crash.
@@ -287,8 +318,20 @@ mod tests {
         let stamp = Stamp::parse("ab.cd.17.3").unwrap();
         assert_eq!((stamp.source, stamp.epoch, stamp.seq), ("ab.cd", 17, 3));
         assert_eq!(stamp.to_string(), "ab.cd.17.3");
-        for bad in ["", "1.2", "a.b.c", "a.1.-2", "a.1."] {
+        for bad in [
+            "",
+            "1.2",
+            "a.b.c",
+            "a.1.-2",
+            "a.1.",
+            "a.1.0",
+            "a.0.1",
+            "a.1.+2",
+            "a.1.9223372036854775808",
+        ] {
             assert_eq!(Stamp::parse(bad), None, "{bad}");
         }
+        // From the year 2500 on.
+        assert!(Stamp::parse("a.16725225599999999.1").is_some() && Stamp::parse("a.16725225600000000.1").is_none());
     }
 }

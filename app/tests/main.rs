@@ -9,6 +9,7 @@ mod crashes;
 mod demo;
 mod edges;
 mod faults;
+mod forged;
 mod forks;
 mod groups;
 mod growth;

@@ -153,6 +153,11 @@ fn report(summary: &Summary) {
     for place in &summary.partial {
         log::warn!("{place}: rows from before the first contact are missing; `producer --backfill` brings them");
     }
+    for (place, (goes_on, newest)) in &summary.late {
+        log::warn!(
+            "{place}: the last records are of run {goes_on} and were skipped, because run {newest} had replaced it; if no producer of that source runs, start it again"
+        );
+    }
     for place in &summary.healing {
         log::warn!("{place}: still waiting for the full pass that heals a gap: run `producer --backfill`");
     }

@@ -5,17 +5,19 @@ mod bound;
 use std::iter::Sum;
 use std::ops::Range;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use crate::broker::{self, Chunk, Message};
 use crate::error::{Error, Result};
 use crate::row::{Schemas, TableSchema, Value, recycle};
-use crate::sequence::{Gap, Origin, Stamp, Verdict, judge};
+use crate::sequence::{Gap, Origin, RunLink, Stamp, Verdict, judge};
 use crate::sink::{Binding, Landed, Landing, Position, Taken};
 use crate::wire::decode::{self, Key, Members, Record};
 use crate::wire::fingerprint::fingerprint;
 use crate::wire::rows::{Reader, Rows};
 
 use super::ahead::Berthed;
+use super::taken::Memory;
 use super::{BadRecords, Options, print};
 
 /// Dead letters that are named one by one; the summary counts the rest.
@@ -62,15 +64,22 @@ pub struct Quay<'a, 'c> {
     pub partitions: &'a [i32],
     /// Whether they are not all of them, by the user's wish.
     pub pinned: bool,
+    /// How many partitions the topic is known to have.
+    pub count: i32,
 }
 
-/// The next record begins a run over other partitions than those before. What other partitions still hold from before is older.
-pub struct Wait {
-    pub source: String,
-    pub moved: u64,
-    pub others: Vec<i32>,
-    /// The first offset and the end of each of the topic's partitions, asked after the wait began.
-    pub bounds: Option<Vec<(i64, i64)>>,
+/// What is waited for before the next record may be taken.
+pub enum Wait {
+    /// It begins a run over other partitions than those before. What other partitions still hold from before is older.
+    Others {
+        source: String,
+        moved: u64,
+        others: Vec<i32>,
+        /// The first offset and the end of each of the topic's partitions, asked after the wait began.
+        bounds: Option<Vec<(i64, i64)>>,
+    },
+    /// It says that the topic has more partitions than are known: the broker is asked whether they are there.
+    Partitions { claimed: i32, since: Instant },
 }
 
 /// A partition and where it stands.
@@ -85,6 +94,11 @@ pub struct Lane {
     pub counts: Counts,
     /// What is waited for before the next record may be taken.
     pub waits: Option<Wait>,
+    pub memory: Memory,
+    /// How many partitions the broker knew when it was asked about a record that said more, and the offset of that record.
+    denied: Option<(i64, i32)>,
+    /// The rows that come were written by a schema that was refused.
+    schema_refused: bool,
     /// The source and the run that moved keys for which the others were last waited for, to the end.
     waited: Option<(String, u64)>,
     /// What the sink had for `reached` when it was read or written last.
@@ -101,6 +115,9 @@ impl Lane {
             pass_landed: false,
             counts: Counts::default(),
             waits: None,
+            memory: Memory::default(),
+            denied: None,
+            schema_refused: false,
             waited: None,
             noted_reached: position.reached.filter(|_| known),
             spare: Vec::new(),
@@ -194,11 +211,44 @@ impl Lane {
         self.at_end = false;
         self.waits = None;
         self.waited = None;
+        self.memory.forget();
     }
 
     /// The others have come so far that the next record may be taken.
     pub fn wait_is_over(&mut self) {
-        self.waited = self.waits.take().map(|wait| (wait.source, wait.moved));
+        if let Some(Wait::Others { source, moved, .. }) = self.waits.take() {
+            self.waited = Some((source, moved));
+        }
+    }
+
+    /// The broker knows no more partitions than these, and the next record said that there are more.
+    pub fn deny(&mut self, count: i32) {
+        self.waits = None;
+        self.denied = Some((self.position.next_offset, count));
+    }
+
+    /// Whether a record that said too much has been met before: the broker is not given time again then to learn of new partitions.
+    pub fn has_denied(&self) -> bool {
+        self.denied.is_some()
+    }
+
+    /// The run that goes on though a newer one has replaced it, and the newer one, where nothing of that follows: its records are skipped.
+    pub fn goes_on(&self) -> Option<(u64, u64)> {
+        let late = self.memory.late.filter(|_| !self.position.healing)?;
+        Some((late.epoch, self.position.origin.as_ref()?.epoch))
+    }
+
+    /// An error when the log has ended for so long with records of a run that was replaced, while the newer one has said no more here than
+    /// that it begins: behind it there may be no run at all.
+    pub fn check_late(&self, quiet: Duration) -> Result<()> {
+        let (Some(late), Some((goes_on, newest))) = (&self.memory.late, self.goes_on()) else {
+            return Ok(());
+        };
+        let is_silent = self.position.origin.as_ref().is_some_and(|origin| origin.seq == 1);
+        match is_silent && late.since.elapsed() >= quiet {
+            true => Err(self.gap_error(late.offset, &Gap::Silent { newest, goes_on })),
+            false => Ok(()),
+        }
     }
 
     /// Moves the sink's position to where this lane is.
@@ -223,6 +273,10 @@ impl Lane {
         message: Message<'a>,
         read: Result<Record<'a>, String>,
     ) -> Result<bool> {
+        let read = read.and_then(|record| match self.trouble(message.offset, &record) {
+            Some(reason) => Err(reason),
+            None => Ok(record),
+        });
         let read = match read {
             Ok(record) => self.in_its_place(quay, record)?,
             read => read,
@@ -233,7 +287,10 @@ impl Lane {
             return Ok(false);
         }
         let landed = match read {
-            Err(reason) => self.put_aside(quay, message, &reason)?,
+            Err(reason) => {
+                self.pass_refused(&message);
+                self.put_aside(quay, message, &reason)?
+            }
             Ok(record) => match record.stamp() {
                 None => self.take_foreign(quay, message, record)?,
                 Some(stamp) => self.take_ours(quay, message, stamp, record)?,
@@ -248,12 +305,40 @@ impl Lane {
         Ok(landed)
     }
 
-    /// Whether a record begins a run over other partitions, and others have not come to it. Waits for them then.
+    /// Why a record can be none of a run's beginning here.
+    fn trouble(&self, offset: i64, record: &Record<'_>) -> Option<String> {
+        let (stamp, link) = record.stamp().zip(record.link())?;
+        if let Some(reason) = link.trouble(stamp.epoch, self.position.partition) {
+            return Some(reason);
+        }
+        let (_, count) = self.denied.filter(|(of, _)| *of == offset)?;
+        let claimed = link.partitions?;
+        Some(format!(
+            "the run is said to send to {claimed} partitions, and the topic has {count}"
+        ))
+    }
+
+    /// Whether a record begins a run over other partitions, and others have not come to it, or over more than are known. Waits for them then.
     fn has_to_wait(&mut self, quay: &mut Quay<'_, '_>, record: &Record<'_>) -> Result<bool> {
         let (Some(stamp), Some(link)) = (record.stamp(), record.link()) else {
             return Ok(false);
         };
-        let Some(moved) = link.moved.filter(|_| self.is_before(&stamp)) else {
+        if !self.is_before(&stamp) {
+            return Ok(false);
+        }
+        if let Some(claimed) = link.partitions.filter(|claimed| *claimed > quay.count) {
+            self.waits = Some(Wait::Partitions {
+                claimed,
+                since: Instant::now(),
+            });
+            return Ok(true);
+        }
+        // Runs of another source have nothing to do with those that landed: they are a gap, and wait for nothing.
+        let is_of_another = |origin: &Origin| origin.source != stamp.source;
+        let Some(moved) = link
+            .moved
+            .filter(|_| !self.position.origin.as_ref().is_some_and(is_of_another))
+        else {
             return Ok(false);
         };
         if self
@@ -275,7 +360,7 @@ impl Lane {
             return Ok(false);
         }
         self.position.reached = Some(stamp.epoch);
-        self.waits = Some(Wait {
+        self.waits = Some(Wait::Others {
             source: stamp.source.to_owned(),
             moved,
             others,
@@ -298,19 +383,30 @@ impl Lane {
         record: Record<'a>,
     ) -> Result<bool> {
         if self.is_of_another_table(quay, message.offset, &stamp, &record)?
-            || !self.admit(message.offset, &stamp, &record, quay)?
+            || !self.admit(message, &stamp, &record, quay)?
         {
             return Ok(false);
         }
         let opens = self.position.origin.is_none() && quay.landing.binding(&self.position.topic)?.is_none();
-        self.advance(&stamp, &record);
+        self.advance(&stamp, record.link());
+        self.memory.took(stamp.seq, &message);
+        let is_row = matches!(
+            &record,
+            Record::Row { .. } | Record::Deletion { .. } | Record::Loose { .. }
+        );
+        if self.schema_refused && is_row {
+            return self.put_aside(quay, message, "the schema by which it was written was refused");
+        }
         if opens && matches!(record, Record::PassEnd { .. } | Record::KeptBack { .. }) {
             self.bind(quay, stamp.source, None)?;
         }
         let outcome = match record {
             Record::Row { row, .. } => {
                 let rowid = match schema_of(&self.position)?.keyed_by_rowid() {
-                    true => Some(rowid(message.key).ok_or_else(|| self.no_rowid(message.offset))?),
+                    true => match rowid(message.key) {
+                        None => return self.put_aside(quay, message, "the key names no rowid"),
+                        rowid => rowid,
+                    },
                     false => None,
                 };
                 let outcome = quay.landing.upsert(&self.position, rowid, &row)?;
@@ -326,7 +422,15 @@ impl Lane {
                 quay.landing.foreign_upsert(&self.position.topic, &key, &row)?
             }
             Record::Schema { schema, id, begin, .. } => {
-                quay.landing.schema(&mut self.position, &Arc::new(*schema), begin)?;
+                let outcome = quay.landing.schema(&mut self.position, &Arc::new(*schema), begin)?;
+                self.schema_refused = matches!(outcome, Landed::Unfit(_));
+                if let Landed::Unfit(reason) = outcome {
+                    if opens {
+                        // What does not land decides nothing: whose records these are is as open as before.
+                        self.position.origin = None;
+                    }
+                    return self.put_aside(quay, message, &reason);
+                }
                 self.bind(quay, stamp.source, id)?;
                 return Ok(false);
             }
@@ -364,7 +468,14 @@ impl Lane {
     }
 
     /// Whether a record of ours is to be applied now, by its number and by the state of healing.
-    fn admit(&mut self, offset: i64, stamp: &Stamp<'_>, record: &Record<'_>, quay: &mut Quay<'_, '_>) -> Result<bool> {
+    fn admit(
+        &mut self,
+        message: Message<'_>,
+        stamp: &Stamp<'_>,
+        record: &Record<'_>,
+        quay: &mut Quay<'_, '_>,
+    ) -> Result<bool> {
+        let offset = message.offset;
         let begin = match record {
             Record::Schema { begin, .. } => *begin,
             _ => None,
@@ -389,9 +500,20 @@ impl Lane {
                 None => return Ok(true),
                 Some(gap) => gap,
             },
-            Verdict::Resend | Verdict::Zombie => {
+            Verdict::Resend if self.memory.took_another(stamp.seq, &message) => Gap::Changed { seq: stamp.seq },
+            Verdict::Resend => {
+                self.memory.late = None;
                 self.counts.skipped += 1;
                 return Ok(false);
+            }
+            Verdict::Zombie => {
+                self.memory.skipped(stamp, offset);
+                self.counts.skipped += 1;
+                return Ok(false);
+            }
+            Verdict::Stray => {
+                let reason = "the number of a run's first record, which would tell the schema";
+                return self.put_aside(quay, message, reason);
             }
             Verdict::FirstContact { partial } => match self.source(quay)? {
                 Some(bound) if bound != stamp.source => Gap::OtherSource {
@@ -411,7 +533,7 @@ impl Lane {
         };
         match self.bear(offset, &gap, quay.options)? {
             true => Ok(true),
-            false => self.admit(offset, stamp, record, quay),
+            false => self.admit(message, stamp, record, quay),
         }
     }
 
@@ -444,6 +566,9 @@ impl Lane {
                 "a sink follows one source: give this source a topic and a --sink of its own; or, when the old source is \
                  gone for good, run `producer --backfill` on the new one and then `consumer --heal` to follow it"
             }
+            Gap::Silent { .. } => {
+                "start the producer again, which reads the log back, overtakes every run in it and sends its rows again; then the consumer"
+            }
             _ => {
                 "run `producer --backfill`, then `consumer --heal`: every row is sent again, and what is gone is removed"
             }
@@ -451,12 +576,23 @@ impl Lane {
         Error::loss(format!("{}: {gap}", self.place(offset))).way_out(way_out)
     }
 
-    fn advance(&mut self, stamp: &Stamp<'_>, record: &Record<'_>) {
+    /// A row that was written by a schema which was refused is none of the table as it is, and yet the next one of its run.
+    fn pass_refused(&mut self, message: &Message<'_>) {
+        if let Some(stamp) = decode::stamp(message.value).filter(|_| self.schema_refused && !self.position.healing)
+            && judge(self.position.origin.as_ref(), &stamp, None) == Verdict::Apply
+        {
+            self.advance(&stamp, None);
+            self.memory.took(stamp.seq, message);
+        }
+    }
+
+    fn advance(&mut self, stamp: &Stamp<'_>, link: Option<&RunLink>) {
         match &mut self.position.origin {
             Some(origin) if origin.source == stamp.source && origin.epoch == stamp.epoch => origin.seq = stamp.seq,
             origin => {
+                self.memory.forget();
                 *origin = Some(Origin {
-                    partitions: record.link().and_then(|link| link.partitions),
+                    partitions: link.and_then(|link| link.partitions),
                     ..Origin::from(*stamp)
                 })
             }
@@ -540,11 +676,6 @@ impl Lane {
             .dead_letter(topic, *partition, message.offset, message.key, message.value, reason)?;
         self.counts.dead_letters += 1;
         Ok(false)
-    }
-
-    fn no_rowid(&self, offset: i64) -> Error {
-        Error::failed(format!("{}: the key names no rowid", self.place(offset)))
-            .way_out("run `producer --backfill`, then `consumer --heal`")
     }
 }
 

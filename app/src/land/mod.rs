@@ -7,6 +7,7 @@
 //! - `order`: in which order a round lands
 //! - `turn`: landing them, as long as they are this consumer's
 //! - `lane`: one partition's way into the sink
+//! - `taken`: what a lane took last: what comes again is compared with it
 //! - `group`: what the broker's group is told, and what it tells of other sinks
 //! - `print`: records for people
 
@@ -18,6 +19,7 @@ mod lane;
 mod order;
 mod print;
 mod start;
+mod taken;
 mod turn;
 
 use std::path::PathBuf;
@@ -89,6 +91,8 @@ pub struct Summary {
     pub partial: Vec<String>,
     /// The same where a gap waits for a full pass.
     pub healing: Vec<String>,
+    /// The same where a run that was replaced goes on, with that run and the newer one.
+    pub late: Vec<(String, (u64, u64))>,
 }
 
 /// How often members of one group may land first within this time what another one was about to: a member that is late does it once.

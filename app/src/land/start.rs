@@ -14,7 +14,7 @@ use crate::wire::decode;
 use super::anew::{self, Log};
 use super::berths::Berth;
 use super::lane::Lane;
-use super::{From, Options, Sharing};
+use super::{From, Options, Sharing, taken};
 
 /// Time between two looks for a topic that does not exist yet.
 const LOOK_FOR_TOPIC: Duration = Duration::from_secs(1);
@@ -53,12 +53,15 @@ pub struct Start {
     pub lanes: Vec<Lane>,
     /// The partitions of each topic whose rows this sink holds, whoever lands them.
     pub partitions: HashMap<Arc<str>, Vec<i32>>,
+    /// How many partitions each topic has.
+    pub counts: HashMap<Arc<str>, i32>,
 }
 
 pub fn start(options: &Options, cluster: &Cluster, sink: &Sink, berth: &Berth, alive: &dyn Fn()) -> Result<Start> {
     let mut start = Start {
         lanes: Vec::new(),
         partitions: HashMap::new(),
+        counts: HashMap::new(),
     };
     for name in &options.topics {
         let topic: Arc<str> = name.as_str().into();
@@ -76,6 +79,7 @@ pub fn start(options: &Options, cluster: &Cluster, sink: &Sink, berth: &Berth, a
             Sharing::Pinned(pinned) => pinned.clone(),
         };
         start.partitions.insert(topic.clone(), all);
+        start.counts.insert(topic.clone(), count);
         let ours = berth.partitions.iter().filter(|(of, _)| *of == topic);
         let ours: Vec<i32> = ours.map(|&(_, partition)| partition).collect();
         if ours.is_empty() {
@@ -88,6 +92,8 @@ pub fn start(options: &Options, cluster: &Cluster, sink: &Sink, berth: &Berth, a
         if options.heal {
             pass_over_gaps(cluster, &topic, &log, &mut start.lanes)?;
         }
+        let of_topic = start.lanes.iter_mut().filter(|lane| lane.position.topic == topic);
+        taken::recall(cluster, &mut of_topic.collect::<Vec<_>>(), &log.earliest)?;
         for partition in ours.into_iter().filter(is_new) {
             let at = partition as usize;
             let (Some(&first), Some(&end)) = (log.earliest.get(at), log.ends.get(at)) else {

@@ -27,6 +27,12 @@ use super::{Options, Sharing, Summary};
 /// Time between two looks at what other members have landed.
 const LOOK_AROUND: Duration = Duration::from_millis(100);
 
+/// How long a broker may take to learn of partitions of which a record speaks.
+const LEARN: Duration = Duration::from_secs(10);
+
+/// How long a log may end with records of a replaced run before that is a loss.
+const QUIET: Duration = Duration::from_secs(10);
+
 /// How long a lane may wait for others before the user is told.
 const SAY_WAIT: Duration = Duration::from_secs(5);
 
@@ -39,6 +45,8 @@ pub struct Turn<'a> {
     lanes: Vec<Lane>,
     /// The partitions of each topic whose rows this sink holds, whoever lands them.
     partitions: HashMap<Arc<str>, Vec<i32>>,
+    /// How many partitions each topic is known to have.
+    counts: HashMap<Arc<str>, i32>,
     offsets: Option<GroupOffsets>,
     looked_around: Instant,
     began: Instant,
@@ -60,7 +68,11 @@ impl<'a> Turn<'a> {
         let cluster = cluster.until(&over);
         let mut sink = Sink::open(&options.sink, over.clone())?.adopting(&options.adopt);
         let settled = Instant::now();
-        let start::Start { lanes, partitions } = start::start(options, &cluster, &sink, berth, alive)?;
+        let start::Start {
+            lanes,
+            partitions,
+            counts,
+        } = start::start(options, &cluster, &sink, berth, alive)?;
         let offsets = match (&options.sharing, &berth.seat) {
             (Sharing::Group { name, .. }, Some(seat)) => {
                 sink.note_member(name, seat.member())?;
@@ -82,6 +94,7 @@ impl<'a> Turn<'a> {
             sink,
             lanes,
             partitions,
+            counts,
             offsets,
             looked_around: Instant::now(),
             began: Instant::now(),
@@ -130,10 +143,15 @@ impl<'a> Turn<'a> {
         let places =
             |wanted: fn(&Lane) -> bool| self.lanes.iter().filter(|lane| wanted(lane)).map(Lane::name).collect();
         let counts = self.lanes.iter().map(|lane| &lane.counts);
+        let late = self
+            .lanes
+            .iter()
+            .filter_map(|lane| Some((lane.name(), lane.goes_on()?)));
         *summary = Summary {
             counts: [&summary.counts].into_iter().chain(counts).sum(),
             partial: places(|lane| lane.position.partial),
             healing: places(|lane| lane.position.healing),
+            late: late.collect(),
         };
     }
 
@@ -149,8 +167,11 @@ impl<'a> Turn<'a> {
                 return Ok(false);
             }
             if self.options.until_caught_up && self.caught_up()? {
+                self.lanes.iter().try_for_each(|lane| lane.check_late(Duration::ZERO))?;
                 return Ok(true);
             }
+            let mut at_end = self.lanes.iter().filter(|lane| lane.at_end);
+            at_end.try_for_each(|lane| lane.check_late(QUIET))?;
             self.over.check()?;
             match rounds.recv_timeout(patience) {
                 Ok(round) => {
@@ -166,19 +187,31 @@ impl<'a> Turn<'a> {
         }
     }
 
-    /// Whether a lane that waits for other partitions may go on: each of them has come to the run for which it waits, or waits before
+    /// Whether a lane that waits may go on: the partitions are there of which the next record speaks, or are not; or each of the others of them has come to the run for which it waits, or waits before
     /// such a run itself, or has landed all that its log held when it was asked after the wait began.
     fn wait_is_over(&mut self) -> Result<bool> {
         let mut over = false;
         for lane in &mut self.lanes {
-            let Some(Wait {
-                source,
-                moved,
-                others,
-                bounds,
-            }) = &mut lane.waits
-            else {
-                continue;
+            let (source, moved, others, bounds) = match &mut lane.waits {
+                None => continue,
+                &mut Some(Wait::Partitions { claimed, since }) => {
+                    let topic = &lane.position.topic;
+                    let count = self.cluster.partitions_now(topic)?.unwrap_or(0);
+                    if count >= claimed {
+                        self.counts.insert(topic.clone(), count);
+                        lane.wait_is_over();
+                    } else if since.elapsed() > LEARN || lane.has_denied() {
+                        lane.deny(count);
+                    }
+                    over |= lane.waits.is_none();
+                    continue;
+                }
+                Some(Wait::Others {
+                    source,
+                    moved,
+                    others,
+                    bounds,
+                }) => (source, moved, others, bounds),
             };
             let mut behind = self.sink.others_have_reached(&lane.position, source, *moved, others)?;
             if !behind.is_empty() {
@@ -328,7 +361,8 @@ impl<'a> Turn<'a> {
             let is_at = |lane: &Lane| lane.is_at(chunk.topic(), chunk.partition());
             let unasked = || Error::failed("the broker answered for a partition that was not asked for");
             let lane = self.lanes.iter().position(is_at).ok_or_else(unasked)?;
-            Ok((lane, self.partitions[chunk.topic()].as_slice()))
+            let topic = chunk.topic();
+            Ok((lane, self.partitions[topic].as_slice(), self.counts[topic]))
         };
         let places = round.parts.iter().map(place_of).collect::<Result<Vec<_>>>()?;
         let pinned = matches!(self.options.sharing, Sharing::Pinned(_));
@@ -337,7 +371,7 @@ impl<'a> Turn<'a> {
         let mut stopped_by = None;
         for Span { part, records } in &round.order {
             let (chunk, rows) = &round.parts[*part];
-            let (lane, partitions) = places[*part];
+            let (lane, partitions, count) = places[*part];
             let lane = &mut self.lanes[lane];
             if lane.waits.is_some() {
                 continue;
@@ -347,13 +381,14 @@ impl<'a> Turn<'a> {
                 options: self.options,
                 partitions,
                 pinned,
+                count,
             };
             if let Err(error) = lane.take_chunk(&mut quay, chunk, rows, records.clone(), &mut prints) {
                 stopped_by = Some(error);
                 break;
             }
         }
-        let lanes_of_parts: Vec<usize> = places.into_iter().map(|(lane, _)| lane).collect();
+        let lanes_of_parts: Vec<usize> = places.into_iter().map(|(lane, ..)| lane).collect();
         let mut touched = lanes_of_parts.clone();
         touched.sort_unstable();
         touched.dedup();

@@ -45,6 +45,25 @@ pub fn is_through(next: Option<i64>, bounds: Option<(i64, i64)>) -> bool {
 }
 
 impl RunLink {
+    /// Why no run of this epoch can have sent this link in this partition. Runs moved keys at their own number or an older one: of
+    /// partitions that wait for one another, one can always go on.
+    pub fn trouble(&self, epoch: u64, partition: i32) -> Option<String> {
+        if let Some((acked, _)) = self.acked.filter(|(acked, _)| *acked >= epoch) {
+            return Some(format!(
+                "run {epoch} cannot follow its own record or one of run {acked}"
+            ));
+        }
+        if let Some(moved) = self.moved.filter(|moved| *moved > epoch) {
+            return Some(format!(
+                "run {moved}, where keys are said to have moved, comes after run {epoch}"
+            ));
+        }
+        let count = self.partitions.filter(|count| *count <= partition)?;
+        Some(format!(
+            "the run is said to send to {count} partitions, and this is partition {partition}"
+        ))
+    }
+
     /// Those of the partitions that a sink lands to which the run sends its beginning too, beside the one where this link stands.
     pub fn others(&self, own: i32, landed: &[i32]) -> Vec<i32> {
         let spreads_over = |p: &i32| self.partitions.is_none_or(|count| *p < count);
@@ -115,6 +134,22 @@ mod tests {
             second.has_come_to("s", 8) && first.has_come_to("s", 8),
             "both go on into run 8"
         );
+    }
+
+    #[test]
+    fn a_link_that_no_run_can_have_sent_is_told() {
+        let trouble = |acked, moved, partitions| {
+            let link = RunLink {
+                acked,
+                full: false,
+                partitions,
+                moved,
+            };
+            link.trouble(7, 2).is_some()
+        };
+        assert!(!trouble(Some((6, 9)), Some(7), Some(3)) && !trouble(None, None, None));
+        assert!(trouble(Some((7, 1)), None, None) && trouble(None, Some(8), None));
+        assert!(trouble(None, None, Some(2)) && trouble(None, None, Some(-1)));
     }
 
     #[test]

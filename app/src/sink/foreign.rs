@@ -16,6 +16,10 @@ pub type Member<'a> = (Cow<'a, str>, Value<'a>);
 impl Landing<'_> {
     /// Inserts or updates the row of a record; without a key it is added at the end.
     pub fn foreign_upsert(&mut self, topic: &Arc<str>, key: &[Member<'_>], members: &[Member<'_>]) -> Result<Landed> {
+        // Before the members are compared with one another, and with the columns.
+        if let Some(reason) = passes::too_many(members.len().max(key.len())) {
+            return Ok(Landed::Unfit(reason));
+        }
         if let Some(name) = contradiction(key, members) {
             return Ok(Landed::Unfit(format!(
                 "the member {name} is another in the key than in the value"
@@ -62,6 +66,9 @@ impl Landing<'_> {
         if key.is_empty() {
             return Ok(Landed::Unfit("a deletion without a key".into()));
         }
+        if let Some(reason) = passes::too_many(key.len()) {
+            return Ok(Landed::Unfit(reason));
+        }
         let Some(place) = self.table(topic)? else {
             return Ok(Landed::Applied);
         };
@@ -107,6 +114,9 @@ impl Landing<'_> {
             without_rowid: false,
             rowid_alias: false,
         };
+        if let Some(reason) = self.refusal(&shape)? {
+            return Ok(Err(reason));
+        }
         self.make(Table::new(topic.clone(), None, shape)).map(Ok)
     }
 

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use log::info;
+use rusqlite::ErrorCode;
 
 use crate::error::{Error, Result};
 use crate::row::TableSchema;
@@ -11,28 +12,79 @@ use crate::sqlite;
 use super::ddl::GO_ON;
 use super::landing::{Landing, bind};
 use super::table::Table;
-use super::{Position, books, cannot, ddl, positions, reshape};
+use super::{Landed, Position, books, cannot, ddl, positions, reshape};
 
 /// SQLite's own limit, as it is built here.
 const MOST_COLUMNS: usize = 2000;
 
+/// Where a table is tried.
+const TRIAL: &str = "_rowferry_trial";
+
 impl Landing<'_> {
     /// A schema record: makes or reshapes the table. `begin` is the full pass that begins with it. When the landing is
-    /// not committed, the position has to be read again.
-    pub fn schema(&mut self, position: &mut Position, schema: &Arc<TableSchema>, begin: Option<u64>) -> Result<()> {
-        check(schema)?;
-        self.follow(position, schema, begin).map_err(|e| self.unless_stopped(e))
+    /// not committed, the position has to be read again. Of one that is unfit nothing was changed.
+    pub fn schema(&mut self, position: &mut Position, schema: &Arc<TableSchema>, begin: Option<u64>) -> Result<Landed> {
+        let Position { topic, partition, .. } = &*position;
+        if let Some(pass) = begin.filter(|pass| *pass < position.pass) {
+            return Ok(Landed::Unfit(format!(
+                "full pass {pass} begins after full pass {} in partition {partition} of topic {topic}, though a source numbers its passes upwards",
+                position.pass
+            )));
+        }
+        let is_known = match self.table(topic)? {
+            Some(place) => self.memory.tables[place].schema.as_ref() == Some(schema),
+            None => false,
+        };
+        if !is_known && let Some(reason) = self.trouble(schema)? {
+            return Ok(Landed::Unfit(format!(
+                "the schema of table {} cannot be: {reason}",
+                schema.table
+            )));
+        }
+        self.follow(position, schema, begin)
+            .map_err(|e| self.unless_stopped(e))?;
+        Ok(Landed::Applied)
+    }
+
+    /// Why no table can be made of a schema.
+    fn trouble(&self, schema: &TableSchema) -> Result<Option<String>> {
+        let names: Vec<_> = schema.columns.iter().map(|c| c.name.as_str()).collect();
+        match name_trouble(&schema.table).or_else(|| column_trouble(&names, schema.keyed_by_rowid())) {
+            None => self.refusal(&ddl::shape(schema)),
+            trouble => Ok(trouble),
+        }
+    }
+
+    /// What SQLite has against a table of this shape, or against the statements that its rows need: they are tried under another name,
+    /// before anything is changed. SQLite's own limits and rules have their one home there.
+    pub(super) fn refusal(&self, shape: &TableSchema) -> Result<Option<String>> {
+        let trial = TableSchema {
+            table: TRIAL.into(),
+            ..shape.clone()
+        };
+        let try_it = || -> rusqlite::Result<()> {
+            self.conn.execute_batch(&ddl::create_table(&trial, TRIAL))?;
+            self.conn.prepare(&ddl::upsert(&trial))?;
+            self.conn.prepare(&ddl::delete(&trial))?;
+            Ok(())
+        };
+        let failed = |e| cannot(e, format!("try the schema of table {}", shape.table));
+        self.conn.execute_batch("SAVEPOINT _rowferry_trial").map_err(failed)?;
+        let tried = try_it();
+        self.conn
+            .execute_batch("ROLLBACK TO _rowferry_trial; RELEASE _rowferry_trial")
+            .map_err(failed)?;
+        match tried {
+            Ok(()) => Ok(None),
+            Err(e) if matches!(e.sqlite_error_code(), Some(ErrorCode::Unknown | ErrorCode::TooBig)) => {
+                Ok(Some(e.to_string()))
+            }
+            Err(e) => Err(failed(e)),
+        }
     }
 
     fn follow(&mut self, position: &mut Position, schema: &Arc<TableSchema>, begin: Option<u64>) -> Result<()> {
-        let Position { topic, partition, .. } = &*position;
-        if let Some(pass) = begin.filter(|pass| *pass < position.pass) {
-            return Err(Error::failed(format!(
-                "topic {topic}, partition {partition}: full pass {pass} begins after full pass {}, though a source numbers its passes upwards: this is not the log, or not the source, that landed here",
-                position.pass
-            ))
-            .way_out("land into a new file with --sink, after `producer --backfill`"));
-        }
+        let topic = &position.topic;
         let schema = self.memory.schemas.shared(TableSchema::clone(schema));
         let place = match self.table(topic)? {
             Some(place) => place,
@@ -205,18 +257,6 @@ fn not_ours(topic: &str, table: &str) -> Error {
     ))
 }
 
-/// Refuses a schema that no SQLite table can have.
-fn check(schema: &TableSchema) -> Result<()> {
-    let names: Vec<_> = schema.columns.iter().map(|c| c.name.as_str()).collect();
-    match name_trouble(&schema.table).or_else(|| column_trouble(&names, schema.keyed_by_rowid())) {
-        Some(reason) => Err(
-            Error::failed(format!("the schema of table {} cannot be: {reason}", schema.table))
-                .way_out("look at who writes to this topic; land another with --topic"),
-        ),
-        None => Ok(()),
-    }
-}
-
 /// Why a table cannot have this name.
 pub(super) fn name_trouble(table: &str) -> Option<String> {
     let starts = |with: &str| {
@@ -232,10 +272,15 @@ pub(super) fn name_trouble(table: &str) -> Option<String> {
     }
 }
 
+/// Why a table cannot have so many columns: looked at before any of them is.
+pub(super) fn too_many(columns: usize) -> Option<String> {
+    (columns > MOST_COLUMNS).then(|| format!("{columns} columns, and SQLite allows {MOST_COLUMNS}"))
+}
+
 /// Why a table cannot have these columns.
 pub(super) fn column_trouble(names: &[&str], keyed_by_rowid: bool) -> Option<String> {
-    if names.len() + usize::from(keyed_by_rowid) > MOST_COLUMNS {
-        return Some(format!("{} columns, and SQLite allows {MOST_COLUMNS}", names.len()));
+    if let Some(reason) = too_many(names.len() + usize::from(keyed_by_rowid)) {
+        return Some(reason);
     }
     if names.is_empty() {
         return Some("no columns".into());

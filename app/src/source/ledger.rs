@@ -13,7 +13,7 @@ use super::tracking::{self, Look, Place, Tracked, make_tables};
 use super::{Acked, Capture, Mark, Run, Spread, capture, layout, letters, resend, schema};
 use crate::error::{Error, Result};
 use crate::row::Value;
-use crate::sequence::run_at;
+use crate::sequence::{bounds, run_at};
 use crate::stop::Stop;
 use crate::wire::fingerprint::fingerprint;
 
@@ -105,7 +105,7 @@ impl Ledger {
                     },
                 )?;
                 let last = prev.into_iter().chain(pass).max().unwrap_or(0) as u64;
-                let epoch = now.max(last.max(floor) + 1);
+                let epoch = next_epoch(now, last.max(floor))?;
                 tx.execute("UPDATE _rowferry_run SET epoch = ?1, notes = 0", [epoch as i64])?;
                 Ok(Run {
                     source,
@@ -115,7 +115,7 @@ impl Ledger {
                 })
             })?,
             Capture::None => {
-                let epoch = now.max(floor + 1);
+                let epoch = next_epoch(now, floor)?;
                 Run {
                     source: self.id_from_place(),
                     epoch,
@@ -356,6 +356,16 @@ impl Ledger {
             .as_ref()
             .ok_or_else(|| Error::failed("no run has begun on this source"))
     }
+}
+
+/// The number of a run that begins now. An error when none is left above those that are known.
+fn next_epoch(now: u64, above: u64) -> Result<u64> {
+    bounds::next_epoch(now, above).ok_or_else(|| {
+        Error::failed(format!(
+            "no run can follow run {above}: the numbers of runs end before the year 2500, and the file or the log says that one was there"
+        ))
+        .way_out("run `producer --new-identity`, and ship to a topic of its own; or put the file back from a backup and make the topic anew")
+    })
 }
 
 /// What a file remembers before a run.

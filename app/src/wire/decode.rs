@@ -11,7 +11,7 @@ use super::scan;
 use super::schema::SchemaJson;
 use super::value::{Name, Read};
 use crate::row::{TableSchema, Value, recycle};
-use crate::sequence::{RunLink, Stamp};
+use crate::sequence::{RunLink, Stamp, bounds};
 
 /// Members of an object by name, in their order.
 pub type Members<'a> = Vec<(Cow<'a, str>, Value<'a>)>;
@@ -236,6 +236,7 @@ fn by_name<'a>(text: &'a str, schema: Option<&TableSchema>) -> Result<Record<'a>
     if let Some(mark) = object.take("_pass") {
         let pass = part::<PassJson>("_pass", mark)?.end;
         let pass = pass.ok_or_else(|| format!("member \"_pass\" names no end: {mark}"))?;
+        check_pass(pass, &stamp)?;
         return Ok(Record::PassEnd { stamp, pass });
     }
     if let Some(kept) = object.take("_kept") {
@@ -290,34 +291,56 @@ fn part<'a, T: Deserialize<'a>>(name: &str, raw: &'a RawValue) -> Result<T, Stri
     serde_json::from_str(raw.get()).map_err(|e| format!("member \"{name}\": {e}"))
 }
 
+/// A pass that a run of ours can have begun.
+fn check_pass(pass: u64, stamp: &Stamp<'_>) -> Result<(), String> {
+    match bounds::is_pass(pass, stamp.epoch) {
+        true => Ok(()),
+        false => Err(format!(
+            "member \"_pass\": run {} can have begun no pass {pass}",
+            stamp.epoch
+        )),
+    }
+}
+
+fn run_link(raw: &RawValue) -> Result<RunLink, String> {
+    let RunJson {
+        acked,
+        full,
+        partitions,
+        moved,
+    } = part("_run", raw)?;
+    let number = |text: &str| {
+        let (epoch, seq) = text.split_once('.')?;
+        Some((bounds::epoch(epoch)?, bounds::seq(seq)?))
+    };
+    let no_number = |text: &str| format!("member \"_run\": acked is \"{text}\"");
+    let acked = acked.map(|text| number(&text).ok_or_else(|| no_number(&text)));
+    if let Some(count) = partitions.filter(|count| *count < 1) {
+        return Err(format!("member \"_run\": {count} partitions"));
+    }
+    if let Some(run) = moved.filter(|run| !bounds::is_epoch(*run)) {
+        return Err(format!(
+            "member \"_run\": no run has the number {run}, where keys are said to have moved"
+        ));
+    }
+    Ok(RunLink {
+        acked: acked.transpose()?,
+        full,
+        partitions,
+        moved,
+    })
+}
+
 fn schema_record<'a>(stamp: Stamp<'a>, schema: &'a RawValue, object: &mut Object<'a>) -> Result<Record<'a>, String> {
     let schema: SchemaJson = part("_schema", schema)?;
     let id = schema.id.as_deref().map(str::to_owned);
     let schema = Box::new(TableSchema::from(schema));
-    let link = match object.take("_run") {
-        None => None,
-        Some(raw) => {
-            let run: RunJson = part("_run", raw)?;
-            let acked = match run.acked {
-                None => None,
-                Some(text) => Some(
-                    text.split_once('.')
-                        .and_then(|(e, s)| Some((e.parse().ok()?, s.parse().ok()?)))
-                        .ok_or_else(|| format!("member \"_run\": acked is \"{text}\""))?,
-                ),
-            };
-            Some(RunLink {
-                acked,
-                full: run.full,
-                partitions: run.partitions,
-                moved: run.moved,
-            })
-        }
-    };
+    let link = object.take("_run").map(run_link).transpose()?;
     let begin = match object.take("_pass") {
         None => None,
         Some(raw) => part::<PassJson>("_pass", raw)?.begin,
     };
+    begin.map_or(Ok(()), |pass| check_pass(pass, &stamp))?;
     Ok(Record::Schema {
         stamp,
         schema,

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::decode::{self, Record};
 use super::scan;
 use crate::row::{Schemas, TableSchema, Value, recycle};
-use crate::sequence::Stamp;
+use crate::sequence::{Stamp, bounds};
 
 /// What the records of a chunk were found to be, one after the other: those that could be read ahead as rows of ours.
 #[derive(Default)]
@@ -91,7 +91,7 @@ impl Rows {
         if let Some(head) = self.heads.last()
             && Arc::ptr_eq(&head.schema, schema)
             && let Some(seq) = stamp.strip_prefix(&head.run)
-            && let Ok(seq) = seq.parse()
+            && let Some(seq) = bounds::seq(seq)
         {
             return Some(seq);
         }

@@ -273,3 +273,218 @@ fn a_key_is_an_object_or_a_bare_value() {
     assert!(decode::key(b"{\"id\":1").is_err());
     assert!(decode::key(b"\xff").is_err());
 }
+
+#[test]
+fn numbers_that_no_run_has_are_refused_where_they_are_read() {
+    let schema = r#""_schema":{"table":"t","columns":[{"name":"id"}]}"#;
+    let record = |members: &str, stamp: &str| format!("{{{schema}{members},\"_ferry\":\"{stamp}\"}}");
+    let read = |json: &str| decode::record(json.as_bytes(), None, Vec::new()).map(|record| record.stamp().unwrap().seq);
+    assert_eq!(
+        read(&record(
+            r#","_run":{"acked":"6.3","full":false,"partitions":3,"moved":7}"#,
+            "s.7.1"
+        )),
+        Ok(1)
+    );
+    assert_eq!(read(&record(r#","_pass":{"begin":7}"#, "s.7.1")), Ok(1));
+    for (members, stamp, why) in [
+        ("", "s.7.0", "is no stamp"),
+        ("", "s.0.1", "is no stamp"),
+        ("", "s.7.18446744073709551615", "is no stamp"),
+        ("", "s.16725225600000000.1", "is no stamp"),
+        (
+            r#","_run":{"acked":null,"full":false,"partitions":0}"#,
+            "s.7.1",
+            "0 partitions",
+        ),
+        (
+            r#","_run":{"acked":null,"full":false,"partitions":-7}"#,
+            "s.7.1",
+            "-7 partitions",
+        ),
+        (
+            r#","_run":{"acked":null,"full":false,"partitions":2147483648}"#,
+            "s.7.1",
+            "\"_run\"",
+        ),
+        (r#","_run":{"acked":"6.0","full":false}"#, "s.7.1", "acked is \"6.0\""),
+        (
+            r#","_run":{"acked":"6.18446744073709551615","full":true}"#,
+            "s.7.1",
+            "acked is",
+        ),
+        (
+            r#","_run":{"acked":"99999999999999999.1","full":true}"#,
+            "s.7.1",
+            "acked is",
+        ),
+        (
+            r#","_run":{"acked":null,"full":false,"moved":18446744073709551615}"#,
+            "s.7.1",
+            "no run has the number",
+        ),
+        (
+            r#","_pass":{"begin":18446744073709551615}"#,
+            "s.7.1",
+            "can have begun no pass",
+        ),
+        (
+            r#","_pass":{"begin":16725225599999999}"#,
+            "s.7.1",
+            "can have begun no pass",
+        ),
+        (r#","_pass":{"begin":0}"#, "s.7.1", "can have begun no pass 0"),
+    ] {
+        let reason = read(&record(members, stamp)).unwrap_err();
+        assert!(reason.contains(why), "{members} {stamp}: {reason}");
+    }
+    let end = read(r#"{"_pass":{"end":18446744073709551615},"_ferry":"s.7.1"}"#).unwrap_err();
+    assert!(end.contains("can have begun no pass"), "{end}");
+    // The fast way to a row's stamp is no way around.
+    let row = r#"{"id":"a","a \"b\"":2,"n":3,"_ferry":"s.7.0"}"#;
+    assert!(reason(row.as_bytes(), Some(&self::schema())).contains("is no stamp"));
+    assert_eq!(decode::stamp(row.as_bytes()), None);
+}
+
+/// Numbers for a property test: always the same ones.
+struct Chance(u64);
+
+impl Chance {
+    fn below(&mut self, limit: usize) -> usize {
+        self.0 = self
+            .0
+            .wrapping_mul(6_364_136_223_846_793_005)
+            .wrapping_add(1_442_695_040_888_963_407);
+        (self.0 >> 33) as usize % limit
+    }
+
+    /// Text in which everything stands that JSON escapes, and what looks like an escape.
+    fn text(&mut self, longest: usize) -> String {
+        const PARTS: [&str; 22] = [
+            "a",
+            "Z",
+            "7",
+            "\"",
+            "\\",
+            "\\n",
+            "\\u0041",
+            "\\\"",
+            "\n",
+            "\r",
+            "\t",
+            "\u{1}",
+            "\u{1f}",
+            "\u{7f}",
+            "\u{80}",
+            "\u{e9}",
+            "\u{2028}",
+            "\u{1f980}",
+            "\":",
+            ",\"",
+            "{",
+            "}",
+        ];
+        (0..self.below(longest + 1))
+            .map(|_| PARTS[self.below(PARTS.len())])
+            .collect()
+    }
+
+    fn value(&mut self) -> Value<'static> {
+        match self.below(6) {
+            0 => Value::Null,
+            1 => Value::Integer(self.below(1 << 20) as i64 - (1 << 19)),
+            2 => Value::Real(self.below(1 << 20) as f64 / 64.0),
+            3 => Value::Blob(self.text(6).into_bytes().into()),
+            4 => Value::Text(b"\xff\xfe".as_slice().into()),
+            _ => Value::Text(self.text(12).into_bytes().into()),
+        }
+    }
+}
+
+/// A row as the reader of names has it, where the fast one must not differ.
+fn read_by_name(json: &str, schema: &TableSchema) -> Option<Vec<Value<'static>>> {
+    // A space is nothing to JSON, and the fast reader reads none.
+    let spaced = json.replacen('{', "{ ", 1);
+    match decode::record(spaced.as_bytes(), Some(schema), Vec::new()) {
+        Ok(Record::Row { row, .. }) => Some(row.into_iter().map(Value::into_owned).collect()),
+        _ => None,
+    }
+}
+
+#[test]
+fn both_readers_agree_with_the_writer_whatever_columns_are_called() {
+    let mut chance = Chance(7);
+    for round in 0..20_000 {
+        let mut names: Vec<String> = (0..=chance.below(4)).map(|_| chance.text(5)).collect();
+        names.sort_unstable();
+        names.dedup();
+        let schema = TableSchema {
+            columns: names
+                .iter()
+                .map(|name| column(name, "", usize::from(*name == names[0]), "BINARY"))
+                .collect(),
+            ..schema()
+        };
+        let row: Vec<Value<'_>> = names.iter().map(|_| chance.value()).collect();
+        let mut json = Vec::new();
+        Encoder::new(schema.clone().into(), "s0", 7).row(&row, 12, &mut json);
+        let json = String::from_utf8(json).unwrap();
+        let mut fast = Vec::new();
+        let stamp = super::scan::row(&json, &schema, &mut fast);
+        assert_eq!((stamp, &fast), (Some("s0.7.12"), &row), "round {round}: {json}");
+        assert_eq!(
+            read_by_name(&json, &schema).as_ref(),
+            Some(&row),
+            "round {round}: {json}"
+        );
+    }
+}
+
+#[test]
+fn the_fast_reader_takes_no_other_name_for_a_column() {
+    let mut chance = Chance(9);
+    for round in 0..50_000 {
+        // A member as somebody else may write it, and a column that is called as the member is spelled, or nearly so.
+        let spelled = chance.text(4);
+        let name = if chance.below(2) == 0 {
+            spelled.clone()
+        } else {
+            chance.text(4)
+        };
+        let schema = TableSchema {
+            columns: vec![column(&name, "", 1, "BINARY")],
+            ..schema()
+        };
+        let json = format!("{{\"{spelled}\":1,\"_ferry\":\"s.7.1\"}}");
+        let mut fast = Vec::new();
+        if super::scan::row(&json, &schema, &mut fast)
+            .and_then(super::scan::stamp)
+            .is_some()
+        {
+            assert_eq!(
+                Some(fast),
+                read_by_name(&json, &schema),
+                "round {round}: {json} for {name:?}"
+            );
+        }
+    }
+}
+
+#[test]
+fn schemas_that_nothing_uses_take_no_memory() {
+    let schemas = crate::row::Schemas::default();
+    let mut reader = super::rows::Reader::new(None, schemas.clone());
+    let values: Vec<Vec<u8>> = (0..5000)
+        .map(|i| {
+            let schema = TableSchema {
+                table: format!("t{i}"),
+                ..schema()
+            };
+            let mut json = Vec::new();
+            Encoder::new(schema.into(), "s0", 7).schema_record(None, None, i + 1, &mut json);
+            json
+        })
+        .collect();
+    reader.read(values.iter().map(Vec::as_slice), &mut 1000);
+    assert_eq!(schemas.in_use(), 1, "the reader uses the last one");
+}

@@ -93,7 +93,7 @@ fn records_of_another_shape_are_unfit_and_leave_nothing_behind() {
         .unwrap();
     let before = sql_of(landing.conn, "my-topic");
     let mut put = |key: &[Member], members: &[Member]| landing.foreign_upsert(&topic(), key, members).unwrap();
-    assert_eq!(put(&id(1), &many), unfit("3002 columns, and SQLite allows 2000"));
+    assert_eq!(put(&id(1), &many), unfit("3000 columns, and SQLite allows 2000"));
     assert_eq!(
         put(&[], &[member("new", int(1))]),
         unfit("the record's key is (), that of table my-topic is (id)")
@@ -248,4 +248,33 @@ fn a_topic_whose_name_no_table_can_have_is_an_error() {
         .unwrap_err()
         .to_string();
     assert!(error.contains("topic sqlite_x cannot become a table"), "{error}");
+}
+
+#[test]
+fn a_record_of_more_members_than_a_table_has_columns_is_not_looked_into() {
+    let folder = Folder::new();
+    let mut sink = folder.sink();
+    let mut landing = sink.begin().unwrap();
+    let members: Vec<Member<'_>> = (0..90_000).map(|i| (format!("c{i}").into(), int(i))).collect();
+    let topic: Arc<str> = "topic".into();
+    for (key, members) in [
+        (&members[..1], &members[..]),
+        (&members[..], &members[..1]),
+        (&members[..], &members[..]),
+    ] {
+        let outcome = landing.foreign_upsert(&topic, key, members).unwrap();
+        assert_eq!(outcome, Landed::Unfit("90000 columns, and SQLite allows 2000".into()));
+    }
+    landing.foreign_upsert(&topic, &members[..1], &members[..2]).unwrap();
+    let outcome = landing.foreign_delete(&topic, &members).unwrap();
+    assert_eq!(outcome, Landed::Unfit("90000 columns, and SQLite allows 2000".into()));
+    // A key of so many columns that no statement can compare them.
+    let outcome = landing
+        .foreign_upsert(&"wide".into(), &members[..600], &members[..2])
+        .unwrap();
+    assert!(
+        matches!(&outcome, Landed::Unfit(reason) if reason.contains("too large")),
+        "{outcome:?}"
+    );
+    landing.commit().unwrap();
 }

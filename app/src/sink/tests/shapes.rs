@@ -105,14 +105,41 @@ fn names_and_counts_that_sqlite_cannot_take_are_refused() {
         ),
         (schema("t", &many), "2001 columns, and SQLite allows 2000"),
     ] {
-        let error = sink
-            .begin()
-            .unwrap()
-            .schema(&mut position(0), &Arc::new(schema), None)
-            .unwrap_err()
-            .to_string();
-        assert!(error.contains(expected), "{error}");
+        let mut landing = sink.begin().unwrap();
+        let outcome = landing.schema(&mut position(0), &Arc::new(schema), None).unwrap();
+        assert!(
+            matches!(&outcome, Landed::Unfit(reason) if reason.contains(expected)),
+            "{outcome:?}: {expected}"
+        );
     }
+}
+
+#[test]
+fn a_schema_that_sqlite_refuses_is_unfit_and_leaves_the_transaction_as_it_was() {
+    let folder = Folder::new();
+    let mut sink = folder.sink();
+    let mut at = position(0);
+    let good = Arc::new(schema("t", &[("id", "INTEGER", 1), ("v", "", 0)]));
+    let names: Vec<String> = (0..600).map(|i| format!("k{i}")).collect();
+    let wide: Vec<_> = names
+        .iter()
+        .enumerate()
+        .map(|(i, name)| (name.as_str(), "", i + 1))
+        .collect();
+    let mut landing = sink.begin().unwrap();
+    landing.schema(&mut at, &good, None).unwrap();
+    landing.upsert(&at, None, &[int(1), int(2)]).unwrap();
+    // No statement can compare so many columns.
+    let outcome = landing.schema(&mut at, &Arc::new(schema("t", &wide)), Some(7)).unwrap();
+    assert!(
+        matches!(&outcome, Landed::Unfit(reason) if reason.contains("too large")),
+        "{outcome:?}"
+    );
+    assert_eq!((at.pass, at.schema.as_ref()), (0, Some(&good)));
+    assert_eq!(landing.upsert(&at, None, &[int(3), int(4)]).unwrap(), Landed::Applied);
+    landing.commit().unwrap();
+    let rows = query(&folder.user(), "SELECT * FROM t");
+    assert_eq!(rows, [[int(1), int(2)], [int(3), int(4)]]);
 }
 
 #[test]
