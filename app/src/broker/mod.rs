@@ -3,6 +3,7 @@
 mod address;
 mod aside;
 mod attendance;
+mod bounds;
 mod bundle;
 mod chunk;
 mod codes;
