@@ -260,11 +260,7 @@ impl Fetcher {
                     Err(trouble) => Err(trouble),
                 },
                 Part::Code(code) => Err(Trouble::code(code).at(&name(&place))),
-                Part::Nothing => Err(Trouble::passing(format!(
-                    "{}: {} leaves it out of its answer",
-                    name(&place),
-                    request.host
-                ))),
+                Part::Wrong(why) => Err(Trouble::passing(format!("{}: {} {why}", name(&place), request.host))),
             };
             let chunk = match found {
                 Ok(chunk) => chunk,

@@ -26,6 +26,7 @@ mod sender;
 mod shares;
 mod topics;
 mod trouble;
+mod unpack;
 mod window;
 mod worker;
 
