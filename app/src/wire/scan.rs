@@ -4,7 +4,7 @@
 use std::borrow::Cow;
 
 use super::text;
-use super::value::Read;
+use super::value::{self, Read};
 use crate::row::{TableSchema, Value};
 use crate::sequence::Stamp;
 
@@ -23,9 +23,9 @@ pub fn row<'a>(text: &'a str, schema: &TableSchema, row: &mut Vec<Value<'a>>) ->
     let mut rest = text;
     for (i, column) in schema.columns.iter().enumerate() {
         take(&mut rest, if i == 0 { "{\"" } else { ",\"" })?;
-        take(&mut rest, &column.name)?;
+        name(&mut rest, &column.name)?;
         take(&mut rest, "\":")?;
-        row.push(value(&mut rest)?);
+        row.push(cell(&mut rest)?);
     }
     take(&mut rest, ",\"_ferry\":\"")?;
     rest.strip_suffix("\"}")
@@ -36,12 +36,23 @@ pub fn stamp(text: &str) -> Option<Stamp<'_>> {
     Stamp::parse(text).filter(|_| text::special(text.as_bytes()).is_none())
 }
 
+/// A name as we write it: with its escapes, for one that cannot stand in a string as it is.
+fn name(rest: &mut &str, name: &str) -> Option<()> {
+    if text::special(name.as_bytes()).is_none() {
+        return take(rest, name);
+    }
+    let mut written = Vec::new();
+    value::write_str(name, &mut written);
+    let written = std::str::from_utf8(&written).ok()?;
+    take(rest, &written[1..written.len() - 1])
+}
+
 fn take(rest: &mut &str, expected: &str) -> Option<()> {
     *rest = rest.strip_prefix(expected)?;
     Some(())
 }
 
-fn value<'a>(rest: &mut &'a str) -> Option<Value<'a>> {
+fn cell<'a>(rest: &mut &'a str) -> Option<Value<'a>> {
     let bytes = rest.as_bytes();
     let end = |of: usize| of + 1;
     match bytes.first()? {
@@ -130,7 +141,7 @@ mod tests {
     /// What is read at the beginning of a text, and what is left of it.
     fn scanned(text: &str) -> Option<(Value<'_>, &str)> {
         let mut rest = text;
-        value(&mut rest).map(|value| (value, rest))
+        cell(&mut rest).map(|value| (value, rest))
     }
 
     #[test]
