@@ -11,6 +11,8 @@ mod contact;
 mod coordinator;
 mod doubt;
 mod fetcher;
+#[doc(hidden)]
+pub mod fuzzing;
 mod group;
 mod hosts;
 mod inflight;

@@ -53,7 +53,7 @@ pub fn look(host: &str, client_id: &str, position: &Position, limit: Duration) -
 }
 
 /// Reads the heads of batches until one has records.
-fn find(mut batches: &[u8], from: i64) -> Option<Found> {
+pub fn find(mut batches: &[u8], from: i64) -> Option<Found> {
     const LENGTH: usize = 8;
     const MAGIC: usize = 16;
     const ATTRIBUTES: usize = 21;
