@@ -11,6 +11,7 @@ mod faults;
 mod forks;
 mod groups;
 mod growth;
+mod hostile;
 mod losses;
 mod memory;
 mod others;
