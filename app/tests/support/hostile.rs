@@ -19,8 +19,6 @@ pub enum Kind {
     OffsetFetch = 9,
     FindCoordinator = 10,
     JoinGroup = 11,
-    Heartbeat = 12,
-    LeaveGroup = 13,
     SyncGroup = 14,
     DescribeGroups = 15,
     ApiVersions = 18,
@@ -173,7 +171,9 @@ impl Hostile {
                 let base = self.state(|state| append(&mut state.log, &set));
                 answer.one(|a| {
                     a.text(topic);
-                    a.one(|a| a.i32(0).i16(0).i64(base));
+                    a.one(|a| {
+                        a.i32(0).i16(0).i64(base);
+                    });
                 });
             }
             1 => {
@@ -221,8 +221,12 @@ impl Hostile {
                     a.one(|a| {
                         a.i32(0).i16(0);
                         match version {
-                            0 => a.one(|a| drop(a.i64(offset))),
-                            _ => drop(a.i64(-1).i64(offset).i32(0)),
+                            0 => a.one(|a| {
+                                a.i64(offset);
+                            }),
+                            _ => {
+                                a.i64(-1).i64(offset).i32(0);
+                            }
                         }
                     });
                 });
@@ -235,20 +239,30 @@ impl Hostile {
                     a.i16(0).text(topic);
                     a.one(|a| {
                         a.i16(0).i32(0).i32(1);
-                        a.one(|a| drop(a.i32(1)));
-                        a.one(|a| drop(a.i32(1)));
+                        a.one(|a| {
+                            a.i32(1);
+                        });
+                        a.one(|a| {
+                            a.i32(1);
+                        });
                     });
                 });
             }
             8 => answer.one(|a| {
                 a.text(topic);
-                a.one(|a| drop(a.i32(0).i16(0)));
+                a.one(|a| {
+                    a.i32(0).i16(0);
+                });
             }),
             9 => answer.one(|a| {
                 a.text(topic);
-                a.one(|a| drop(a.i32(0).i64(-1).text("").i16(0)));
+                a.one(|a| {
+                    a.i32(0).i64(-1).text("").i16(0);
+                });
             }),
-            10 => drop(answer.i16(0).i32(1).text("127.0.0.1").i32(port.into())),
+            10 => {
+                answer.i16(0).i32(1).text("127.0.0.1").i32(port.into());
+            }
             11 => {
                 asked.text();
                 asked.take(4);
@@ -259,7 +273,7 @@ impl Hostile {
                 let subscription = asked.bytes().to_vec();
                 answer.i16(0).i32(1).text("range").text("we").text("we");
                 self.members(subscription, answer, |a, id, subscription| {
-                    drop(a.text(id).bytes(subscription))
+                    a.text(id).bytes(subscription);
                 });
             }
             14 => {
@@ -288,7 +302,9 @@ impl Hostile {
                     answer.i16(kind).i16(0).i16(if kind == 1 { 11 } else { 5 });
                 }
             }
-            _ => drop(answer.i16(0)),
+            _ => {
+                answer.i16(0);
+            }
         }
     }
 
