@@ -10,8 +10,11 @@ use crate::row::{Column, TableSchema, Value};
 use crate::wire::decode::{self, Record};
 use crate::wire::encode::Encoder;
 
+/// What a fuzzer calls.
+pub type Target = fn(&[u8]);
+
 /// All targets by name.
-pub const TARGETS: [(&str, fn(&[u8])); 5] = [
+pub const TARGETS: [(&str, Target); 5] = [
     ("readers", readers),
     ("round_trip", round_trip),
     ("group_metadata", group_metadata),
