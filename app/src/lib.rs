@@ -13,6 +13,7 @@
 //! | `verify` | the comparison of both databases |
 //! | `cli`, `meter` | what the programs share, and what they show |
 //! | `error`, `stop`, `backoff` | failing, ending and waiting |
+//! | `fuzzing` | what is read from others, for the fuzz targets |
 //!
 //! `source`, `sink` and `broker` know nothing of one another; `ship` and `land` tie them together.
 
@@ -20,6 +21,8 @@ pub mod backoff;
 pub mod broker;
 pub mod cli;
 pub mod error;
+#[doc(hidden)]
+pub mod fuzzing;
 pub mod land;
 pub mod meter;
 pub mod row;

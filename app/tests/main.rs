@@ -13,6 +13,7 @@ mod forged;
 mod forks;
 mod groups;
 mod growth;
+mod hostile;
 mod losses;
 mod memory;
 mod others;

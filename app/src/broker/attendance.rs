@@ -1,7 +1,7 @@
 //! A member's attendance in its group, from the first JoinGroup to LeaveGroup, on a thread of its own: heartbeats go on whatever the rest
-//! of the program does. Version 0 of each request, which all brokers from 0.9 to 3.9 speak.
+//! of the program does.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, TryRecvError, channel};
 use std::time::{Duration, Instant};
@@ -9,15 +9,16 @@ use std::time::{Duration, Instant};
 use kafka_protocol::messages::join_group_request::JoinGroupRequestProtocol;
 use kafka_protocol::messages::sync_group_request::SyncGroupRequestAssignment;
 use kafka_protocol::messages::{
-    ApiKey, HeartbeatRequest, HeartbeatResponse, JoinGroupRequest, JoinGroupResponse, LeaveGroupRequest,
-    LeaveGroupResponse, SyncGroupRequest, SyncGroupResponse,
+    HeartbeatRequest, HeartbeatResponse, JoinGroupRequest, JoinGroupResponse, LeaveGroupRequest, LeaveGroupResponse,
+    SyncGroupRequest, SyncGroupResponse,
 };
-use kafka_protocol::protocol::{Decodable, Encodable, HeaderVersion};
+use kafka_protocol::protocol::{Encodable, HeaderVersion};
 
 use crate::error::Result;
 use crate::stop::Stop;
 
 use super::aside;
+use super::bounds::Answer;
 use super::coordinator::{Coordinator, text};
 use super::member::{Pulse, Seat, Share, Terms, Word};
 use super::outage::Outage;
@@ -40,6 +41,9 @@ const LOOK: Duration = Duration::from_millis(50);
 
 /// Time between two looks at the partitions of the topics, by the member that deals them out.
 const COUNT: Duration = Duration::from_secs(5);
+
+/// So many topics that are not there yet are looked for: a member can name any number of them.
+const MOST_MISSING: usize = 1000;
 
 /// The longest session that every broker allows, unless it is set up otherwise.
 const LONGEST_SESSION: Duration = Duration::from_secs(30);
@@ -157,7 +161,7 @@ impl Attendance {
             .with_protocols(vec![protocol]);
         // The others may take as long as their own terms allow.
         let patience = (self.session * 2).max(Duration::from_secs(60));
-        let Some(joined) = self.wait_for::<_, JoinGroupResponse>(ApiKey::JoinGroup, &request, patience)? else {
+        let Some(joined) = self.wait_for::<_, JoinGroupResponse>(&request, patience)? else {
             return Ok(None);
         };
         let dealt = Instant::now();
@@ -167,15 +171,22 @@ impl Attendance {
         let mut assignments = Vec::new();
         (self.leads, self.counting) = (None, None);
         if leads {
-            let members: Vec<(String, Vec<String>)> = joined
+            let members: Vec<(String, BTreeSet<&str>)> = joined
                 .members
                 .iter()
                 .map(|member| (member.member_id.to_string(), shares::topics(&member.metadata)))
                 .collect();
             let known = topics::counts(self.coordinator.recipe()).map_err(Refusal::Trouble)?;
+            let wanted: BTreeSet<&str> = members.iter().flat_map(|(_, wanted)| wanted).copied().collect();
+            let (there, missing): (Vec<&str>, Vec<&str>) = wanted.iter().partition(|topic| known.contains_key(**topic));
             // A topic that the broker does not know of yet has none, until the next look.
-            let count = |topic: &String| (topic.clone(), known.get(topic).copied().unwrap_or(0));
-            let counts: HashMap<_, _> = members.iter().flat_map(|(_, wanted)| wanted).map(count).collect();
+            let missing = missing.into_iter().take(MOST_MISSING).map(|topic| (topic, 0));
+            let counts: HashMap<String, i32> = there
+                .into_iter()
+                .map(|topic| (topic, known[topic]))
+                .chain(missing)
+                .map(|(topic, count)| (topic.to_string(), count))
+                .collect();
             assignments = shares::range(&members, &counts)
                 .iter()
                 .map(|(id, share)| {
@@ -192,7 +203,7 @@ impl Attendance {
             .with_member_id(text(&self.id))
             .with_assignments(assignments);
         let patience = self.session + self.coordinator.recipe().limit;
-        let Some(synced) = self.wait_for::<_, SyncGroupResponse>(ApiKey::SyncGroup, &request, patience)? else {
+        let Some(synced) = self.wait_for::<_, SyncGroupResponse>(&request, patience)? else {
             return Ok(None);
         };
         if codes::is_unknown_member(synced.error_code) {
@@ -219,10 +230,10 @@ impl Attendance {
     }
 
     /// Sends a request whose answer waits for other members; none when it is time to leave.
-    fn wait_for<Q, R>(&mut self, api: ApiKey, request: &Q, patience: Duration) -> Result<Option<R>, Refusal>
+    fn wait_for<Q, R>(&mut self, request: &Q, patience: Duration) -> Result<Option<R>, Refusal>
     where
         Q: Encodable + HeaderVersion,
-        R: Decodable + HeaderVersion,
+        R: Answer,
     {
         let (words, stop, nameless) = (&self.words, &self.stop, self.id.is_empty());
         let (group, session) = (&self.terms.group, self.session.as_secs());
@@ -230,10 +241,10 @@ impl Attendance {
         let (began, mut said) = (Instant::now(), false);
         let mut leaves_since = None;
         let answer = self.coordinator.talk(limit, |connection| {
-            connection.send(api, 0, request, limit)?;
+            connection.send::<R, _>(request, limit)?;
             loop {
                 if connection.arrives(LOOK)? {
-                    return connection.receive(0, limit).map(Some);
+                    return connection.receive(limit).map(Some);
                 }
                 if leaves_since.is_none() && (stop.requested() || leaves(words)) {
                     leaves_since = Some(Instant::now());
@@ -359,10 +370,7 @@ impl Attendance {
             .with_generation_id(generation)
             .with_member_id(text(&self.id));
         let limit = self.coordinator.recipe().limit.min(self.session);
-        let answer: HeartbeatResponse = self
-            .coordinator
-            .ask_within(limit, ApiKey::Heartbeat, 0, &request)
-            .map_err(Refusal::Trouble)?;
+        let answer: HeartbeatResponse = self.coordinator.ask_within(limit, &request).map_err(Refusal::Trouble)?;
         self.accept(answer.error_code)
     }
 
@@ -400,7 +408,7 @@ impl Attendance {
         let request = LeaveGroupRequest::default()
             .with_group_id(self.coordinator.group_id())
             .with_member_id(text(&std::mem::take(&mut self.id)));
-        let left: Result<LeaveGroupResponse, Trouble> = self.coordinator.ask(ApiKey::LeaveGroup, 0, &request);
+        let left: Result<LeaveGroupResponse, Trouble> = self.coordinator.ask(&request);
         if let Err(trouble) = left {
             log::debug!("{trouble}");
         }

@@ -33,7 +33,20 @@ pub struct Chunk {
 pub(super) enum Part {
     Chunk(Chunk),
     Code(i16),
-    Nothing,
+    /// What a broker does not do.
+    Wrong(&'static str),
+}
+
+const LEFT_OUT: &str = "leaves it out of its answer";
+
+/// Whether the offsets rise from the one that was asked for on, and another can come behind them: all that is done with them builds on it.
+fn follow(messages: &[fetch::Message<'_>], asked: i64) -> bool {
+    let mut least = asked.max(0);
+    messages.iter().all(|message| {
+        let follows = message.offset >= least && message.offset < i64::MAX;
+        least = message.offset.saturating_add(1);
+        follows
+    })
 }
 
 impl Chunk {
@@ -45,12 +58,13 @@ impl Chunk {
             .enumerate()
             .find(|(_, t)| t.topic() == &**topic)
         else {
-            return Part::Nothing;
+            return Part::Wrong(LEFT_OUT);
         };
         let Some(p) = found.partitions().iter().position(|p| p.partition() == partition) else {
-            return Part::Nothing;
+            return Part::Wrong(LEFT_OUT);
         };
         match found.partitions()[p].data() {
+            Ok(data) if !follow(data.messages(), asked) => Part::Wrong("sends offsets that are not those of a log"),
             Ok(data) => Part::Chunk(Self {
                 topic: topic.clone(),
                 partition,
@@ -174,5 +188,27 @@ fn message<'a>(message: &fetch::Message<'a>) -> Message<'a> {
         offset: message.offset,
         key: message.key,
         value: message.value,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_offsets_that_rise_from_where_was_asked_are_those_of_a_log() {
+        let follow = |offsets: &[i64], asked| {
+            let message = |&offset| fetch::Message {
+                offset,
+                key: &[],
+                value: &[],
+            };
+            super::follow(&offsets.iter().map(message).collect::<Vec<_>>(), asked)
+        };
+        assert!(follow(&[], 0) && follow(&[5, 6, 9], 5) && follow(&[7], 5) && follow(&[i64::MAX - 1], 0));
+        for odd in [&[4, 5][..], &[5, 5], &[6, 5], &[i64::MAX], &[i64::MAX, i64::MIN], &[-1]] {
+            assert!(!follow(odd, 5), "{odd:?}");
+        }
+        assert!(!follow(&[-1], -1));
     }
 }

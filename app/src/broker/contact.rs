@@ -10,17 +10,19 @@ use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
 use std::sync::{Arc, OnceLock, Weak};
 use std::time::{Duration, Instant};
 
-use kafka_protocol::messages::{ApiKey, ApiVersionsRequest, ApiVersionsResponse, MetadataResponse};
+use kafka_protocol::messages::{
+    ApiKey, ApiVersionsRequest, ApiVersionsResponse, FetchResponse, ListOffsetsResponse, MetadataResponse,
+};
 
 use crate::error::{Error, Result};
 
 use super::aside;
+use super::bounds::Answer;
 use super::hosts::{CONNECT, Hosts};
-use super::peek;
 use super::plain::{Plain, Unanswered};
 use super::topics::every_topic;
 use super::trouble::Trouble;
-use super::{learning, worker::Recipe};
+use super::worker::Recipe;
 
 /// How long all addresses may take to let us connect.
 const REACH: Duration = Duration::from_secs(4);
@@ -65,12 +67,12 @@ impl Versions {
 
     /// Whether it knows the way to fetch that `peek` needs.
     pub fn can_peek(&self) -> bool {
-        self.fetch.1 >= peek::VERSION
+        self.fetch.1 >= FetchResponse::VERSION
     }
 
     /// Whether a leader says that it does not know yet how far its log goes.
     pub fn tell_learning(&self) -> bool {
-        self.list_offsets >= learning::VERSION
+        self.list_offsets >= ListOffsetsResponse::VERSION
     }
 }
 
@@ -157,7 +159,7 @@ fn ask(host: &str, client_id: &str, limit: Duration, connected: impl FnOnce()) -
     let began = Instant::now();
     let (told, versions) = channel();
     ask_versions(host, client_id, limit, told);
-    let answer: Result<MetadataResponse, _> = broker.ask(ApiKey::Metadata, 0, &every_topic(), limit);
+    let answer: Result<MetadataResponse, _> = broker.ask(&every_topic(), limit);
     let versions = match &answer {
         Err(Unanswered::Silent | Unanswered::Nothing(_)) => None,
         _ => versions.recv_timeout(VERSIONS.max(began.elapsed() * 3)).ok(),
@@ -174,7 +176,7 @@ fn ask_versions(host: &str, client_id: &str, limit: Duration, told: Sender<Optio
     let (host, client_id) = (host.to_string(), client_id.to_string());
     aside::spawn("kafka-versions", move || {
         let asked = Plain::open(&host, &client_id, CONNECT)
-            .and_then(|mut broker| broker.ask(ApiKey::ApiVersions, 0, &ApiVersionsRequest::default(), limit));
+            .and_then(|mut broker| broker.ask(&ApiVersionsRequest::default(), limit));
         if !matches!(asked, Err(Unanswered::Silent)) {
             let _ = told.send(asked.ok().as_ref().and_then(Versions::of));
         }
@@ -210,10 +212,10 @@ fn try_to_find_out(hosts: &Hosts, client_id: &str, limit: Duration) -> Option<Ve
     let host = hosts.reachable().ok()?;
     let open = || Plain::open(&host, client_id, CONNECT);
     let began = Instant::now();
-    let _: MetadataResponse = open().ok()?.ask(ApiKey::Metadata, 0, &every_topic(), limit).ok()?;
+    let _: MetadataResponse = open().ok()?.ask(&every_topic(), limit).ok()?;
     let limit = limit.max(began.elapsed() * 4);
     let request = ApiVersionsRequest::default();
-    match open().ok()?.ask(ApiKey::ApiVersions, 0, &request, limit) {
+    match open().ok()?.ask(&request, limit) {
         Ok(answer) => Versions::of(&answer),
         Err(Unanswered::Silent) => Some(Versions::OF_0_9),
         Err(_) => None,

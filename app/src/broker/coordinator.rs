@@ -3,9 +3,10 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use kafka_protocol::messages::{ApiKey, FindCoordinatorRequest, FindCoordinatorResponse, GroupId, TopicName};
-use kafka_protocol::protocol::{Decodable, Encodable, HeaderVersion, StrBytes};
+use kafka_protocol::messages::{FindCoordinatorRequest, FindCoordinatorResponse, GroupId, TopicName};
+use kafka_protocol::protocol::{Encodable, HeaderVersion, StrBytes};
 
+use super::bounds::Answer;
 use super::codes;
 use super::hosts::CONNECT;
 use super::plain::{Plain, Unanswered};
@@ -43,22 +44,22 @@ impl Coordinator {
     }
 
     /// Sends a request and reads its answer.
-    pub fn ask<Q, R>(&mut self, api: ApiKey, version: i16, request: &Q) -> Result<R, Trouble>
+    pub fn ask<Q, R>(&mut self, request: &Q) -> Result<R, Trouble>
     where
         Q: Encodable + HeaderVersion,
-        R: Decodable + HeaderVersion,
+        R: Answer,
     {
         let limit = self.recipe.limit;
-        self.ask_within(limit, api, version, request)
+        self.ask_within(limit, request)
     }
 
     /// The same, where an answer that takes longer than this is of no use.
-    pub fn ask_within<Q, R>(&mut self, limit: Duration, api: ApiKey, version: i16, request: &Q) -> Result<R, Trouble>
+    pub fn ask_within<Q, R>(&mut self, limit: Duration, request: &Q) -> Result<R, Trouble>
     where
         Q: Encodable + HeaderVersion,
-        R: Decodable + HeaderVersion,
+        R: Answer,
     {
-        self.talk(limit, |connection| connection.ask(api, version, request, limit))
+        self.talk(limit, |connection| connection.ask(request, limit))
     }
 
     /// Talks to the coordinator, once it is found within a limit. A connection that fails is of no more use.
@@ -92,9 +93,7 @@ impl Coordinator {
         let at = |host: &str, why: &dyn std::fmt::Display| self.trouble(&format!("{host}: {why}"));
         let mut any = Plain::open(&host, &self.recipe.client_id, CONNECT).map_err(|e| at(&host, &e))?;
         let request = FindCoordinatorRequest::default().with_key(text(&self.group));
-        let found: FindCoordinatorResponse = any
-            .ask(ApiKey::FindCoordinator, 0, &request, limit)
-            .map_err(|e| at(&host, &e))?;
+        let found: FindCoordinatorResponse = any.ask(&request, limit).map_err(|e| at(&host, &e))?;
         if found.error_code != 0 {
             let trouble = Trouble::code(found.error_code).at(&format!("group {}", self.group));
             // While a broker makes its topic of groups, for the first of them, this is no news.

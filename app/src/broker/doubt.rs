@@ -40,11 +40,7 @@ impl InFlight {
                     }
                 }
                 Part::Code(code) => return Ok(Err(Trouble::code(code).at(&what))),
-                Part::Nothing => {
-                    return Ok(Err(Trouble::passing(format!(
-                        "{what}: {host} leaves it out of its answer"
-                    ))));
-                }
+                Part::Wrong(why) => return Ok(Err(Trouble::passing(format!("{what}: {host} {why}")))),
             }
         }
         Ok(Ok(best))

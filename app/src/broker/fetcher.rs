@@ -233,7 +233,16 @@ impl Fetcher {
     ) -> Result<Option<Trouble>> {
         let response = match answer {
             Ok(response) => response,
-            Err(trouble) => return self.broken(&request, trouble).map(Some),
+            Err(trouble) => {
+                let before = self.before_unreadable(&request, &trouble)?;
+                return match before {
+                    Some(chunk) => {
+                        fetched.put(chunk);
+                        Ok(None)
+                    }
+                    None => self.broken(&request, trouble).map(Some),
+                };
+            }
         };
         let share = window::share(positions.len());
         let mut trouble = None;
@@ -260,11 +269,7 @@ impl Fetcher {
                     Err(trouble) => Err(trouble),
                 },
                 Part::Code(code) => Err(Trouble::code(code).at(&name(&place))),
-                Part::Nothing => Err(Trouble::passing(format!(
-                    "{}: {} leaves it out of its answer",
-                    name(&place),
-                    request.host
-                ))),
+                Part::Wrong(why) => Err(Trouble::passing(format!("{}: {} {why}", name(&place), request.host))),
             };
             let chunk = match found {
                 Ok(chunk) => chunk,
@@ -302,6 +307,36 @@ impl Fetcher {
             fetched.put(chunk);
         }
         Ok(trouble)
+    }
+
+    /// What lies before a batch that is not to be read, in the answer of a single partition: the largest half, quarter and so on of the
+    /// window in which it is not. Those records land, and what the position is then is the batch's.
+    fn before_unreadable(&mut self, request: &Request, trouble: &Trouble) -> Result<Option<Chunk>> {
+        let [ask] = &request.asks[..] else { return Ok(None) };
+        if !(trouble.unreadable && trouble.is_fatal()) {
+            return Ok(None);
+        }
+        let Position {
+            topic,
+            partition,
+            offset,
+        } = &ask.position;
+        let mut ask = ask.clone();
+        while ask.window > 1 {
+            ask.window /= 2;
+            self.in_flight.abandon(&request.host);
+            match self.in_flight.call(&request.host, ask.clone())? {
+                Ok(response) => {
+                    return Ok(match Chunk::find(&response, topic, *partition, *offset) {
+                        Part::Chunk(chunk) if !chunk.is_empty() && !chunk.begins_with_hole() => Some(chunk),
+                        _ => None,
+                    });
+                }
+                Err(trouble) if trouble.unreadable => {}
+                Err(_) => return Ok(None),
+            }
+        }
+        Ok(None)
     }
 
     /// A whole answer failed. One that cannot be read is asked for again, partition by partition, to tell which it is.

@@ -9,8 +9,8 @@ use std::time::{Duration, Instant};
 use kafka_protocol::messages::offset_commit_request::{OffsetCommitRequestPartition, OffsetCommitRequestTopic};
 use kafka_protocol::messages::offset_fetch_request::OffsetFetchRequestTopic;
 use kafka_protocol::messages::{
-    ApiKey, DescribeGroupsRequest, DescribeGroupsResponse, GroupId, LeaveGroupRequest, LeaveGroupResponse,
-    OffsetCommitRequest, OffsetCommitResponse, OffsetFetchRequest, OffsetFetchResponse,
+    DescribeGroupsRequest, DescribeGroupsResponse, GroupId, LeaveGroupRequest, LeaveGroupResponse, OffsetCommitRequest,
+    OffsetCommitResponse, OffsetFetchRequest, OffsetFetchResponse,
 };
 
 use crate::error::Result;
@@ -96,7 +96,7 @@ impl Group {
             .with_retention_time_ms(-1)
             .with_topics(topics.collect());
         move |coordinator: &mut Coordinator| {
-            let answer: OffsetCommitResponse = coordinator.ask(ApiKey::OffsetCommit, 2, &request)?;
+            let answer: OffsetCommitResponse = coordinator.ask(&request)?;
             let codes = answer.topics.iter().flat_map(|topic| &topic.partitions);
             match codes.map(|p| p.error_code).find(|&code| code != 0) {
                 Some(code) if !codes::is_unseated(code) => Err(coordinator.code(code)),
@@ -114,7 +114,7 @@ impl Group {
             .with_group_id(GroupId(text(&self.group)))
             .with_topics(Some(vec![wanted]));
         self.bear("read the group's offsets", move |coordinator: &mut Coordinator| {
-            let answer: OffsetFetchResponse = coordinator.ask(ApiKey::OffsetFetch, 1, &request)?;
+            let answer: OffsetFetchResponse = coordinator.ask(&request)?;
             let all = || answer.topics.iter().flat_map(|topic| &topic.partitions);
             let code = all().map(|p| p.error_code).find(|&code| code != 0);
             if let Some(code) = code.or((answer.error_code != 0).then_some(answer.error_code)) {
@@ -138,7 +138,7 @@ impl Group {
         let own = self.seat.member.clone();
         self.bear("ask for the group's members", move |coordinator: &mut Coordinator| {
             let request = DescribeGroupsRequest::default().with_groups(vec![coordinator.group_id()]);
-            let answer: DescribeGroupsResponse = coordinator.ask(ApiKey::DescribeGroups, 0, &request)?;
+            let answer: DescribeGroupsResponse = coordinator.ask(&request)?;
             let group = answer.groups.first();
             match group.map(|group| (group.error_code, group.group_state.as_str())) {
                 Some((0, "Stable")) => {}
@@ -159,7 +159,7 @@ impl Group {
                 let request = LeaveGroupRequest::default()
                     .with_group_id(coordinator.group_id())
                     .with_member_id(text(member));
-                let answer: LeaveGroupResponse = coordinator.ask(ApiKey::LeaveGroup, 0, &request)?;
+                let answer: LeaveGroupResponse = coordinator.ask(&request)?;
                 if answer.error_code != 0 && !codes::is_unseated(answer.error_code) {
                     return Err(coordinator.code(answer.error_code));
                 }

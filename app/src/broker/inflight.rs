@@ -12,6 +12,7 @@ use crate::error::Result;
 
 use super::fetcher::Position;
 use super::trouble::Trouble;
+use super::unpack;
 use super::worker::{self, Recipe, Worker};
 
 /// The longest time between two looks at the stop flag.
@@ -135,7 +136,7 @@ fn fetch(client: &mut KafkaClient, asks: &[Ask], wait: Duration) -> Answer {
     let asks = asks.iter().map(|Ask { position, window }| {
         FetchPartition::new(&position.topic, position.partition, position.offset).with_max_bytes(*window)
     });
-    let mut responses = client.fetch_messages(asks).map_err(|e| worker::trouble(&e))?;
+    let mut responses = unpack::guarded(|| client.fetch_messages(asks).map_err(|e| worker::trouble(&e)))?;
     match (responses.pop(), responses.is_empty()) {
         (Some(response), true) => Ok(Arc::new(response)),
         _ => Err(Trouble::passing("the partitions have moved to another leader")),

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use kafka_protocol::error::ResponseError;
 use kafka_protocol::messages::list_offsets_request::{ListOffsetsPartition, ListOffsetsTopic};
-use kafka_protocol::messages::{ApiKey, ListOffsetsRequest, ListOffsetsResponse, TopicName};
+use kafka_protocol::messages::{ListOffsetsRequest, ListOffsetsResponse, TopicName};
 use kafka_protocol::protocol::StrBytes;
 
 use crate::error::Result;
@@ -17,9 +17,6 @@ use super::place;
 use super::plain::Plain;
 use super::trouble::Trouble;
 use super::worker::{self, Recipe, Worker};
-
-/// The version of ListOffsets in which a leader says that it does not know yet.
-pub const VERSION: i16 = 5;
 
 /// Asks for the offset of the next record.
 const LATEST: i64 = -1;
@@ -80,7 +77,7 @@ fn knows(host: &str, client_id: &str, topic: &str, partition: i32, limit: Durati
         .with_replica_id((-1).into())
         .with_topics(vec![topic]);
     let answer: ListOffsetsResponse = Plain::open(host, client_id, CONNECT)
-        .and_then(|mut broker| broker.ask(ApiKey::ListOffsets, VERSION, &request, limit))
+        .and_then(|mut broker| broker.ask(&request, limit))
         .map_err(|why| Trouble::passing(format!("{host}: {why}")))?;
     match answer.topics.first().and_then(|topic| topic.partitions.first()) {
         Some(answer) if answer.error_code == 0 => Ok(true),

@@ -3,6 +3,7 @@
 mod address;
 mod aside;
 mod attendance;
+mod bounds;
 mod bundle;
 mod chunk;
 mod codes;
@@ -10,6 +11,8 @@ mod contact;
 mod coordinator;
 mod doubt;
 mod fetcher;
+#[doc(hidden)]
+pub mod fuzzing;
 mod group;
 mod hosts;
 mod inflight;
@@ -25,6 +28,7 @@ mod sender;
 mod shares;
 mod topics;
 mod trouble;
+mod unpack;
 mod window;
 mod worker;
 

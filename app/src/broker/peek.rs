@@ -5,16 +5,13 @@
 use std::time::Duration;
 
 use kafka_protocol::messages::fetch_request::{FetchPartition, FetchTopic};
-use kafka_protocol::messages::{ApiKey, FetchRequest, FetchResponse, TopicName};
+use kafka_protocol::messages::{FetchRequest, FetchResponse, TopicName};
 use kafka_protocol::protocol::StrBytes;
 
 use super::fetcher::Position;
 use super::hosts::CONNECT;
 use super::plain::Plain;
 use super::trouble::Trouble;
-
-/// The version of Fetch that sends batches as they lie in the log.
-pub const VERSION: i16 = 4;
 
 /// Enough for many batches without records; a broker sends the first batch whole, however large.
 const BYTES: i32 = 64 << 10;
@@ -43,7 +40,7 @@ pub fn look(host: &str, client_id: &str, position: &Position, limit: Duration) -
         .with_max_bytes(BYTES)
         .with_topics(vec![topic]);
     let answer: FetchResponse = Plain::open(host, client_id, CONNECT)
-        .and_then(|mut broker| broker.ask(ApiKey::Fetch, VERSION, &request, limit))
+        .and_then(|mut broker| broker.ask(&request, limit))
         .map_err(|why| Trouble::passing(format!("{host}: {why}")))?;
     match answer.responses.first().and_then(|topic| topic.partitions.first()) {
         Some(partition) if partition.error_code != 0 => Err(Trouble::code(partition.error_code)),
@@ -56,7 +53,7 @@ pub fn look(host: &str, client_id: &str, position: &Position, limit: Duration) -
 }
 
 /// Reads the heads of batches until one has records.
-fn find(mut batches: &[u8], from: i64) -> Option<Found> {
+pub fn find(mut batches: &[u8], from: i64) -> Option<Found> {
     const LENGTH: usize = 8;
     const MAGIC: usize = 16;
     const ATTRIBUTES: usize = 21;
@@ -64,10 +61,12 @@ fn find(mut batches: &[u8], from: i64) -> Option<Found> {
     const COUNT: usize = 57;
     const CONTROL: i32 = 0x20;
     let mut found = None;
+    // What it says of itself is a broker's word: it is neither added to unchecked nor followed backwards.
     while batches.get(MAGIC) == Some(&2) && batches.len() >= COUNT + 4 {
         let int = |at: usize| i32::from_be_bytes([batches[at], batches[at + 1], batches[at + 2], batches[at + 3]]);
         let base = i64::from(int(0)) << 32 | i64::from(int(4) as u32);
-        let behind = base + i64::from(int(LAST_OFFSET_DELTA)) + 1;
+        let last = u32::try_from(int(LAST_OFFSET_DELTA)).ok()?;
+        let behind = base.checked_add(i64::from(last) + 1).filter(|_| base >= 0)?;
         let control = int(ATTRIBUTES - 2) & CONTROL != 0;
         if !control && int(COUNT) > 0 {
             return found.or(Some(Found::Batch { base, behind }));
@@ -111,5 +110,13 @@ mod tests {
         assert_eq!(find(&records, 25), Some(Found::Batch { base: 23, behind: 33 }));
         assert_eq!(find(&records[..40], 23), None);
         assert_eq!(find(&[], 23), None);
+        for (base, last) in [(i64::MAX, 0), (i64::MAX - 4, 9), (-1, 3), (23, -1), (23, i32::MIN)] {
+            assert_eq!(find(&batch(base, last, true, 1), 23), None, "{base} {last}");
+        }
+        let mut lengths = batch(23, 0, true, 1);
+        for lie in [i32::MAX, -1, i32::MIN] {
+            lengths[8..12].copy_from_slice(&lie.to_be_bytes());
+            let _ = find(&lengths, 23);
+        }
     }
 }

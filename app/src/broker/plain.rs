@@ -4,13 +4,14 @@ use std::io::{self, ErrorKind, Read, Write};
 use std::net::TcpStream;
 use std::time::{Duration, Instant};
 
-use kafka_protocol::messages::{ApiKey, RequestHeader, ResponseHeader};
+use kafka_protocol::messages::{RequestHeader, ResponseHeader};
 use kafka_protocol::protocol::{Decodable, Encodable, HeaderVersion, StrBytes};
 
 use super::address;
+use super::bounds::{self, Answer};
 
-/// An answer to one of our small questions is never larger.
-const LARGEST_ANSWER: usize = 64 << 20;
+/// What is made room for before the first bytes of an answer have come; then as much again as has come, whatever its size is said to be.
+const FIRST_BYTES: usize = 64 << 10;
 
 /// The first request's number. Its bytes also end a line twice, so that a server of another kind answers at once.
 const FIRST: i32 = i32::from_be_bytes(*b"\r\n\r\n");
@@ -60,31 +61,32 @@ impl Plain {
     }
 
     /// Sends a request and reads its answer.
-    pub fn ask<Q, R>(&mut self, api: ApiKey, version: i16, request: &Q, limit: Duration) -> Result<R, Unanswered>
+    pub fn ask<Q, R>(&mut self, request: &Q, limit: Duration) -> Result<R, Unanswered>
     where
         Q: Encodable + HeaderVersion,
-        R: Decodable + HeaderVersion,
+        R: Answer,
     {
         let end = Instant::now() + limit;
-        self.send(api, version, request, limit)?;
-        self.receive(version, end.saturating_duration_since(Instant::now()))
+        self.send::<R, _>(request, limit)?;
+        self.receive(end.saturating_duration_since(Instant::now()))
     }
 
-    /// Sends a request; its answer is to be received before the next one is sent.
-    pub fn send<Q>(&mut self, api: ApiKey, version: i16, request: &Q, limit: Duration) -> Result<(), Unanswered>
+    /// Sends the request for an answer, which is to be received before the next one is sent.
+    pub fn send<R, Q>(&mut self, request: &Q, limit: Duration) -> Result<(), Unanswered>
     where
+        R: Answer,
         Q: Encodable + HeaderVersion,
     {
         self.last += 1;
         let header = RequestHeader::default()
-            .with_request_api_key(api as i16)
-            .with_request_api_version(version)
+            .with_request_api_key(R::API as i16)
+            .with_request_api_version(R::VERSION)
             .with_correlation_id(self.last)
             .with_client_id(Some(self.client_id.clone()));
         let mut bytes = vec![0; 4];
         header
-            .encode(&mut bytes, Q::header_version(version))
-            .and_then(|()| request.encode(&mut bytes, version))
+            .encode(&mut bytes, Q::header_version(R::VERSION))
+            .and_then(|()| request.encode(&mut bytes, R::VERSION))
             .map_err(|e| Unanswered::Closed(io::Error::other(e.to_string())))?;
         let size = bytes.len() as i32 - 4;
         bytes[..4].copy_from_slice(&size.to_be_bytes());
@@ -111,27 +113,29 @@ impl Plain {
     }
 
     /// Reads the answer to what was sent last.
-    pub fn receive<R>(&mut self, version: i16, limit: Duration) -> Result<R, Unanswered>
-    where
-        R: Decodable + HeaderVersion,
-    {
+    pub fn receive<R: Answer>(&mut self, limit: Duration) -> Result<R, Unanswered> {
         let end = Instant::now() + limit;
         // Each word is judged by itself: a server of another kind, such as one that speaks TLS, may close after fewer than both.
         let size = usize::try_from(self.word(end)?).unwrap_or(0);
-        if !(4..=LARGEST_ANSWER).contains(&size) {
+        if !(4..=R::LARGEST).contains(&size) {
             return Err(Unanswered::Gibberish);
         }
         let answers = self.word(end)?;
         if answers != self.last {
             return Err(Unanswered::Gibberish);
         }
-        let mut body = vec![0; size];
-        body[..4].copy_from_slice(&answers.to_be_bytes());
-        self.read(&mut body[4..], end)?;
-        let mut body = &body[..];
-        ResponseHeader::decode(&mut body, R::header_version(version))
-            .and_then(|_| R::decode(&mut body, version))
-            .map_err(|_| Unanswered::Gibberish)
+        let mut answer = answers.to_be_bytes().to_vec();
+        while answer.len() < size {
+            let come = answer.len();
+            answer.resize(size.min(come * 2).max(size.min(FIRST_BYTES)), 0);
+            self.read(&mut answer[come..], end)?;
+        }
+        let mut body = &answer[..];
+        ResponseHeader::decode(&mut body, R::header_version(R::VERSION))
+            .ok()
+            .filter(|_| bounds::hold::<R>(body))
+            .and_then(|_| R::decode(&mut body, R::VERSION).ok())
+            .ok_or(Unanswered::Gibberish)
     }
 
     fn word(&mut self, end: Instant) -> Result<i32, Unanswered> {
@@ -165,5 +169,49 @@ fn unanswered(e: io::Error) -> Unanswered {
     match e.kind() {
         ErrorKind::WouldBlock | ErrorKind::TimedOut => Unanswered::Silent,
         _ => Unanswered::Closed(e),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::TcpListener;
+    use std::thread;
+
+    use kafka_protocol::messages::MetadataResponse;
+
+    use super::*;
+    use crate::broker::topics::every_topic;
+
+    /// What comes of a broker's answer to Metadata, given without its size and number.
+    fn metadata(body: Vec<u8>) -> Result<MetadataResponse, Unanswered> {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let host = listener.local_addr().unwrap().to_string();
+        let server = thread::spawn(move || {
+            let (mut client, _) = listener.accept().unwrap();
+            let mut size = [0; 4];
+            client.read_exact(&mut size).unwrap();
+            let mut request = vec![0; u32::from_be_bytes(size) as usize];
+            client.read_exact(&mut request).unwrap();
+            let mut answer = (body.len() as i32 + 4).to_be_bytes().to_vec();
+            answer.extend(&request[4..8]);
+            answer.extend(body);
+            let _ = client.write_all(&answer);
+        });
+        let limit = Duration::from_secs(5);
+        let answer = Plain::open(&host, "test", limit).and_then(|mut broker| broker.ask(&every_topic(), limit));
+        server.join().unwrap();
+        answer
+    }
+
+    #[test]
+    fn a_count_in_an_answer_costs_nothing_that_is_not_there() {
+        for lie in [i32::MAX, -1] {
+            let brokers = [lie.to_be_bytes(), [0; 4]].concat();
+            let topics = [[0; 4], lie.to_be_bytes()].concat();
+            for body in [brokers, topics] {
+                assert!(matches!(metadata(body), Err(Unanswered::Gibberish)), "{lie}");
+            }
+        }
+        assert!(metadata(vec![0; 8]).unwrap().topics.is_empty());
     }
 }

@@ -1,12 +1,14 @@
 //! Who of a group's members gets which partitions: Kafka's `range`, as Java and librdkafka deal it out and write it down.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::str;
 use std::sync::Arc;
 
 use kafka_protocol::messages::consumer_protocol_assignment::TopicPartition;
 use kafka_protocol::messages::{ConsumerProtocolAssignment, ConsumerProtocolSubscription};
-use kafka_protocol::protocol::{Decodable, Encodable};
+use kafka_protocol::protocol::Encodable;
 
+use super::bounds::Cursor;
 use super::coordinator::{text, topic_name};
 
 /// The kind of group, and the way of dealing that all of its members know.
@@ -28,14 +30,23 @@ pub fn subscription(topics: &[String], note: &str) -> Vec<u8> {
 
 /// What a member says of itself; nothing when it cannot be read.
 pub fn note(subscription: &[u8]) -> String {
-    let data = read::<ConsumerProtocolSubscription>(subscription).and_then(|read| read.user_data);
-    data.map_or(String::new(), |data| String::from_utf8_lossy(&data).into_owned())
+    let note = subscribed(subscription).map(|(_, note)| String::from_utf8_lossy(note).into_owned());
+    note.unwrap_or_default()
 }
 
 /// The topics that a member wants; none when it cannot be read.
-pub fn topics(subscription: &[u8]) -> Vec<String> {
-    let read = read::<ConsumerProtocolSubscription>(subscription);
-    read.map_or(Vec::new(), |read| read.topics.iter().map(|t| t.to_string()).collect())
+pub fn topics(subscription: &[u8]) -> BTreeSet<&str> {
+    subscribed(subscription).map_or(BTreeSet::new(), |(topics, _)| topics)
+}
+
+/// Any member may write anything: a count is followed as far as there are bytes, and nothing is reserved by it.
+fn subscribed(subscription: &[u8]) -> Option<(BTreeSet<&str>, &[u8])> {
+    let mut rest = opened(subscription)?;
+    let mut topics = BTreeSet::new();
+    for _ in 0..rest.count()? {
+        topics.insert(name(&mut rest)?);
+    }
+    Some((topics, rest.bytes()?))
 }
 
 /// Writes down a member's share.
@@ -50,14 +61,16 @@ pub fn assignment(share: &Share) -> Vec<u8> {
 
 /// A member's share as its leader wrote it down; none when it cannot be read.
 pub fn share(assignment: &[u8]) -> Option<Vec<(Arc<str>, i32)>> {
-    if assignment.is_empty() {
-        return Some(Vec::new());
-    }
-    let read = read::<ConsumerProtocolAssignment>(assignment)?;
     let mut share = Vec::new();
-    for TopicPartition { topic, partitions, .. } in read.assigned_partitions {
-        let topic: Arc<str> = topic.as_str().into();
-        share.extend(partitions.into_iter().map(|partition| (topic.clone(), partition)));
+    if assignment.is_empty() {
+        return Some(share);
+    }
+    let mut rest = opened(assignment)?;
+    for _ in 0..rest.count()? {
+        let topic: Arc<str> = name(&mut rest)?.into();
+        for _ in 0..rest.count()? {
+            share.push((topic.clone(), rest.i32().filter(|partition| *partition >= 0)?));
+        }
     }
     share.sort();
     share.dedup();
@@ -72,23 +85,25 @@ fn written(message: &impl Encodable) -> Vec<u8> {
     bytes
 }
 
-fn read<M: Decodable>(mut bytes: &[u8]) -> Option<M> {
-    let (version, rest) = bytes.split_first_chunk()?;
-    bytes = rest;
-    match i16::from_be_bytes(*version) {
-        0.. => M::decode(&mut bytes, VERSION).ok(),
-        _ => None,
-    }
+/// What stands behind the number of the layout.
+fn opened(bytes: &[u8]) -> Option<Cursor<'_>> {
+    let mut rest = Cursor::new(bytes);
+    (rest.i16()? >= 0).then_some(rest)
+}
+
+fn name<'a>(rest: &mut Cursor<'a>) -> Option<&'a str> {
+    str::from_utf8(rest.text()?).ok().filter(|name| !name.is_empty())
 }
 
 /// Deals out the partitions: of each topic, every member that wants it gets a run of them, the first members one more where it doesn't
 /// come out even. `members`: their ids and what they want; `counts`: the partitions of each topic.
-pub fn range(members: &[(String, Vec<String>)], counts: &HashMap<String, i32>) -> HashMap<String, Share> {
+pub fn range(members: &[(String, BTreeSet<&str>)], counts: &HashMap<String, i32>) -> HashMap<String, Share> {
     let mut dealt: HashMap<String, Share> = members.iter().map(|(id, _)| (id.clone(), Share::new())).collect();
-    for (topic, &count) in counts {
+    // A topic that is not there costs nothing, however many a member names.
+    for (topic, &count) in counts.iter().filter(|(_, count)| **count > 0) {
         let mut takers: Vec<&String> = members
             .iter()
-            .filter(|(_, wanted)| wanted.contains(topic))
+            .filter(|(_, wanted)| wanted.contains(topic.as_str()))
             .map(|(id, _)| id)
             .collect();
         takers.sort();
@@ -116,7 +131,7 @@ mod tests {
     fn deal(members: &[(&str, &[&str])], counts: &[(&str, i32)]) -> HashMap<String, Share> {
         let members: Vec<_> = members
             .iter()
-            .map(|(id, topics)| (id.to_string(), topics.iter().map(|t| t.to_string()).collect()))
+            .map(|(id, topics)| (id.to_string(), topics.iter().copied().collect()))
             .collect();
         range(&members, &counts.iter().map(|(t, n)| (t.to_string(), *n)).collect())
     }
@@ -151,11 +166,12 @@ mod tests {
     fn what_is_written_down_is_read_back_in_newer_layouts_too() {
         let wanted = ["t".to_string(), "u".to_string()];
         let mut bytes = subscription(&wanted, "a note");
-        assert_eq!((topics(&bytes), note(&bytes)), (wanted.to_vec(), "a note".to_string()));
+        assert_eq!(topics(&bytes), BTreeSet::from(["t", "u"]));
+        assert_eq!(note(&bytes), "a note");
         // Version 1 adds the partitions that the member has already.
         bytes[1] = 1;
         bytes.extend([0, 0, 0, 0]);
-        assert_eq!(topics(&bytes), wanted);
+        assert_eq!(topics(&bytes), BTreeSet::from(["t", "u"]));
         let dealt = Share::from([("t".into(), vec![0, 2]), ("u".into(), vec![1])]);
         let back = share(&assignment(&dealt)).unwrap();
         assert_eq!(back, [("t".into(), 0), ("t".into(), 2), ("u".into(), 1)]);
@@ -167,5 +183,24 @@ mod tests {
         assert_eq!(share(&[0]), None);
         assert_eq!(share(&[0, 0, 0, 0, 0, 9]), None);
         assert!(topics(&[255, 255, 0, 0, 0, 0]).is_empty() && note(&[255]).is_empty());
+    }
+
+    /// Lengths and counts of another member that promise more than is there.
+    const LIES: [i32; 4] = [i32::MAX, 0x0fff_ffff, -1, i32::MIN];
+
+    #[test]
+    fn counts_of_other_members_cost_nothing_that_is_not_there() {
+        for lie in LIES {
+            let mut bytes = vec![0, 0];
+            bytes.extend(lie.to_be_bytes());
+            bytes.extend([0, 1, b't']);
+            assert!(topics(&bytes).is_empty() && note(&bytes).is_empty(), "{lie}");
+            let none = (lie == -1).then(Vec::new);
+            assert_eq!(share(&bytes), none, "{lie}");
+            // One topic, whose partitions lie.
+            let mut bytes = vec![0, 0, 0, 0, 0, 1, 0, 1, b't'];
+            bytes.extend(lie.to_be_bytes());
+            assert_eq!(share(&bytes), none, "{lie}");
+        }
     }
 }

@@ -9,7 +9,7 @@ use std::thread;
 use std::time::Duration;
 
 use kafka_protocol::messages::metadata_request::MetadataRequestTopic;
-use kafka_protocol::messages::{ApiKey, MetadataRequest, MetadataResponse};
+use kafka_protocol::messages::{MetadataRequest, MetadataResponse};
 use kafka_protocol::protocol::StrBytes;
 
 use super::codes;
@@ -121,7 +121,7 @@ fn metadata(recipe: &Recipe, request: &MetadataRequest) -> Result<MetadataRespon
 
 fn metadata_of(host: &str, recipe: &Recipe, request: &MetadataRequest) -> Result<MetadataResponse, Trouble> {
     Plain::open(host, &recipe.client_id, CONNECT)
-        .and_then(|mut broker| broker.ask(ApiKey::Metadata, 0, request, recipe.limit))
+        .and_then(|mut broker| broker.ask(request, recipe.limit))
         .map_err(|why| Trouble::passing(format!("{host}: {why}")))
 }
 

@@ -2,6 +2,7 @@
 
 mod cluster;
 mod ferry;
+pub mod hostile;
 mod kafka4;
 mod kcat;
 mod process;

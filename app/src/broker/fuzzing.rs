@@ -1,0 +1,68 @@
+//! What this folder reads from others, for the fuzz targets (see `crate::fuzzing`).
+
+use std::collections::{BTreeSet, HashMap};
+
+use kafka_protocol::messages::{
+    ApiVersionsResponse, DescribeGroupsResponse, FetchResponse, FindCoordinatorResponse, HeartbeatResponse,
+    JoinGroupResponse, LeaveGroupResponse, ListOffsetsResponse, MetadataResponse, OffsetCommitResponse,
+    OffsetFetchResponse, SyncGroupResponse,
+};
+
+use super::bounds::{self, Answer};
+use super::{peek, shares, unpack};
+
+/// Members of a group that say this of themselves: each partition goes to one that wants its topic.
+pub fn group_metadata(counts: &HashMap<String, i32>, members: &[&[u8]]) {
+    let _: Vec<_> = members
+        .iter()
+        .map(|bytes| (shares::note(bytes), shares::share(bytes)))
+        .collect();
+    let wanted = members.iter().map(|bytes| shares::topics(bytes)).enumerate();
+    let members: Vec<(String, BTreeSet<&str>)> = wanted.map(|(id, wanted)| (id.to_string(), wanted)).collect();
+    let dealt = shares::range(&members, counts);
+    for (topic, count) in counts {
+        let takers = members.iter().filter(|(_, wanted)| wanted.contains(topic.as_str()));
+        let shares = takers.clone().filter_map(|(id, _)| dealt[id].get(topic));
+        let mut partitions: Vec<i32> = shares.flatten().copied().collect();
+        partitions.sort_unstable();
+        let all = if takers.count() > 0 { 0..*count } else { 0..0 };
+        assert!(partitions.iter().copied().eq(all), "{topic}: {partitions:?} of {count}");
+    }
+    for share in dealt.values() {
+        let back = shares::share(&shares::assignment(share)).expect("what is written is read");
+        assert_eq!(back.len(), share.values().map(Vec::len).sum::<usize>());
+    }
+}
+
+/// An answer of this kind.
+pub fn answer(kind: u8, bytes: &[u8]) {
+    fn read<R: Answer>(mut bytes: &[u8]) {
+        if bounds::hold::<R>(bytes) {
+            let _ = R::decode(&mut bytes, R::VERSION);
+        }
+    }
+    const KINDS: [fn(&[u8]); 12] = [
+        read::<ApiVersionsResponse>,
+        read::<MetadataResponse>,
+        read::<ListOffsetsResponse>,
+        read::<FetchResponse>,
+        read::<FindCoordinatorResponse>,
+        read::<JoinGroupResponse>,
+        read::<SyncGroupResponse>,
+        read::<HeartbeatResponse>,
+        read::<LeaveGroupResponse>,
+        read::<DescribeGroupsResponse>,
+        read::<OffsetCommitResponse>,
+        read::<OffsetFetchResponse>,
+    ];
+    KINDS[usize::from(kind) % KINDS.len()](bytes);
+}
+
+/// A message of the old format, and batches of today's.
+pub fn batch(bytes: &[u8]) {
+    const LIMIT: usize = 1 << 20;
+    let mut left = LIMIT;
+    let _ = unpack::look(bytes, &mut left);
+    assert!(left <= LIMIT);
+    let _ = peek::find(bytes, 0);
+}

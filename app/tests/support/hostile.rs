@@ -1,0 +1,477 @@
+//! A broker that lies. It knows enough of the old protocol to bring a producer or a consumer to each of its requests, for one topic of
+//! one partition; then it answers one kind of request with a length, a count or an offset that cannot be, or not at all.
+
+use std::io::{Read, Write};
+use std::net::{Ipv4Addr, TcpListener, TcpStream};
+use std::sync::{Arc, Mutex};
+use std::thread;
+use std::time::Duration;
+
+/// A kind of request, by its number on the wire.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(i16)]
+pub enum Kind {
+    Produce = 0,
+    Fetch = 1,
+    ListOffsets = 2,
+    Metadata = 3,
+    OffsetCommit = 8,
+    OffsetFetch = 9,
+    FindCoordinator = 10,
+    JoinGroup = 11,
+    SyncGroup = 14,
+    DescribeGroups = 15,
+    ApiVersions = 18,
+}
+
+/// What is wrong with the answers to one kind of request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Lie {
+    /// The answer's length or count of this number, from 0 on, is another.
+    Claim(usize, i32),
+    /// The frame's own size.
+    Size(i32),
+    /// The request is never answered.
+    Silence,
+    /// The connection ends instead.
+    Close,
+    /// The answer ends in the middle, and then the connection.
+    Half,
+}
+
+/// Messages of the log as they are handed out: the first offset, the one behind them, the bytes of their set.
+#[derive(Debug, Clone)]
+pub struct Entry(pub i64, pub i64, pub Vec<u8>);
+
+/// The broker; its threads end with the connections.
+#[derive(Clone)]
+pub struct Hostile(Arc<Shared>);
+
+struct Shared {
+    port: u16,
+    topic: String,
+    state: Mutex<State>,
+}
+
+#[derive(Default)]
+struct State {
+    lie: Option<(Kind, Lie)>,
+    struck: usize,
+    log: Vec<Entry>,
+    /// The end of the log and the high watermark that it tells, where they are not the log's.
+    end: Option<i64>,
+    /// What other members of the group say of themselves.
+    others: Vec<Vec<u8>>,
+}
+
+impl Hostile {
+    /// A broker that tells the truth yet, on a free port.
+    pub fn new(topic: &str) -> Self {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("there is a free port");
+        let hostile = Self(Arc::new(Shared {
+            port: listener.local_addr().expect("it is bound").port(),
+            topic: topic.to_owned(),
+            state: Mutex::default(),
+        }));
+        let accepting = hostile.clone();
+        thread::spawn(move || {
+            for client in listener.incoming().flatten() {
+                let serving = accepting.clone();
+                thread::spawn(move || serving.serve(client));
+            }
+        });
+        hostile
+    }
+
+    pub fn address(&self) -> String {
+        format!("127.0.0.1:{}", self.0.port)
+    }
+
+    /// The lie that it tells from now on, whenever it is asked this.
+    pub fn lie(&self, kind: Kind, lie: Lie) {
+        self.state(|state| state.lie = Some((kind, lie)));
+    }
+
+    /// How often it has lied.
+    pub fn struck(&self) -> usize {
+        self.state(|state| state.struck)
+    }
+
+    /// What it holds from now on.
+    pub fn hold(&self, log: Vec<Entry>) {
+        self.state(|state| state.log = log);
+    }
+
+    /// The end of the log that it tells.
+    pub fn tell_end(&self, end: i64) {
+        self.state(|state| state.end = Some(end));
+    }
+
+    /// Another member of each group, which says this of itself.
+    pub fn seat(&self, subscription: Vec<u8>) {
+        self.state(|state| state.others.push(subscription));
+    }
+
+    fn state<T>(&self, change: impl FnOnce(&mut State) -> T) -> T {
+        change(&mut self.0.state.lock().expect("no thread fails with the state in hand"))
+    }
+
+    fn serve(&self, mut client: TcpStream) -> Option<()> {
+        loop {
+            let mut size = [0; 4];
+            client.read_exact(&mut size).ok()?;
+            let mut frame = vec![0; u32::from_be_bytes(size) as usize];
+            client.read_exact(&mut frame).ok()?;
+            let mut request = Asked(&frame);
+            let (kind, version, number) = (request.i16(), request.i16(), request.i32());
+            request.text();
+            let mut answer = Answer::default();
+            answer.i32(number);
+            self.answer(kind, version, &mut request, &mut answer);
+            let lie = self.state(|state| {
+                let lie = state.lie.filter(|(of, _)| *of as i16 == kind).map(|(_, lie)| lie);
+                // A claim that this answer does not make, as it has none of that number, is no lie.
+                let lie = lie.filter(|lie| !matches!(lie, Lie::Claim(at, _) if *at >= answer.claims.len()));
+                state.struck += usize::from(lie.is_some());
+                lie
+            });
+            let mut size = answer.bytes.len() as i32;
+            match lie {
+                Some(Lie::Silence) => {
+                    // Until the other side gives up.
+                    let _ = client.read(&mut [0]);
+                    return None;
+                }
+                Some(Lie::Close) => return None,
+                Some(Lie::Half) => {
+                    client.write_all(&size.to_be_bytes()).ok()?;
+                    client.write_all(&answer.bytes[..answer.bytes.len() / 2]).ok()?;
+                    return None;
+                }
+                Some(Lie::Size(claimed)) => size = claimed,
+                Some(Lie::Claim(at, claimed)) => answer.claim(at, claimed),
+                None => {}
+            }
+            client.write_all(&size.to_be_bytes()).ok()?;
+            client.write_all(&answer.bytes).ok()?;
+        }
+    }
+
+    fn answer(&self, kind: i16, version: i16, asked: &mut Asked, answer: &mut Answer) {
+        const ALL: [i16; 13] = [0, 1, 2, 3, 8, 9, 10, 11, 12, 13, 14, 15, 18];
+        let (topic, port) = (&self.0.topic, self.0.port);
+        match kind {
+            0 => {
+                asked.take(2 + 4);
+                asked.count();
+                asked.text();
+                asked.count();
+                asked.take(4);
+                let set = asked.bytes().to_vec();
+                let base = self.state(|state| append(&mut state.log, &set));
+                answer.one(|a| {
+                    a.text(topic);
+                    a.one(|a| {
+                        a.i32(0).i16(0).i64(base);
+                    });
+                });
+            }
+            1 => {
+                asked.take(12 + if version >= 4 { 5 } else { 0 });
+                asked.count();
+                asked.text();
+                asked.count();
+                asked.take(4);
+                let (from, window) = (asked.i64(), asked.i32());
+                let (set, end) = self.state(|state| (read(&state.log, from, window), state.end()));
+                if set.is_empty() {
+                    thread::sleep(Duration::from_millis(20));
+                }
+                if version >= 4 {
+                    answer.i32(0);
+                }
+                answer.one(|a| {
+                    a.text(topic);
+                    a.one(|a| {
+                        a.i32(0).i16(0).i64(end);
+                        if version >= 4 {
+                            a.i64(end).count(0);
+                        }
+                        // In today's format it has nothing to show.
+                        a.bytes(if version >= 4 { &[] } else { &set });
+                    });
+                });
+            }
+            2 => {
+                asked.take(4 + usize::from(version >= 2));
+                asked.count();
+                asked.text();
+                asked.count();
+                asked.take(4 + if version >= 4 { 4 } else { 0 });
+                let time = asked.i64();
+                let offset = self.state(|state| match time {
+                    -2 => state.log.first().map_or(0, |entry| entry.0),
+                    _ => state.end(),
+                });
+                if version >= 2 {
+                    answer.i32(0);
+                }
+                answer.one(|a| {
+                    a.text(topic);
+                    a.one(|a| {
+                        a.i32(0).i16(0);
+                        match version {
+                            0 => a.one(|a| {
+                                a.i64(offset);
+                            }),
+                            _ => {
+                                a.i64(-1).i64(offset).i32(0);
+                            }
+                        }
+                    });
+                });
+            }
+            3 => {
+                answer.one(|a| {
+                    a.i32(1).text("127.0.0.1").i32(port.into());
+                });
+                answer.one(|a| {
+                    a.i16(0).text(topic);
+                    a.one(|a| {
+                        a.i16(0).i32(0).i32(1);
+                        a.one(|a| {
+                            a.i32(1);
+                        });
+                        a.one(|a| {
+                            a.i32(1);
+                        });
+                    });
+                });
+            }
+            8 => answer.one(|a| {
+                a.text(topic);
+                a.one(|a| {
+                    a.i32(0).i16(0);
+                });
+            }),
+            9 => answer.one(|a| {
+                a.text(topic);
+                a.one(|a| {
+                    a.i32(0).i64(-1).text("").i16(0);
+                });
+            }),
+            10 => {
+                answer.i16(0).i32(1).text("127.0.0.1").i32(port.into());
+            }
+            11 => {
+                asked.text();
+                asked.take(4);
+                asked.text();
+                asked.text();
+                asked.count();
+                asked.text();
+                let subscription = asked.bytes().to_vec();
+                answer.i16(0).i32(1).text("range").text("we").text("we");
+                self.members(subscription, answer, |a, id, subscription| {
+                    a.text(id).bytes(subscription);
+                });
+            }
+            14 => {
+                asked.text();
+                asked.take(4);
+                asked.text();
+                // Dealt out by the member that leads.
+                let mut share = Vec::new();
+                for _ in 0..asked.count() {
+                    let (id, dealt) = (asked.text().to_vec(), asked.bytes().to_vec());
+                    if id == b"we" {
+                        share = dealt;
+                    }
+                }
+                answer.i16(0).bytes(&share);
+            }
+            15 => answer.one(|a| {
+                a.i16(0).text("group").text("Stable").text("consumer").text("range");
+                self.members(Vec::new(), a, |a, id, subscription| {
+                    a.text(id).text("client").text("host").bytes(subscription).bytes(&[]);
+                });
+            }),
+            18 => {
+                answer.i16(0).count(ALL.len() as i32);
+                for kind in ALL {
+                    answer.i16(kind).i16(0).i16(if kind == 1 { 11 } else { 5 });
+                }
+            }
+            _ => {
+                answer.i16(0);
+            }
+        }
+    }
+
+    fn members(&self, own: Vec<u8>, answer: &mut Answer, put: impl Fn(&mut Answer, &str, &[u8])) {
+        let others = self.state(|state| state.others.clone());
+        answer.count(others.len() as i32 + 1);
+        put(answer, "we", &own);
+        for (i, subscription) in others.iter().enumerate() {
+            put(answer, &format!("other {i}"), subscription);
+        }
+    }
+}
+
+impl State {
+    fn end(&self) -> i64 {
+        self.end.unwrap_or(self.log.last().map_or(0, |entry| entry.1))
+    }
+}
+
+/// Adds the messages of a set; its first offset.
+fn append(log: &mut Vec<Entry>, mut set: &[u8]) -> i64 {
+    let base = log.last().map_or(0, |entry| entry.1);
+    let mut next = base;
+    while set.len() >= 12 {
+        let size = u32::from_be_bytes(set[8..12].try_into().expect("4 bytes")) as usize;
+        let (message, rest) = set.split_at(12 + size);
+        let mut message = message.to_vec();
+        message[..8].copy_from_slice(&next.to_be_bytes());
+        log.push(Entry(next, next + 1, message));
+        next += 1;
+        set = rest;
+    }
+    base
+}
+
+/// What fits into the window, from an offset on; an entry that does not is cut.
+fn read(log: &[Entry], from: i64, window: i32) -> Vec<u8> {
+    let sets = log.iter().filter(|entry| entry.1 > from);
+    let mut read: Vec<u8> = sets
+        .flat_map(|entry| &entry.2)
+        .copied()
+        .take(window.max(0) as usize)
+        .collect();
+    if read.len() < 12 {
+        read.clear();
+    }
+    read
+}
+
+/// A message of the old format; its offset is the broker's matter.
+pub fn message(offset: i64, codec: u8, key: &[u8], value: &[u8]) -> Vec<u8> {
+    let mut body = vec![0, codec];
+    for part in [key, value] {
+        body.extend((part.len() as i32).to_be_bytes());
+        body.extend(part);
+    }
+    let mut message = offset.to_be_bytes().to_vec();
+    message.extend((body.len() as i32 + 4).to_be_bytes());
+    message.extend(checksum(&body).to_be_bytes());
+    message.extend(body);
+    message
+}
+
+/// CRC-32, bit by bit.
+fn checksum(bytes: &[u8]) -> u32 {
+    let byte = |sum: u32, byte: &u8| {
+        (0..8).fold(sum ^ u32::from(*byte), |s, _| {
+            (s >> 1) ^ (0xEDB8_8320 & (s & 1).wrapping_neg())
+        })
+    };
+    !bytes.iter().fold(!0, byte)
+}
+
+/// A request, read from its front.
+struct Asked<'a>(&'a [u8]);
+
+impl<'a> Asked<'a> {
+    fn take(&mut self, bytes: usize) -> &'a [u8] {
+        let (taken, rest) = self.0.split_at(bytes.min(self.0.len()));
+        self.0 = rest;
+        taken
+    }
+
+    fn number(&mut self, bytes: usize) -> i64 {
+        let negative = self.0.first().is_some_and(|byte| byte & 0x80 != 0);
+        self.take(bytes)
+            .iter()
+            .fold(-i64::from(negative), |number, byte| number << 8 | i64::from(*byte))
+    }
+
+    fn i16(&mut self) -> i16 {
+        self.number(2) as i16
+    }
+
+    fn i32(&mut self) -> i32 {
+        self.number(4) as i32
+    }
+
+    fn i64(&mut self) -> i64 {
+        self.number(8)
+    }
+
+    fn count(&mut self) -> i32 {
+        self.i32()
+    }
+
+    fn text(&mut self) -> &'a [u8] {
+        let length = self.i16();
+        self.take(length.max(0) as usize)
+    }
+
+    fn bytes(&mut self) -> &'a [u8] {
+        let length = self.i32();
+        self.take(length.max(0) as usize)
+    }
+}
+
+/// An answer that remembers where its lengths and counts stand.
+#[derive(Default)]
+struct Answer {
+    bytes: Vec<u8>,
+    claims: Vec<(usize, usize)>,
+}
+
+impl Answer {
+    fn i16(&mut self, number: i16) -> &mut Self {
+        self.bytes.extend(number.to_be_bytes());
+        self
+    }
+
+    fn i32(&mut self, number: i32) -> &mut Self {
+        self.bytes.extend(number.to_be_bytes());
+        self
+    }
+
+    fn i64(&mut self, number: i64) -> &mut Self {
+        self.bytes.extend(number.to_be_bytes());
+        self
+    }
+
+    fn count(&mut self, count: i32) -> &mut Self {
+        self.claims.push((self.bytes.len(), 4));
+        self.i32(count)
+    }
+
+    fn text(&mut self, text: &str) -> &mut Self {
+        self.claims.push((self.bytes.len(), 2));
+        self.i16(text.len() as i16);
+        self.bytes.extend(text.as_bytes());
+        self
+    }
+
+    fn bytes(&mut self, bytes: &[u8]) -> &mut Self {
+        self.count(bytes.len() as i32);
+        self.bytes.extend(bytes);
+        self
+    }
+
+    /// A list of one entry.
+    fn one(&mut self, entry: impl FnOnce(&mut Self)) {
+        self.count(1);
+        entry(self);
+    }
+
+    /// Makes a length or a count another one; a length of 16 bits gets the upper half.
+    fn claim(&mut self, at: usize, claimed: i32) {
+        let (at, width) = self.claims[at];
+        self.bytes[at..at + width].copy_from_slice(&claimed.to_be_bytes()[..width]);
+    }
+}
