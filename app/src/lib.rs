@@ -12,6 +12,7 @@
 //! | `sequence` | what a record's number means: once, in order, nothing missing |
 //! | `verify` | the comparison of both databases |
 //! | `cli`, `meter` | what the programs share, and what they show |
+//! | `escape` | what came from outside, on its way to a person |
 //! | `error`, `stop`, `backoff` | failing, ending and waiting |
 //!
 //! `source`, `sink` and `broker` know nothing of one another; `ship` and `land` tie them together.
@@ -20,6 +21,7 @@ pub mod backoff;
 pub mod broker;
 pub mod cli;
 pub mod error;
+mod escape;
 pub mod land;
 pub mod meter;
 pub mod row;

@@ -1,11 +1,11 @@
 //! Giving a table its shape: made new, filled from the old one, put in its place.
 
 use log::{info, warn};
-use rusqlite::{Connection, OptionalExtension};
+use rusqlite::Connection;
 
 use crate::error::{Error, Result};
 use crate::row::{Column, TableSchema};
-use crate::sqlite;
+use crate::sqlite::{self, Listed};
 
 use super::affinity::Affinity;
 use super::ddl::GO_ON;
@@ -195,17 +195,15 @@ pub(super) fn adopt_columns(conn: &Connection, name: &str, columns: &mut Vec<Col
 }
 
 /// Reads the columns and the key of a table that is not ours.
-fn theirs(conn: &Connection, name: &str) -> Result<Option<TableSchema>> {
+pub(super) fn theirs(conn: &Connection, name: &str) -> Result<Option<TableSchema>> {
     let failed = |e| cannot(e, format!("read the table {name} of the sink"));
-    let found: Option<(String, String, bool)> = conn
-        .query_row(
-            "SELECT name, type, wr FROM pragma_table_list WHERE schema = 'main' AND name = ?1 COLLATE NOCASE",
-            [name],
-            |r| Ok((r.get(0)?, r.get(1)?, r.get(2)?)),
-        )
-        .optional()
-        .map_err(failed)?;
-    let Some((table, kind, without_rowid)) = found else {
+    let Some(Listed {
+        name: table,
+        kind,
+        without_rowid,
+        ..
+    }) = sqlite::table(conn, name).map_err(failed)?
+    else {
         return Ok(None);
     };
     if kind != "table" {
@@ -214,13 +212,9 @@ fn theirs(conn: &Connection, name: &str) -> Result<Option<TableSchema>> {
                 .way_out(format!("rename or drop that {kind}, or name another file with --sink")),
         );
     }
-    let columns = conn
-        .prepare("SELECT name, pk FROM pragma_table_xinfo(?1) WHERE hidden <> 1 ORDER BY cid")
-        .and_then(|mut s| {
-            s.query_map([&table], |r| Ok(untyped(r.get(0)?, r.get::<_, u32>(1)? as usize)))?
-                .collect()
-        })
-        .map_err(failed)?;
+    let columns = sqlite::columns(conn, &table).map_err(failed)?.into_iter();
+    let columns = columns.filter(|column| column.hidden != 1);
+    let columns = columns.map(|column| untyped(column.name, column.pk.into())).collect();
     Ok(Some(TableSchema {
         table,
         columns,
