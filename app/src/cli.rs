@@ -2,6 +2,7 @@
 
 use std::fmt::Display;
 use std::io::{self, Write};
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -11,6 +12,7 @@ use env_logger::Env;
 use crate::broker::{self, Compression};
 use crate::error::{Kind, Result};
 use crate::escape::escape;
+use crate::wire::sign::SignKey;
 
 /// The end of every `--help`.
 pub const EXIT_CODES: &str = "Exit codes: 0 done, 1 error, 2 usage, 3 a gap or a loss was found.\n\
@@ -36,6 +38,11 @@ pub struct BrokerArgs {
     #[arg(long, value_name = "TIME", env = "ROWFERRY_PATIENCE", default_value = "2m", value_parser = duration)]
     pub patience: Duration,
 
+    /// Proof of origin: the producer signs each record by the key in this file, and the consumer lands nothing else. The same file on both
+    /// sides, at least 32 random bytes (openssl rand -hex 32 > FILE)
+    #[arg(long, value_name = "FILE", env = "ROWFERRY_SIGN_KEY")]
+    pub sign_key: Option<PathBuf>,
+
     /// Only warnings and errors: no progress, no summary
     #[arg(long, env = "ROWFERRY_QUIET", value_parser = flag())]
     pub quiet: bool,
@@ -50,6 +57,11 @@ impl BrokerArgs {
             client_id: client_id.to_owned(),
             compression,
         }
+    }
+
+    /// What --sign-key names, where it is given.
+    pub fn sign_key(&self) -> Result<Option<SignKey>> {
+        self.sign_key.as_deref().map(SignKey::read).transpose()
     }
 }
 

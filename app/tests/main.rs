@@ -14,6 +14,7 @@ mod growth;
 mod losses;
 mod memory;
 mod others;
+mod signed;
 mod support;
 mod tables;
 mod tools;

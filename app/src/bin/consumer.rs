@@ -100,6 +100,7 @@ fn run(args: Args) -> Result<u8> {
         on_bad_record: args.on_bad_record,
         allow_gaps: args.allow_gaps,
         heal: args.heal,
+        sign_key: args.broker.sign_key()?,
     };
     let cluster = Cluster::connect(
         args.broker.options("rowferry-consumer", Compression::None),

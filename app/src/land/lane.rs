@@ -12,6 +12,7 @@ use crate::sink::{Landed, Landing, Position, Taken};
 use crate::wire::decode::{self, Key, Members, Record};
 use crate::wire::fingerprint::fingerprint;
 use crate::wire::rows::{Reader, Rows};
+use crate::wire::sign::SignKey;
 
 use super::ahead::Berthed;
 use super::{BadRecords, Options, print};
@@ -114,8 +115,8 @@ impl Lane {
         )
     }
 
-    /// Where to fetch from first, and by which schema to read.
-    pub fn berthed(&self, schemas: Schemas) -> Berthed {
+    /// Where to fetch from first, by which schema to read, and which key has to have signed what is read.
+    pub fn berthed(&self, schemas: Schemas, key: Option<&SignKey>) -> Berthed {
         let Position {
             topic,
             partition,
@@ -129,7 +130,7 @@ impl Lane {
                 partition: *partition,
                 offset: *next_offset,
             },
-            reader: Reader::new(schema.clone(), schemas),
+            reader: Reader::new(schema.clone(), schemas).signed_by(key.map(|key| key.signer(topic, *partition))),
         }
     }
 
@@ -227,6 +228,8 @@ impl Lane {
             return Ok(false);
         }
         let landed = match read {
+            // It says nothing: the deletion before it, which is signed, was judged in its turn.
+            Err(_) if self.is_tombstone(quay, message) => false,
             Err(reason) => self.put_aside(quay, message, &reason)?,
             Ok(record) => match record.stamp() {
                 None => self.take_foreign(quay, message, record)?,
@@ -282,6 +285,14 @@ impl Lane {
     fn is_before(&self, stamp: &Stamp<'_>) -> bool {
         let landed = self.position.origin.as_ref();
         landed.is_none_or(|landed| landed.source != stamp.source || landed.epoch < stamp.epoch)
+    }
+
+    /// Whether a record without a value stands where a tombstone of ours may, in a log of which only what is signed is believed.
+    fn is_tombstone(&self, quay: &Quay<'_, '_>, message: Message<'_>) -> bool {
+        quay.options.sign_key.is_some()
+            && message.value.is_empty()
+            && self.position.origin.is_some()
+            && (message.offset == self.position.next_offset || self.position.healing)
     }
 
     fn take_ours<'a>(

@@ -28,6 +28,7 @@ use crate::error::{Error, Kind, Result};
 use crate::meter::Meter;
 use crate::sink::Sink;
 use crate::stop::Stop;
+use crate::wire::sign::SignKey;
 
 use self::berths::{Berth, Berths};
 use self::group::Mark;
@@ -48,6 +49,8 @@ pub struct Options {
     pub on_bad_record: BadRecords,
     pub allow_gaps: bool,
     pub heal: bool,
+    /// Nothing lands that was not signed by it.
+    pub sign_key: Option<SignKey>,
 }
 
 /// Which partitions of the topics a consumer lands.

@@ -8,6 +8,7 @@ use crate::broker::Message;
 use crate::escape::acts;
 use crate::sink::Position;
 use crate::wire::json_string;
+use crate::wire::sign::without_origin;
 
 /// Adds `{"topic":...,"partition":...,"offset":...,"key":...,"row":...}` and a line feed; the row of a deletion is null.
 pub fn line(position: &Position, message: Message<'_>, out: &mut Vec<u8>) {
@@ -24,19 +25,13 @@ pub fn line(position: &Position, message: Message<'_>, out: &mut Vec<u8>) {
 
 /// A value without what is only ours to read.
 fn row(value: &[u8], out: &mut Vec<u8>) {
-    let bare = stamp_at(value).map(|at| [&value[..at], b"}"].concat());
+    let bare = without_origin(value).map(|row| [row, b"}"].concat());
     // Where a member of that name stands inside of another one, what is before it is no JSON.
     match bare.as_deref().and_then(as_json) {
         Some(text) if text.ends_with(",\"__deleted\":true}") => out.extend_from_slice(b"null"),
         Some(text) => one_line(text, out),
         None => json(value, out),
     }
-}
-
-/// Where our last member begins.
-fn stamp_at(value: &[u8]) -> Option<usize> {
-    const MEMBER: &[u8] = b",\"_ferry\":\"";
-    value.windows(MEMBER.len()).rposition(|window| window == MEMBER)
 }
 
 /// JSON as it came; what is no JSON becomes a string.

@@ -9,7 +9,7 @@ pub use crate::sqlite::quote;
 use crate::sqlite::{self, Listed};
 
 /// Member names that the records on the wire keep for themselves.
-const RESERVED: [&str; 6] = ["_ferry", "__deleted", "_schema", "_pass", "_run", "_kept"];
+const RESERVED: [&str; 7] = ["_ferry", "_sig", "__deleted", "_schema", "_pass", "_run", "_kept"];
 
 /// The collations that every SQLite has.
 const COLLATIONS: [&str; 3] = ["BINARY", "NOCASE", "RTRIM"];
