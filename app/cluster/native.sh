@@ -47,6 +47,27 @@ recorded() { # FILE DEFAULT
 
 record() { printf '%s' "$2" >"$ROWFERRY_CLUSTER_DIR/$1"; }
 
+# A folder is ours when it holds our marker, and nothing is ever removed from another one. Folders from before there was a marker are
+# known by the settings that were written into them.
+MARKER=.rowferry-cluster
+is_ours() {
+    [ ! -f "$ROWFERRY_CLUSTER_DIR/$MARKER" ] || return 0
+    [ -f "$ROWFERRY_CLUSTER_DIR/version" ] && {
+        grep -qx 'log.dirs=broker-1' "$ROWFERRY_CLUSTER_DIR/broker-1.properties" ||
+            grep -qx 'dataDir=./zookeeper' "$ROWFERRY_CLUSTER_DIR/zookeeper.properties"
+    } 2>/dev/null
+}
+
+is_empty() { [ -z "$(ls -A "$ROWFERRY_CLUSTER_DIR" 2>/dev/null)" ]; }
+
+# Makes the folder, and marks it. What others keep in a folder never gets mixed with what is removed one day.
+take_folder() {
+    is_ours || is_empty || die "$ROWFERRY_CLUSTER_DIR is not empty, and no cluster of ours is in it" \
+        "choose a folder for the cluster alone with ROWFERRY_CLUSTER_DIR"
+    { mkdir -p "$ROWFERRY_CLUSTER_DIR" && record "$MARKER" ''; } 2>/dev/null ||
+        die "cannot make the folder $ROWFERRY_CLUSTER_DIR" "choose another one with ROWFERRY_CLUSTER_DIR"
+}
+
 # Sets ROWFERRY_KAFKA_PORT to a port for each broker. A single one stands for itself and those that follow it.
 broker_ports() { # PORT or PORT,PORT...
     case $1 in
@@ -94,7 +115,7 @@ native_up() {
     cluster_settings "${stack:-}" "${brokers:-}"
     check_version
     find_java
-    mkdir -p "$ROWFERRY_CLUSTER_DIR" 2>/dev/null || die "cannot make the folder $ROWFERRY_CLUSTER_DIR" "choose another one with ROWFERRY_CLUSTER_DIR"
+    take_folder
     need_space "$ROWFERRY_CLUSTER_DIR" 200 ROWFERRY_CLUSTER_DIR
     find_jars
     need_ports
@@ -229,6 +250,11 @@ native_addresses() {
 
 native_down() { # "data" to remove that as well
     native_settings
+    if ! is_ours; then
+        [ "${1:-}" != data ] || is_empty || die "$ROWFERRY_CLUSTER_DIR holds no cluster of ours, and nothing in it is removed" \
+            "name the cluster's folder with ROWFERRY_CLUSTER_DIR, or remove by hand what is to go"
+        return 0
+    fi
     # shellcheck disable=SC2046 # names
     stop_nodes $(nodes | grep broker)
     stop_nodes zookeeper
@@ -237,10 +263,10 @@ native_down() { # "data" to remove that as well
 }
 
 native_remove() {
-    [ -d "$ROWFERRY_CLUSTER_DIR" ] || return 0
     (
         cd "$ROWFERRY_CLUSTER_DIR" || exit 1
-        rm -rf broker-* zookeeper zookeeper.* log4j.properties version stack brokers cluster.id # only what is ours
+        rm -rf broker-[1-9] broker-[1-9].* zookeeper zookeeper.* log4j.properties version stack brokers cluster.id || exit 1
+        rm -f "$MARKER" # last: what is cut short is still known
     ) || exit 1
     rmdir "$ROWFERRY_CLUSTER_DIR" 2>/dev/null
     say "the data in $ROWFERRY_CLUSTER_DIR is removed"

@@ -2,6 +2,7 @@
 
 use std::fmt::Display;
 use std::io::{self, Write};
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -10,6 +11,8 @@ use env_logger::Env;
 
 use crate::broker::{self, Compression};
 use crate::error::{Kind, Result};
+use crate::escape::escape;
+use crate::wire::sign::SignKey;
 
 /// The end of every `--help`.
 pub const EXIT_CODES: &str = "Exit codes: 0 done, 1 error, 2 usage, 3 a gap or a loss was found.\n\
@@ -35,6 +38,11 @@ pub struct BrokerArgs {
     #[arg(long, value_name = "TIME", env = "ROWFERRY_PATIENCE", default_value = "2m", value_parser = duration)]
     pub patience: Duration,
 
+    /// Proof of origin: the producer signs each record by the key in this file, and the consumer lands nothing else. The same file on both
+    /// sides, at least 32 random bytes (openssl rand -hex 32 > FILE)
+    #[arg(long, value_name = "FILE", env = "ROWFERRY_SIGN_KEY")]
+    pub sign_key: Option<PathBuf>,
+
     /// Only warnings and errors: no progress, no summary
     #[arg(long, env = "ROWFERRY_QUIET", value_parser = flag())]
     pub quiet: bool,
@@ -49,6 +57,11 @@ impl BrokerArgs {
             client_id: client_id.to_owned(),
             compression,
         }
+    }
+
+    /// What --sign-key names, where it is given.
+    pub fn sign_key(&self) -> Result<Option<SignKey>> {
+        self.sign_key.as_deref().map(SignKey::read).transpose()
     }
 }
 
@@ -74,13 +87,16 @@ pub fn duration(text: &str) -> Result<Duration, String> {
     }
 }
 
-/// Sends log lines to stderr as `HH:MM:SS level message`: from info on, with `quiet` from warn on, or as RUST_LOG says.
+/// Sends log lines to stderr as `HH:MM:SS level message`, one line each whatever the message holds: from info on, with `quiet` from warn
+/// on, or as RUST_LOG says.
 pub fn start_log(quiet: bool) {
     env_logger::Builder::from_env(Env::default().default_filter_or(filter(quiet)))
         .format(|out, record| {
             let time = out.timestamp_seconds().to_string(); // 2026-01-31T23:59:59Z
             let level = record.level().as_str().to_lowercase();
-            writeln!(out, "{} {level} {}", time.get(11..19).unwrap_or(&time), record.args())
+            let message = record.args().to_string();
+            let time = time.get(11..19).unwrap_or(&time);
+            writeln!(out, "{time} {level} {}", escape(&message))
         })
         .init();
 }
@@ -92,9 +108,9 @@ fn filter(quiet: bool) -> String {
     own.map(|name| format!("{name}={level}")).join(",")
 }
 
-/// Writes a line to stdout. A reader that has gone away, such as `head`, is no error.
+/// Writes a line to stdout, and no more than one. A reader that has gone away, such as `head`, is no error.
 pub fn say(line: impl Display) {
-    let _ = writeln!(io::stdout().lock(), "{line}");
+    let _ = writeln!(io::stdout().lock(), "{}", escape(&line.to_string()));
 }
 
 /// Ends a command: prints the error if there is one, and gives the exit code.
@@ -103,7 +119,7 @@ pub fn exit_with(result: Result<u8>) -> ExitCode {
         Ok(code) => code.into(),
         Err(error) => {
             if error.kind() != Kind::Stopped {
-                eprintln!("error: {error}");
+                eprintln!("error: {error:#}");
             }
             error.exit_code().into()
         }

@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use crate::escape::escape;
+
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
 /// What an error means for the program.
@@ -87,14 +89,29 @@ impl Error {
     }
 }
 
+/// On one line; `{:#}` gives the way out a line of its own. No other line break is ours.
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.what)?;
-        match &self.way_out {
-            Some(way_out) => write!(f, "\n  way out: {way_out}"),
-            None => Ok(()),
-        }
+        f.write_str(&escape(&self.what))?;
+        let Some(way_out) = &self.way_out else { return Ok(()) };
+        f.write_str(if f.alternate() { "\n  way out: " } else { "; way out: " })?;
+        f.write_str(&escape(way_out))
     }
 }
 
 impl std::error::Error for Error {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_line_begins_but_our_own() {
+        let error = Error::failed("no table \"a\n  way out: b\u{1b}[2J\"").way_out("name \u{202e}another\r");
+        assert_eq!(
+            format!("{error:#}"),
+            "no table \"a\\n  way out: b\\u{1b}[2J\"\n  way out: name \\u{202e}another\\r"
+        );
+        assert_eq!(format!("{error}"), format!("{error:#}").replace("\n ", ";"));
+    }
+}

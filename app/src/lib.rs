@@ -12,6 +12,7 @@
 //! | `sequence` | what a record's number means: once, in order, nothing missing |
 //! | `verify` | the comparison of both databases |
 //! | `cli`, `meter` | what the programs share, and what they show |
+//! | `escape` | what came from outside, on its way to a person |
 //! | `error`, `stop`, `backoff` | failing, ending and waiting |
 //! | `fuzzing` | what is read from others, for the fuzz targets |
 //!
@@ -21,6 +22,7 @@ pub mod backoff;
 pub mod broker;
 pub mod cli;
 pub mod error;
+mod escape;
 #[doc(hidden)]
 pub mod fuzzing;
 pub mod land;

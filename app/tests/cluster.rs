@@ -312,6 +312,49 @@ fn what_cannot_be_is_refused_with_the_way_out() {
     }
 }
 
+#[test]
+fn only_a_folder_that_is_ours_is_removed_or_filled() {
+    let ws = Workspace::new("a folder of others is left alone");
+    let folder = ws.path("srv");
+    let put = |name: &str, content: &str| {
+        fs::create_dir_all(folder.join(name).parent().expect("it lies in a folder")).expect("a folder can be made");
+        fs::write(folder.join(name), content).expect("a file can be written");
+    };
+    let script = |script: PathBuf, options: &[&str]| {
+        let mut command = Command::new("sh");
+        command.arg(script).args(options).env("ROWFERRY_CLUSTER_DIR", &folder);
+        Process::start(&mut command).wait(Duration::from_secs(20))
+    };
+    let theirs = [
+        "zookeeper/data",
+        "zookeeper.pid",
+        "broker-1/data",
+        "broker-notes",
+        "version",
+        "kafka.port",
+        "brokers",
+    ];
+    theirs.iter().for_each(|name| put(name, "theirs"));
+    let are_there = || theirs.iter().all(|name| folder.join(name).exists());
+    script(down(), &["--native", "-v"])
+        .code(1)
+        .says("srv holds no cluster of ours, and nothing in it is removed")
+        .says("ROWFERRY_CLUSTER_DIR");
+    script(down(), &["--native"]).ok().says("nothing of ours runs here");
+    assert!(are_there());
+    // One that a cluster was put into by an earlier version is known by its settings; what else lies there stays.
+    put("broker-1.properties", "broker.id=1\nlog.dirs=broker-1\n");
+    script(down(), &["--native", "-v"]).ok().says("is removed");
+    let left: Vec<_> = theirs.iter().filter(|name| folder.join(name).exists()).collect();
+    assert_eq!(left, [&"broker-notes"]);
+    // Nothing is put into a folder of others, either.
+    script(up(), &["--native"])
+        .code(1)
+        .says("srv is not empty, and no cluster of ours is in it")
+        .says("ROWFERRY_CLUSTER_DIR");
+    assert_eq!(fs::read_dir(&folder).expect("it is there").count(), 1);
+}
+
 /// With this set, a test is the one that is killed.
 const VICTIM: &str = "ROWFERRY_TEST_VICTIM";
 

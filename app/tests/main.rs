@@ -17,6 +17,7 @@ mod hostile;
 mod losses;
 mod memory;
 mod others;
+mod signed;
 mod support;
 mod tables;
 mod tools;

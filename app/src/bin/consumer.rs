@@ -106,6 +106,7 @@ fn run(args: Args) -> Result<u8> {
         allow_gaps: args.allow_gaps,
         heal: args.heal,
         adopt: args.adopt,
+        sign_key: args.broker.sign_key()?,
     };
     let cluster = Cluster::connect(
         args.broker.options("rowferry-consumer", Compression::None),

@@ -120,6 +120,7 @@ fn run(args: Args) -> Result<u8> {
         return new_identity(path, stop);
     }
     let tables = tables_and_topics(&args)?;
+    let sign_key = args.broker.sign_key()?;
     // The broker is asked first: where there is none, nothing is made.
     let cluster = Cluster::connect(args.broker.options("rowferry-producer", args.compression), stop.clone())?;
     prepare_dummy(&args, path, &stop)?;
@@ -131,6 +132,7 @@ fn run(args: Args) -> Result<u8> {
         strict: args.strict,
         follow: args.follow,
         batch_rows: args.batch_rows as usize,
+        sign_key,
     };
     let mut meter = Meter::new("shipped", args.broker.quiet);
     let faker = args

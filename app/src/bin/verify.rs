@@ -42,6 +42,7 @@ fn run(args: &Args) -> Result<u8> {
         all_equal &= report.is_equal();
         if !(args.quiet && report.is_equal()) {
             cli::say(report);
+            report.findings().for_each(cli::say);
         }
     })?;
     Ok(if all_equal { 0 } else { 1 })

@@ -76,7 +76,7 @@ fn read(unread: &Receiver<Result<Fetched>>, mut from: Vec<Berthed>, rounds: &Syn
             let mut rows = |chunk: &Chunk| match from.iter_mut().find(|from| is_of(chunk, &from.position)) {
                 Some(from) => from
                     .reader
-                    .read(chunk.records().map(|message| message.value), &mut room),
+                    .read(chunk.records().map(|message| (message.key, message.value)), &mut room),
                 None => Rows::default(),
             };
             let parts = chunks.into_iter().map(|chunk| (rows(&chunk), chunk));

@@ -8,12 +8,14 @@
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
-use crate::broker::{self, Chunk, Cluster};
+use crate::broker::{self, Chunk, Cluster, Message};
 use crate::error::{Error, Result};
 use crate::sink::Position;
 use crate::wire::decode::{self, Record};
 use crate::wire::fingerprint::fingerprint;
+use crate::wire::sign::SignKey;
 
+use super::Options;
 use super::ahead::LONGEST_FETCH;
 use super::lane::Lane;
 
@@ -44,12 +46,12 @@ pub struct Log {
 /// Sees to it that the lanes of a topic stand in its log; `known` is all that the sink holds of the topic. A lane that does not is a loss.
 ///
 /// Yet where the log was made anew and holds a full pass of the same source that is newer than all that landed here, nothing is lost: the
-/// pass brings every row, and tells which are gone. Then the log is read from its beginning up to the pass, as `heal` does it.
+/// pass brings every row, and tells which are gone. Then the log is read from its beginning up to the pass, as `--heal` does it.
 ///
 /// A pass spans all partitions, and so does a topic that is made anew: where one partition shows it, those that show nothing are set
 /// back too. All of that has to be noted in one transaction, or what is left would look whole to the next run.
 pub fn settle(
-    heal: bool,
+    options: &Options,
     cluster: &Cluster,
     topic: &str,
     known: &[Position],
@@ -74,13 +76,13 @@ pub fn settle(
     let Some(loss) = losses.next() else {
         return Ok(log);
     };
-    if heal {
+    if options.heal {
         [loss].into_iter().chain(losses).for_each(|loss| log::warn!("{loss}"));
     } else {
         drop(losses);
         let all: Vec<&Position> = own.iter().chain(&others).collect();
         match made_anew
-            .then(|| find_pass(cluster, topic, &all, &log, alive))
+            .then(|| find_pass(options.sign_key.as_ref(), cluster, topic, &all, &log, alive))
             .transpose()?
             .flatten()
         {
@@ -213,6 +215,7 @@ impl Log {
 
 /// Looks through a log for a full pass of the source of these positions that is newer than all passes that landed: where it begins.
 fn find_pass(
+    key: Option<&SignKey>,
     cluster: &Cluster,
     topic: &str,
     positions: &[&Position],
@@ -223,11 +226,12 @@ fn find_pass(
         return Ok(None);
     };
     let landed = positions.iter().map(|position| position.pass).max().unwrap_or(0);
-    let is_it = |value: &[u8]| {
+    let is_it = |partition: i32, record: &Message<'_>| {
         // Most records are rows, which are not looked into.
-        let read = value
-            .starts_with(decode::SCHEMA_START)
-            .then(|| decode::record(value, None, Vec::new()));
+        let value = record.value;
+        let is_genuine = || key.is_none_or(|sign_key| sign_key.signer(topic, partition).has_signed(record.key, value));
+        let read =
+            (value.starts_with(decode::SCHEMA_START) && is_genuine()).then(|| decode::record(value, None, Vec::new()));
         match read {
             Some(Ok(Record::Schema {
                 stamp,
@@ -254,7 +258,7 @@ fn find_pass(
             return Ok(None); // it has changed again
         }
         for chunk in &fetched.chunks {
-            if let Some(begin) = chunk.records().find(|record| is_it(record.value)) {
+            if let Some(begin) = chunk.records().find(|record| is_it(chunk.partition(), record)) {
                 let place = format!("partition {} offset {}", chunk.partition(), begin.offset);
                 return Ok(Some(format!("a full pass of its source begins at {place}")));
             }

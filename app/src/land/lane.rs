@@ -15,6 +15,7 @@ use crate::sink::{Binding, Landed, Landing, Position, Taken};
 use crate::wire::decode::{self, Key, Members, Record};
 use crate::wire::fingerprint::fingerprint;
 use crate::wire::rows::{Reader, Rows};
+use crate::wire::sign::SignKey;
 
 use super::ahead::Berthed;
 use super::taken::Memory;
@@ -133,8 +134,8 @@ impl Lane {
         )
     }
 
-    /// Where to fetch from first, and by which schema to read.
-    pub fn berthed(&self, schemas: Schemas) -> Berthed {
+    /// Where to fetch from first, by which schema to read, and which key has to have signed what is read.
+    pub fn berthed(&self, schemas: Schemas, key: Option<&SignKey>) -> Berthed {
         let Position {
             topic,
             partition,
@@ -148,7 +149,7 @@ impl Lane {
                 partition: *partition,
                 offset: *next_offset,
             },
-            reader: Reader::new(schema.clone(), schemas),
+            reader: Reader::new(schema.clone(), schemas).signed_by(key.map(|key| key.signer(topic, *partition))),
         }
     }
 
@@ -287,8 +288,12 @@ impl Lane {
             return Ok(false);
         }
         let landed = match read {
+            // It says nothing: the deletion before it, which is signed, was judged in its turn.
+            Err(_) if self.is_tombstone(quay, message) => false,
             Err(reason) => {
-                self.pass_refused(&message);
+                if self.is_genuine(quay, message) {
+                    self.pass_refused(&message);
+                }
                 self.put_aside(quay, message, &reason)?
             }
             Ok(record) => match record.stamp() {
@@ -373,6 +378,21 @@ impl Lane {
     fn is_before(&self, stamp: &Stamp<'_>) -> bool {
         let landed = self.position.origin.as_ref();
         landed.is_none_or(|landed| landed.source != stamp.source || landed.epoch < stamp.epoch)
+    }
+
+    /// Whether a record is signed, where only what is signed is believed.
+    fn is_genuine(&self, quay: &Quay<'_, '_>, message: Message<'_>) -> bool {
+        let Position { topic, partition, .. } = &self.position;
+        let signer = quay.options.sign_key.as_ref().map(|key| key.signer(topic, *partition));
+        signer.is_none_or(|signer| signer.has_signed(message.key, message.value))
+    }
+
+    /// Whether a record without a value stands where a tombstone of ours may, in a log of which only what is signed is believed.
+    fn is_tombstone(&self, quay: &Quay<'_, '_>, message: Message<'_>) -> bool {
+        quay.options.sign_key.is_some()
+            && message.value.is_empty()
+            && self.position.origin.is_some()
+            && (message.offset == self.position.next_offset || self.position.healing)
     }
 
     fn take_ours<'a>(

@@ -30,6 +30,7 @@ use crate::error::{Error, Kind, Result};
 use crate::meter::Meter;
 use crate::sink::Sink;
 use crate::stop::Stop;
+use crate::wire::sign::SignKey;
 
 use self::berths::{Berth, Berths};
 use self::group::Mark;
@@ -52,6 +53,8 @@ pub struct Options {
     pub heal: bool,
     /// Tables of the sink that may be landed in though they are not the consumer's, or are given from others to a source.
     pub adopt: Vec<String>,
+    /// Nothing lands that was not signed by it.
+    pub sign_key: Option<SignKey>,
 }
 
 /// Which partitions of the topics a consumer lands.

@@ -10,6 +10,7 @@ use crate::sequence::{Gap, Verdict, judge};
 use crate::sink::{Position, Sink};
 use crate::stop::Stop;
 use crate::wire::decode;
+use crate::wire::sign::SignKey;
 
 use super::anew::{self, Log};
 use super::berths::Berth;
@@ -88,9 +89,9 @@ pub fn start(options: &Options, cluster: &Cluster, sink: &Sink, berth: &Berth, a
         let is_new = |partition: &i32| known.iter().all(|p| p.partition != *partition);
         let landed = known.iter().filter(|p| ours.contains(&p.partition));
         start.lanes.extend(landed.map(|p| Lane::new(p.clone(), true)));
-        let log = anew::settle(options.heal, cluster, name, &known, &mut start.lanes, alive)?;
+        let log = anew::settle(options, cluster, name, &known, &mut start.lanes, alive)?;
         if options.heal {
-            pass_over_gaps(cluster, &topic, &log, &mut start.lanes)?;
+            pass_over_gaps(options.sign_key.as_ref(), cluster, &topic, &log, &mut start.lanes)?;
         }
         let of_topic = start.lanes.iter_mut().filter(|lane| lane.position.topic == topic);
         taken::recall(cluster, &mut of_topic.collect::<Vec<_>>(), &log.earliest)?;
@@ -165,13 +166,19 @@ fn new_lane(topic: &Arc<str>, partition: i32, offset: i64) -> Lane {
 
 /// Sets lanes of a topic back that stand before a gap, or are healing: the full pass that heals it can have begun before their positions,
 /// where a new log took the old one's place.
-fn pass_over_gaps(cluster: &Cluster, topic: &Arc<str>, log: &Log, lanes: &mut [Lane]) -> Result<()> {
+fn pass_over_gaps(
+    key: Option<&SignKey>,
+    cluster: &Cluster,
+    topic: &Arc<str>,
+    log: &Log,
+    lanes: &mut [Lane],
+) -> Result<()> {
     for lane in lanes.iter_mut().filter(|lane| lane.position.topic == *topic) {
         let at = lane.position.partition as usize;
         let (Some(&first), Some(&end)) = (log.earliest.get(at), log.ends.get(at)) else {
             continue;
         };
-        if lane.position.healing || gap_ahead(cluster, &lane.position, end)? {
+        if lane.position.healing || gap_ahead(key, cluster, &lane.position, end)? {
             lane.set_back(first);
         }
     }
@@ -179,7 +186,7 @@ fn pass_over_gaps(cluster: &Cluster, topic: &Arc<str>, log: &Log, lanes: &mut [L
 }
 
 /// Whether the next record tells of a gap in the numbers of the source that has landed.
-fn gap_ahead(cluster: &Cluster, position: &Position, end: i64) -> Result<bool> {
+fn gap_ahead(key: Option<&SignKey>, cluster: &Cluster, position: &Position, end: i64) -> Result<bool> {
     if position.origin.is_none() || position.next_offset >= end {
         return Ok(false);
     }
@@ -192,6 +199,10 @@ fn gap_ahead(cluster: &Cluster, position: &Position, end: i64) -> Result<bool> {
     let Some(next) = fetched.chunks.iter().flat_map(Chunk::records).next() else {
         return Ok(false);
     };
+    let signer = key.map(|key| key.signer(&position.topic, position.partition));
+    if signer.is_some_and(|signer| !signer.has_signed(next.key, next.value)) {
+        return Ok(false);
+    }
     let Ok(record) = decode::record(next.value, None, Vec::new()) else {
         return Ok(false);
     };

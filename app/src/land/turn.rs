@@ -119,7 +119,9 @@ impl<'a> Turn<'a> {
                 self.settle(&topics, alive)?;
             }
             let lanes = self.lanes.iter().filter(|lane| lane.waits.is_none());
-            let from = lanes.map(|lane| lane.berthed(self.sink.schemas())).collect();
+            let from = lanes
+                .map(|lane| lane.berthed(self.sink.schemas(), self.options.sign_key.as_ref()))
+                .collect();
             let fetching = self.over.part();
             let fetcher = self.cluster.until(&fetching).fetcher();
             let caught_up = thread::scope(|scope| {
@@ -272,7 +274,7 @@ impl<'a> Turn<'a> {
         let mut set_back = false;
         for topic in topics {
             let known = self.sink.positions(topic)?;
-            let log = anew::settle(self.options.heal, &self.cluster, topic, &known, &mut self.lanes, alive)?;
+            let log = anew::settle(self.options, &self.cluster, topic, &known, &mut self.lanes, alive)?;
             set_back |= log.set_back;
         }
         if set_back {

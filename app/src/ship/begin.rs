@@ -5,6 +5,7 @@ use crate::error::{Error, Result};
 use crate::meter::thousands;
 use crate::source::{Acked, Capture, Feed, Ledger, Noted, Run, Tracked};
 use crate::stop::Stop;
+use crate::wire::sign::SignKey;
 
 use super::Options;
 use super::load::Loader;
@@ -33,6 +34,7 @@ pub fn begin(
     sender: &mut Sender,
     stop: &Stop,
 ) -> Result<Option<(Run, Vec<Hold>)>> {
+    let key = options.sign_key.as_ref();
     let noted = ledger.look()?;
     let readbacks = read_back(options, backfill, cluster, ledger, &noted, stop)?;
     let above = readbacks.iter().map(|(_, readback)| readback.history.above).max();
@@ -50,7 +52,7 @@ pub fn begin(
             tracked = ledger.track(name, topic, true)?;
         }
         tables.push(Table {
-            loader: Loader::new(run.clone(), &tracked, spread),
+            loader: Loader::new(run.clone(), &tracked, spread, key),
             tracked,
             readback,
         });
@@ -58,7 +60,7 @@ pub fn begin(
     if !options.follow && tables.iter().all(Table::is_done) {
         return Ok(None);
     }
-    fence(&mut tables, ledger, sender, &run)?;
+    fence(&mut tables, ledger, sender, &run, key)?;
     let hold = |table: Table<'_>| {
         let Table { tracked, loader, .. } = table;
         let (path, capture, follow) = (&options.source, options.capture, options.follow);
@@ -71,13 +73,14 @@ pub fn begin(
 
 /// What each topic holds behind what the file noted, and how many partitions it has.
 fn read_back<'a>(
-    options: &Options,
+    options: &'a Options,
     backfill: bool,
     cluster: &'a Cluster,
     ledger: &Ledger,
     noted: &'a Noted,
     stop: &'a Stop,
 ) -> Result<Vec<(i32, Readback<'a>)>> {
+    let key = options.sign_key.as_ref();
     let read = |(_, topic): &(String, String)| {
         let missing = || Error::failed(format!("topic \"{topic}\" could not be made"));
         let known = ledger.acked(topic)?.iter().map(|acked| acked.partition + 1).max();
@@ -91,8 +94,8 @@ fn read_back<'a>(
             (false, false) => Stops::WhereTheEndIsLost,
         };
         let readback = match options.capture {
-            Capture::Triggers => Readback::start(cluster, ledger, noted, of_topic, stops, stop)?,
-            Capture::None => Readback::start_unnoted(cluster, noted, of_topic, stop)?,
+            Capture::Triggers => Readback::start(cluster, key, ledger, noted, of_topic, stops, stop)?,
+            Capture::None => Readback::start_unnoted(cluster, key, noted, of_topic, stop)?,
         };
         Ok((partitions, readback))
     };
@@ -100,12 +103,18 @@ fn read_back<'a>(
 }
 
 /// Sends the fences, reads the rest of the logs up to them, and notes them with what is to be sent again.
-fn fence(tables: &mut [Table<'_>], ledger: &mut Ledger, sender: &mut Sender, run: &Run) -> Result<()> {
+fn fence(
+    tables: &mut [Table<'_>],
+    ledger: &mut Ledger,
+    sender: &mut Sender,
+    run: &Run,
+    key: Option<&SignKey>,
+) -> Result<()> {
     let mut fences: Vec<Vec<Acked>> = Vec::new();
     for table in tables.iter_mut() {
         let load = table.loader.fence(table.tracked.full.then_some(table.tracked.pass()));
         // A schema is no row: there is nothing to send in its place.
-        let sent = sender.send(load.bundles, &mut |bundle, index| Ok(too_large(bundle, index)?.1))?;
+        let sent = sender.send(load.bundles, &mut |bundle, index| Ok(too_large(key, bundle, index)?.1))?;
         fences.push(acked(&sent, &load.last_seqs, run.epoch));
     }
     for (table, fences) in tables.iter_mut().zip(&fences) {

@@ -162,7 +162,7 @@ impl History {
 
     fn take_record(&mut self, found: &log_reader::Record<'_>) {
         let message = found.message;
-        let Some(stamp) = decode::stamp(message.value).filter(|stamp| stamp.source == self.source) else {
+        let Some(stamp) = found.stamp_of(&self.source) else {
             return;
         };
         self.records += 1;
@@ -237,6 +237,7 @@ mod tests {
     use crate::row::Column;
     use crate::sequence::RunLink;
     use crate::wire::encode::Encoder;
+    use crate::wire::sign::{SignKey, Signer};
 
     fn schema(columns: &[&str]) -> TableSchema {
         let column = |(i, name): (usize, &&str)| Column {
@@ -259,6 +260,7 @@ mod tests {
     struct Log {
         history: History,
         offset: i64,
+        signer: Option<Signer>,
     }
 
     impl Log {
@@ -271,7 +273,11 @@ mod tests {
                 offset: 9,
                 stood: None,
             });
-            Log { history, offset: 10 }
+            Log {
+                history,
+                offset: 10,
+                signer: None,
+            }
         }
 
         fn take(&mut self, key: &[u8], value: &[u8]) {
@@ -281,8 +287,11 @@ mod tests {
                 value,
             };
             self.offset += 1;
-            self.history
-                .take(&Part::Record(log_reader::Record { partition: 0, message }));
+            self.history.take(&Part::Record(log_reader::Record {
+                partition: 0,
+                message,
+                signer: self.signer.as_ref(),
+            }));
         }
 
         fn row(&mut self, epoch: u64, seq: u64, id: i64) {
@@ -374,5 +383,28 @@ mod tests {
         log.history.is_full(Why::NewLog);
         log.history.is_full(Why::Denied);
         assert_eq!(log.why(), Some(Why::NewLog));
+    }
+
+    #[test]
+    fn with_a_key_only_what_it_signed_is_believed() {
+        let signer = SignKey::new(&[7; 32]).signer("t", 0);
+        let mut log = Log::new();
+        log.signer = Some(signer.clone());
+        // Forged: a run far ahead, and a pass that the file does not remember.
+        log.row(u64::MAX, 1, 1);
+        log.begin(&["id", "v"], 90, Some(90));
+        assert_eq!(
+            (log.history.above, log.history.records, log.history.why()),
+            (0, 0, None)
+        );
+        let encoder = Encoder::new(Arc::new(schema(&["id", "v"])), "me", 50);
+        let mut value = Vec::new();
+        encoder.row(&[Value::Integer(2), Value::Null], 4, &mut value);
+        signer.sign(b"{\"id\":2}", 0, &mut value);
+        log.take(b"{\"id\":2}", &value);
+        assert_eq!((log.history.above, log.history.records), (50, 1));
+        assert_eq!(log.history.take_keys(), [[Value::Integer(2)]]);
+        log.take(b"{\"id\":3}", &value);
+        assert_eq!(log.history.records, 1, "under another key");
     }
 }

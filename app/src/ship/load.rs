@@ -7,6 +7,7 @@ use crate::row::Value;
 use crate::sequence::RunLink;
 use crate::source::{Event, Run, Spread, Tracked};
 use crate::wire::encode::{Encoder, PASS_KEY, SCHEMA_KEY};
+use crate::wire::sign::{SignKey, Signer};
 
 /// A row that stays behind, and why.
 #[derive(Debug, Clone)]
@@ -40,13 +41,15 @@ pub struct Loader {
     /// Per partition: the last number given, and what an earlier run had acknowledged.
     lanes: Vec<(u64, Option<(u64, u64)>)>,
     bundles: Vec<Bundle>,
+    /// Of each partition, where records are signed.
+    signers: Vec<Signer>,
     load: Load,
     key: Vec<u8>,
     folded: Vec<u8>,
 }
 
 impl Loader {
-    pub fn new(run: Run, tracked: &Tracked, spread: Spread) -> Self {
+    pub fn new(run: Run, tracked: &Tracked, spread: Spread, key: Option<&SignKey>) -> Self {
         let partitions = spread.partitions;
         let topic: Arc<str> = tracked.topic.as_str().into();
         let id: Arc<str> = tracked.id.as_str().into();
@@ -58,6 +61,9 @@ impl Loader {
             .collect();
         Self {
             encoder: Encoder::new(tracked.schema.clone(), &run.source, run.epoch).with_id(id.clone()),
+            signers: key.map_or(Vec::new(), |key| {
+                (0..partitions).map(|p| key.signer(&topic, p)).collect()
+            }),
             bundles: (0..partitions).map(|p| Bundle::new(topic.clone(), p)).collect(),
             topic,
             id,
@@ -86,12 +92,13 @@ impl Loader {
             }
             Event::Upsert { key, row } => {
                 let (at, seq) = self.place(key);
-                put(&mut self.bundles[at], &self.key, |out| self.encoder.row(row, seq, out));
+                let (bundle, signer) = (&mut self.bundles[at], self.signers.get(at));
+                put(bundle, signer, &self.key, |out| self.encoder.row(row, seq, out));
                 self.load.rows += 1;
             }
             Event::Delete { key } => {
                 let (at, seq) = self.place(key);
-                put(&mut self.bundles[at], &self.key, |out| {
+                put(&mut self.bundles[at], self.signers.get(at), &self.key, |out| {
                     self.encoder.deletion(key, seq, out);
                 });
                 // A tombstone, for compaction and for others who read the topic.
@@ -170,7 +177,7 @@ impl Loader {
         self.encoder.note_key(kind, &mut self.key);
         for at in 0..self.lanes.len() {
             let (seq, acked) = (self.next(at), self.lanes[at].1);
-            put(&mut self.bundles[at], &self.key, |out| {
+            put(&mut self.bundles[at], self.signers.get(at), &self.key, |out| {
                 write(&self.encoder, acked, seq, out)
             });
         }
@@ -184,9 +191,13 @@ impl Loader {
 }
 
 /// Writes a record in its place: nothing is copied but the key.
-fn put(bundle: &mut Bundle, key: &[u8], value: impl FnOnce(&mut Vec<u8>)) {
+fn put(bundle: &mut Bundle, signer: Option<&Signer>, key: &[u8], value: impl FnOnce(&mut Vec<u8>)) {
     bundle.arena().extend_from_slice(key);
     bundle.close_key();
+    let start = bundle.arena().len();
     value(bundle.arena());
+    if let Some(signer) = signer {
+        signer.sign(key, start, bundle.arena());
+    }
     bundle.close_value();
 }

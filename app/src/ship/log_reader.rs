@@ -5,9 +5,11 @@ use std::time::{Duration, Instant};
 
 use crate::broker::{Cluster, Message, Position};
 use crate::error::{Error, Kind, Result};
+use crate::sequence::Stamp;
 use crate::stop::Stop;
 use crate::wire::decode;
 use crate::wire::fingerprint::fingerprint;
+use crate::wire::sign::{SignKey, Signer};
 
 /// The longest that one fetch waits.
 const WAIT: Duration = Duration::from_millis(500);
@@ -21,7 +23,7 @@ pub struct Span {
 }
 
 /// What stands at an offset.
-#[derive(Debug, Clone, Copy)]
+#[derive(Clone, Copy)]
 pub enum Part<'a> {
     Record(Record<'a>),
     /// No record at this offset, nor at those before the next part: expired, compacted, or never records.
@@ -31,10 +33,12 @@ pub enum Part<'a> {
     },
 }
 
-#[derive(Debug, Clone, Copy)]
+#[derive(Clone, Copy)]
 pub struct Record<'a> {
     pub partition: i32,
     pub message: Message<'a>,
+    /// Who has to have signed it to be believed, if anybody.
+    pub signer: Option<&'a Signer>,
 }
 
 impl Part<'_> {
@@ -46,21 +50,29 @@ impl Part<'_> {
     }
 }
 
-impl Record<'_> {
+impl<'a> Record<'a> {
     pub fn fingerprint(&self) -> u64 {
         fingerprint(self.message.key, self.message.value)
     }
 
+    /// Its stamp, if one of this source's runs sent it, as far as that can be told.
+    pub fn stamp_of(&self, source: &str) -> Option<Stamp<'a>> {
+        let Message { key, value, .. } = self.message;
+        let stamp = decode::stamp(value).filter(|stamp| stamp.source == source)?;
+        let is_genuine = self.signer.is_none_or(|signer| signer.has_signed(key, value));
+        is_genuine.then_some(stamp)
+    }
+
     /// Epoch and number, if one of this source's runs sent it.
     pub fn number_of(&self, source: &str) -> Option<(u64, u64)> {
-        let stamp = decode::stamp(self.message.value)?;
-        (stamp.source == source).then_some((stamp.epoch, stamp.seq))
+        self.stamp_of(source).map(|stamp| (stamp.epoch, stamp.seq))
     }
 }
 
 /// Gives what stands in the spans to `each`, of each partition in order, until all is read or `each` has seen enough (false).
 pub fn read(
     cluster: &Cluster,
+    key: Option<&SignKey>,
     topic: &Arc<str>,
     mut spans: Vec<Span>,
     stop: &Stop,
@@ -69,6 +81,8 @@ pub fn read(
     spans.retain(|span| span.from < span.to);
     let mut fetcher = cluster.fetcher();
     let mut moved = Instant::now();
+    let signer_of = |span: &Span| Some((span.partition, key?.signer(topic, span.partition)));
+    let signers: Vec<_> = spans.iter().filter_map(signer_of).collect();
     while !spans.is_empty() {
         stop.check()?;
         let positions: Vec<Position> = spans
@@ -85,12 +99,18 @@ pub fn read(
             let Some(span) = spans.iter_mut().find(|span| span.partition == chunk.partition()) else {
                 continue;
             };
+            let signer = signers.iter().find(|(of, _)| *of == chunk.partition());
+            let signer = signer.map(|(_, signer)| signer);
             for message in chunk.records() {
                 if message.offset >= span.to {
                     break;
                 }
                 let partition = span.partition;
-                let record = Part::Record(Record { partition, message });
+                let record = Part::Record(Record {
+                    partition,
+                    message,
+                    signer,
+                });
                 if message.offset >= span.from && !(span.pass_to(message.offset, each)? && each(record)?) {
                     return Ok(());
                 }

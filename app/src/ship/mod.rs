@@ -25,6 +25,7 @@ use crate::error::{Kind, Result};
 use crate::meter::Meter;
 use crate::source::{Capture, Ledger, Mark};
 use crate::stop::Stop;
+use crate::wire::sign::SignKey;
 
 use self::begin::{Hold, begin};
 use self::load::Load;
@@ -44,6 +45,8 @@ pub struct Options {
     /// Stay, and ship changes as they come.
     pub follow: bool,
     pub batch_rows: usize,
+    /// What signs each record, and has signed what is believed when the log is read back.
+    pub sign_key: Option<SignKey>,
 }
 
 /// How a run ended.
@@ -115,7 +118,7 @@ fn run(
     let Some((run, holds)) = begun else { return done(ledger) };
     let topics = holds.iter().map(|hold| hold.loader.spreads_over()).collect();
     let watch = options.follow.then(|| Watch::start(cluster, topics, over));
-    let mut shipper = Shipper::new(&run, ledger, sender, cluster, meter, over);
+    let mut shipper = Shipper::new(options, &run, ledger, sender, cluster, meter, over);
     let (parcels, queue) = sync_channel(BATCHES);
     let outcome = thread::scope(|scope| {
         let watch = watch.as_ref();

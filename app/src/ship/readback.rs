@@ -34,6 +34,7 @@ use crate::broker::Cluster;
 use crate::error::{Error, Kind, Result};
 use crate::source::{Acked, Ledger, Noted};
 use crate::stop::Stop;
+use crate::wire::sign::SignKey;
 
 use super::history::{History, Why};
 use super::log_reader::{Part, Record, Span, read};
@@ -48,6 +49,7 @@ const MORE: i64 = 8;
 /// What a run finds in one topic behind what its file noted.
 pub struct Readback<'a> {
     cluster: &'a Cluster,
+    key: Option<&'a SignKey>,
     noted: &'a Noted,
     topic: Arc<str>,
     /// Where each partition began and ended.
@@ -78,6 +80,7 @@ impl<'a> Readback<'a> {
     /// Step 1 for a source that notes what was acknowledged. What stops a run is no hindrance to one that sends all rows anyway.
     pub fn start(
         cluster: &'a Cluster,
+        key: Option<&'a SignKey>,
         ledger: &Ledger,
         noted: &'a Noted,
         (topic, partitions): (&str, i32),
@@ -88,6 +91,7 @@ impl<'a> Readback<'a> {
         let mut readback = Self {
             history: History::new(&noted.source, partitions, ledger.last_pass(topic)?),
             cluster,
+            key,
             noted,
             topic: topic.into(),
             earliest: vec![0; partitions as usize],
@@ -106,12 +110,14 @@ impl<'a> Readback<'a> {
     /// the first record of a run there is no epoch above its own.
     pub fn start_unnoted(
         cluster: &'a Cluster,
+        key: Option<&'a SignKey>,
         noted: &'a Noted,
         (topic, partitions): (&str, i32),
         stop: &'a Stop,
     ) -> Result<Self> {
         let mut readback = Self {
             cluster,
+            key,
             noted,
             history: History::new(&noted.source, partitions, 0),
             topic: topic.into(),
@@ -137,6 +143,7 @@ impl<'a> Readback<'a> {
             let history = &mut self.history;
             read(
                 self.cluster,
+                self.key,
                 &self.topic,
                 vec![Span { partition, from, to }],
                 self.stop,
@@ -277,12 +284,19 @@ impl<'a> Readback<'a> {
         };
         for gone in gone {
             let mut first = None;
-            read(self.cluster, &self.topic, vec![begin(gone)], self.stop, &mut |part| {
-                if let Part::Record(record) = &part {
-                    first = record.number_of(&self.noted.source);
-                }
-                Ok(first.is_none())
-            })?;
+            read(
+                self.cluster,
+                self.key,
+                &self.topic,
+                vec![begin(gone)],
+                self.stop,
+                &mut |part| {
+                    if let Part::Record(record) = &part {
+                        first = record.number_of(&self.noted.source);
+                    }
+                    Ok(first.is_none())
+                },
+            )?;
             // A run that lived when the topic was made anew went on in it with its next number.
             is_old |= first.is_some_and(|number| number <= (gone.acked.epoch, gone.acked.seq));
         }
@@ -319,7 +333,7 @@ impl<'a> Readback<'a> {
         wanted: &mut dyn FnMut(&Part<'_>, &mut History) -> bool,
     ) -> Result<()> {
         let (topic, history) = (&self.topic, &mut self.history);
-        read(self.cluster, topic, spans, self.stop, &mut |part| {
+        read(self.cluster, self.key, topic, spans, self.stop, &mut |part| {
             if wanted(&part, history) {
                 history.take(&part);
             }

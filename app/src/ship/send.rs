@@ -11,10 +11,11 @@ use crate::stop::Stop;
 use crate::wire::decode::{self, Key};
 use crate::wire::encode::{SCHEMA_KEY, kept_back};
 use crate::wire::fingerprint::fingerprint;
+use crate::wire::sign::SignKey;
 
-use super::Parcel;
 use super::load::KeptBack;
 use super::log_reader::{Part, Span, read};
+use super::{Options, Parcel};
 
 /// Notes of progress are write transactions in the user's database. So what is acknowledged waits for a while, to be noted together;
 /// a crash before that sends it again. Few rows wait longer, and so does all where the disk is slow: a note holds the lock while it
@@ -35,6 +36,7 @@ const LOOK: Duration = Duration::from_millis(250);
 
 /// The sending side.
 pub struct Shipper<'a> {
+    options: &'a Options,
     run: &'a Run,
     ledger: &'a mut Ledger,
     sender: Sender,
@@ -54,6 +56,7 @@ pub struct Shipper<'a> {
 
 impl<'a> Shipper<'a> {
     pub fn new(
+        options: &'a Options,
         run: &'a Run,
         ledger: &'a mut Ledger,
         sender: Sender,
@@ -62,6 +65,7 @@ impl<'a> Shipper<'a> {
         stop: &'a Stop,
     ) -> Self {
         Self {
+            options,
             run,
             ledger,
             sender,
@@ -113,8 +117,9 @@ impl<'a> Shipper<'a> {
         let Parcel { load, mark } = parcel;
         let mut kept_back = load.kept_back;
         let refused = kept_back.len() as u64;
+        let key = self.options.sign_key.as_ref();
         let sent = self.sender.send(load.bundles, &mut |bundle, index| {
-            let (letter, stand_in) = too_large(bundle, index)?;
+            let (letter, stand_in) = too_large(key, bundle, index)?;
             kept_back.push(letter);
             Ok(stand_in)
         })?;
@@ -192,7 +197,8 @@ impl<'a> Shipper<'a> {
             to: found,
         };
         let mut newer = None;
-        let looked = read(self.cluster, topic, vec![span], self.stop, &mut |part| {
+        let key = self.options.sign_key.as_ref();
+        let looked = read(self.cluster, key, topic, vec![span], self.stop, &mut |part| {
             if let Part::Record(record) = part {
                 let number = record.number_of(&self.run.source);
                 let epoch = number.map(|(epoch, _)| epoch).filter(|epoch| *epoch > self.run.epoch);
@@ -246,7 +252,7 @@ pub fn acked(sent: &[Sent], last_seqs: &[u64], epoch: u64) -> Vec<Acked> {
 }
 
 /// A record that the broker refused: the dead letter, and what is sent in its place.
-pub fn too_large(bundle: &Bundle, index: usize) -> Result<(KeptBack, StandIn)> {
+pub fn too_large(sign_key: Option<&SignKey>, bundle: &Bundle, index: usize) -> Result<(KeptBack, StandIn)> {
     let (key, value) = bundle.get(index);
     let size = key.len() + value.map_or(0, <[u8]>::len);
     let Ok(Key::Object(members)) = decode::key(key) else {
@@ -267,6 +273,9 @@ pub fn too_large(bundle: &Bundle, index: usize) -> Result<(KeptBack, StandIn)> {
             bundle.topic
         ),
     };
-    let stand_in = kept_back(&letter.text, &letter.reason, value);
-    Ok((letter, stand_in))
+    let (key, mut value) = kept_back(&letter.text, &letter.reason, value);
+    if let (Some(sign_key), Some(value)) = (sign_key, &mut value) {
+        sign_key.signer(&bundle.topic, bundle.partition).sign(&key, 0, value);
+    }
+    Ok((letter, (key, value)))
 }

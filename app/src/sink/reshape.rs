@@ -5,7 +5,7 @@ use rusqlite::Connection;
 
 use crate::error::{Error, Result};
 use crate::row::{Column, TableSchema};
-use crate::sqlite;
+use crate::sqlite::{self, Listed};
 
 use super::affinity::Affinity;
 use super::ddl::GO_ON;
@@ -183,17 +183,16 @@ pub(super) fn adopt_columns(conn: &Connection, name: &str, columns: &mut Vec<Col
     Ok(())
 }
 
-/// Reads the columns and the key of a table that is not ours; none when there is no such table. By statements: tables and views of the
-/// user's may have the names of the functions that tell the same.
+/// Reads the columns and the key of a table that is not ours.
 pub(super) fn theirs(conn: &Connection, name: &str) -> Result<Option<TableSchema>> {
     let failed = |e| cannot(e, format!("read the table {name} of the sink"));
-    let mut found: Option<(String, String, bool)> = None;
-    conn.pragma(Some("main"), "table_list", name, |r| {
-        found = Some((r.get("name")?, r.get("type")?, r.get("wr")?));
-        Ok(())
-    })
-    .map_err(failed)?;
-    let Some((table, kind, without_rowid)) = found else {
+    let Some(Listed {
+        name: table,
+        kind,
+        without_rowid,
+        ..
+    }) = sqlite::table(conn, name).map_err(failed)?
+    else {
         return Ok(None);
     };
     if kind != "table" {
@@ -202,14 +201,9 @@ pub(super) fn theirs(conn: &Connection, name: &str) -> Result<Option<TableSchema
                 .way_out(format!("rename or drop that {kind}, or name another file with --sink")),
         );
     }
-    let mut columns = Vec::new();
-    conn.pragma(Some("main"), "table_xinfo", &table, |r| {
-        if r.get::<_, i64>("hidden")? != 1 {
-            columns.push(untyped(r.get("name")?, r.get::<_, u32>("pk")? as usize));
-        }
-        Ok(())
-    })
-    .map_err(failed)?;
+    let columns = sqlite::columns(conn, &table).map_err(failed)?.into_iter();
+    let columns = columns.filter(|column| column.hidden != 1);
+    let columns = columns.map(|column| untyped(column.name, column.pk.into())).collect();
     Ok(Some(TableSchema {
         table,
         columns,

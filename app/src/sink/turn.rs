@@ -5,6 +5,7 @@
 //! It is a courtesy and guards nothing: where it cannot be had, it is done without.
 
 use std::fs::{self, File, OpenOptions, TryLockError};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
@@ -35,11 +36,9 @@ impl Turnstile {
             .unwrap_or_else(|_| sink.to_owned())
             .into_os_string();
         path.push("-turn");
-        let file = OpenOptions::new()
-            .create(true)
-            .append(true)
-            .open(&path)
-            .or_else(|_| File::open(&path)); // that of another user
+        // Nothing but its lock is of use. It is never read, cut or followed, whatever somebody has put there under its name.
+        let open = |how: &mut OpenOptions| how.custom_flags(libc::O_NOFOLLOW | libc::O_NONBLOCK).open(&path);
+        let file = open(OpenOptions::new().create(true).append(true)).or_else(|_| open(OpenOptions::new().read(true))); // that of another user
         Self(
             file.inspect_err(|e| debug!("no turnstile {}: {e}", path.display()))
                 .ok(),

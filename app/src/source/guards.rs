@@ -6,6 +6,7 @@ use super::file::Tried;
 use super::schema::{quote, rowid_name};
 use super::tokens::{bare, expression, parts, tokens, without_comments};
 use crate::row::{Column, TableSchema};
+use crate::sqlite;
 
 /// One column or expression of an index.
 struct Term {
@@ -16,9 +17,7 @@ struct Term {
 
 /// The conditions for all unique indexes that can push out a row of another key. SQLite drops such rows without a delete trigger.
 pub fn read(conn: &Connection, schema: &TableSchema) -> Tried<Vec<String>> {
-    let mut statement = conn.prepare("SELECT name, origin FROM pragma_index_list(?1) WHERE \"unique\" ORDER BY seq")?;
-    let indexes = statement.query_map([&schema.table], |row| Ok((row.get(0)?, row.get(1)?)))?;
-    let indexes = indexes.collect::<rusqlite::Result<Vec<(String, String)>>>()?;
+    let indexes = sqlite::indexes(conn, &schema.table)?;
     let sql = without_comments(&sql_of(conn, "table", &schema.table)?);
     let (defaults, generated) = (defaults(conn, schema)?, generated(conn, schema, &sql)?);
     let mut new = NewRow {
@@ -32,11 +31,11 @@ pub fn read(conn: &Connection, schema: &TableSchema) -> Tried<Vec<String>> {
     if let (false, false, Some(rowid)) = (schema.rowid_alias, schema.keyed_by_rowid(), rowid_name(schema)) {
         guards.push(format!("{0} = NEW.{0}", quote(&rowid)));
     }
-    for (index, origin) in indexes {
-        if origin != "pk" || !schema.key().into_iter().all(|i| is_exact(schema, &schema.columns[i])) {
-            let given = guard(conn, &new, &index)?;
+    for index in indexes.iter().filter(|index| index.unique) {
+        if !index.of_key || !schema.key().into_iter().all(|i| is_exact(schema, &schema.columns[i])) {
+            let given = guard(conn, &new, &index.name)?;
             new.rowid = next_rowid(schema, &sql);
-            let yet_to_come = guard(conn, &new, &index)?;
+            let yet_to_come = guard(conn, &new, &index.name)?;
             new.rowid = None;
             guards.extend((yet_to_come != given).then_some(yet_to_come));
             guards.push(given);
@@ -74,15 +73,11 @@ fn affinity(schema: &TableSchema, column: &Column) -> Option<&'static str> {
 
 /// The defaults that REPLACE puts in the place of a NULL in a NOT NULL column, by column.
 fn defaults(conn: &Connection, schema: &TableSchema) -> Tried<Vec<Option<String>>> {
-    let sql = "SELECT name, dflt_value FROM pragma_table_xinfo(?1) WHERE \"notnull\" AND dflt_value IS NOT NULL";
-    let mut statement = conn.prepare(sql)?;
-    let found = statement.query_map([&schema.table], |row| Ok((row.get(0)?, row.get(1)?)))?;
-    let found = found.collect::<rusqlite::Result<Vec<(String, String)>>>()?;
+    let found = sqlite::columns(conn, &schema.table)?;
     let default = |c: &Column| {
-        found
-            .iter()
-            .find(|(name, _)| *name == c.name)
-            .map(|(_, default)| default.clone())
+        let found = found.iter().find(|found| found.name == c.name && found.not_null);
+        // A comment at its end would take the bracket that is put behind it.
+        found?.default.as_deref().map(without_comments)
     };
     Ok(schema.columns.iter().map(default).collect())
 }
@@ -95,9 +90,11 @@ struct Generated {
 
 /// How each column is computed; from nothing where its values are given.
 fn generated(conn: &Connection, schema: &TableSchema, sql: &str) -> Tried<Vec<Generated>> {
-    let mut statement = conn.prepare("SELECT name FROM pragma_table_xinfo(?1) WHERE hidden IN (2, 3)")?;
-    let names = statement.query_map([&schema.table], |row| row.get(0))?;
-    let names = names.collect::<rusqlite::Result<Vec<String>>>()?;
+    let columns = sqlite::columns(conn, &schema.table)?.into_iter();
+    let names: Vec<String> = columns
+        .filter(|column| matches!(column.hidden, 2 | 3))
+        .map(|column| column.name)
+        .collect();
     let (definitions, _) = parts(sql);
     let is_of = |name: &str, definition: &str| {
         let first = tokens(definition).next().map(bare);
@@ -266,17 +263,12 @@ fn collision(new: &NewRow<'_>, expression: &str) -> String {
 }
 
 fn terms(conn: &Connection, schema: &TableSchema, index: &str) -> Tried<Vec<Term>> {
-    let mut statement = conn.prepare("SELECT name, coll FROM pragma_index_xinfo(?1) WHERE key = 1 ORDER BY seqno")?;
-    let mut rows = statement.query([index])?;
-    let mut terms = Vec::new();
-    while let Some(row) = rows.next()? {
-        let name: Option<String> = row.get(0)?;
-        terms.push(Term {
-            column: name.and_then(|name| schema.columns.iter().position(|c| c.name == name)),
-            collation: row.get(1)?,
-        });
-    }
-    Ok(terms)
+    let place = |name: String| schema.columns.iter().position(|c| c.name == name);
+    let term = |term: sqlite::Term| Term {
+        column: term.column.and_then(place),
+        collation: term.collation,
+    };
+    Ok(sqlite::terms(conn, index)?.into_iter().map(term).collect())
 }
 
 /// The columns that an expression may mention: every word in it that is a column's name.

@@ -1,14 +1,15 @@
 //! What a table looks like: columns, key, collations, and by which name its rowid can be reached.
 
-use rusqlite::{Connection, OptionalExtension};
+use rusqlite::Connection;
 
 use super::scan;
 use crate::error::{Error, Result};
 use crate::row::{Column, TableSchema};
 pub use crate::sqlite::quote;
+use crate::sqlite::{self, Listed};
 
 /// Member names that the records on the wire keep for themselves.
-const RESERVED: [&str; 6] = ["_ferry", "__deleted", "_schema", "_pass", "_run", "_kept"];
+const RESERVED: [&str; 7] = ["_ferry", "_sig", "__deleted", "_schema", "_pass", "_run", "_kept"];
 
 /// The collations that every SQLite has.
 const COLLATIONS: [&str; 3] = ["BINARY", "NOCASE", "RTRIM"];
@@ -57,22 +58,14 @@ fn find(conn: &Connection, table: &str) -> Result<(String, bool, bool)> {
                 .way_out("name a table of your own with --table"),
         );
     }
-    let found = conn
-        .query_row(
-            "SELECT name, type, wr, strict FROM pragma_table_list WHERE schema = 'main' AND name = ?1 COLLATE NOCASE",
-            [table],
-            |row| {
-                Ok((
-                    row.get::<_, String>(0)?,
-                    row.get::<_, String>(1)?,
-                    row.get(2)?,
-                    row.get(3)?,
-                ))
-            },
-        )
-        .optional()
-        .map_err(|e| unreadable(table, &e))?;
-    let Some((name, kind, without_rowid, strict)) = found else {
+    let found = sqlite::table(conn, table).map_err(|e| unreadable(table, &e))?;
+    let Some(Listed {
+        name,
+        kind,
+        without_rowid,
+        strict,
+    }) = found
+    else {
         let there = user_tables(conn)?;
         return Err(
             Error::failed(format!("there is no table {table:?} in this database")).way_out(match there.is_empty() {
@@ -94,15 +87,9 @@ fn find(conn: &Connection, table: &str) -> Result<(String, bool, bool)> {
 
 /// The ordinary tables of the database that are the user's own.
 pub fn user_tables(conn: &Connection) -> Result<Vec<String>> {
-    let list = || {
-        let mut statement =
-            conn.prepare("SELECT name FROM pragma_table_list WHERE schema = 'main' AND type = 'table' ORDER BY name")?;
-        statement
-            .query_map([], |row| row.get(0))?
-            .collect::<rusqlite::Result<Vec<String>>>()
-    };
-    let names = list().map_err(|e| Error::failed(format!("cannot list the tables: {e}")))?;
-    Ok(names.into_iter().filter(|name| !is_internal(name)).collect())
+    let tables = sqlite::tables(conn).map_err(|e| Error::failed(format!("cannot list the tables: {e}")))?;
+    let is_theirs = |table: &Listed| table.kind == "table" && !is_internal(&table.name);
+    Ok(tables.into_iter().filter(is_theirs).map(|table| table.name).collect())
 }
 
 /// Tables that are SQLite's or ours.
@@ -114,19 +101,11 @@ fn is_internal(name: &str) -> bool {
 /// Whether the primary key has an index of its own (the rowid and its true aliases have none), and its collation by column.
 fn primary_key(conn: &Connection, table: &str) -> Result<(bool, Vec<(i64, String)>)> {
     let read = || {
-        let index: Option<String> = conn
-            .query_row(
-                "SELECT name FROM pragma_index_list(?1) WHERE origin = 'pk'",
-                [table],
-                |row| row.get(0),
-            )
-            .optional()?;
-        let Some(index) = index else {
+        let Some(index) = sqlite::indexes(conn, table)?.into_iter().find(|index| index.of_key) else {
             return Ok((false, Vec::new()));
         };
-        let mut statement = conn.prepare("SELECT cid, coll FROM pragma_index_xinfo(?1) WHERE key = 1")?;
-        let collations = statement.query_map([index], |row| Ok((row.get(0)?, row.get(1)?)))?;
-        Ok((true, collations.collect::<rusqlite::Result<Vec<_>>>()?))
+        let terms = sqlite::terms(conn, &index.name)?.into_iter();
+        Ok((true, terms.map(|term| (term.cid, term.collation)).collect()))
     };
     read().map_err(|e: rusqlite::Error| unreadable(table, &e))
 }
@@ -134,20 +113,20 @@ fn primary_key(conn: &Connection, table: &str) -> Result<(bool, Vec<(i64, String
 /// All columns that a SELECT can name, generated ones among them.
 fn columns(conn: &Connection, table: &str, pk_collations: &[(i64, String)]) -> Result<Vec<Column>> {
     let read = || {
-        let mut statement =
-            conn.prepare("SELECT cid, name, type, pk FROM pragma_table_xinfo(?1) WHERE hidden IN (0, 2, 3)")?;
-        let mut rows = statement.query([table])?;
         let mut columns = Vec::new();
-        while let Some(row) = rows.next()? {
-            let (cid, name): (i64, String) = (row.get(0)?, row.get(1)?);
+        for found in sqlite::columns(conn, table)?
+            .into_iter()
+            .filter(|column| column.hidden != 1)
+        {
+            let sqlite::Declared { cid, name, .. } = found;
             let (_, collation, ..) = conn.column_metadata(Some("main"), table, name.as_str())?;
             let collation = collation.map_or("BINARY".into(), |c| c.to_string_lossy().to_uppercase());
             let pk_collation = pk_collations.iter().find(|(column, _)| *column == cid);
             columns.push(Column {
                 name,
-                declared: row.get(2)?,
+                declared: found.declared,
                 collation,
-                pk: row.get::<_, u16>(3)?.into(),
+                pk: found.pk.into(),
                 pk_collation: pk_collation.map_or("BINARY".into(), |(_, collation)| collation.to_uppercase()),
             });
         }

@@ -9,12 +9,13 @@
 //! the table, its unique indexes by name and all triggers on it in the order in which they were made. Anything else there was kept by
 //! an earlier version; it says nothing but that the table was looked at.
 
-use rusqlite::Connection;
+use rusqlite::{Connection, OptionalExtension};
 use serde::{Deserialize, Serialize};
 
 use super::capture;
 use super::file::Tried;
 use crate::row::TableSchema;
+use crate::sqlite;
 
 /// The form in which a shape is kept.
 const VERSION: u32 = 1;
@@ -33,13 +34,16 @@ impl Shape {
         let table = [&schema.table];
         let sql = "SELECT sql, rootpage FROM sqlite_schema WHERE type = 'table' AND name = ?1";
         let (sql, root) = conn.query_row(sql, table, |row| Ok((row.get(0)?, row.get(1)?)))?;
-        let unique = conn
-            .prepare(
-                "SELECT name, sql, rootpage FROM sqlite_schema WHERE type = 'index'
-                 AND name IN (SELECT name FROM pragma_index_list(?1) WHERE \"unique\") ORDER BY name",
-            )?
-            .query_map(table, |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?
-            .collect::<rusqlite::Result<_>>()?;
+        let mut unique = Vec::new();
+        for index in sqlite::indexes(conn, &schema.table)?
+            .into_iter()
+            .filter(|index| index.unique)
+        {
+            let sql = "SELECT name, sql, rootpage FROM sqlite_schema WHERE type = 'index' AND name = ?1";
+            let index = conn.query_row(sql, [index.name], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)));
+            unique.extend(index.optional()?); // the key of a WITHOUT ROWID table is the table itself
+        }
+        unique.sort();
         let triggers = conn
             .prepare("SELECT name, sql FROM sqlite_schema WHERE type = 'trigger' AND tbl_name = ?1 COLLATE NOCASE ORDER BY rowid")?
             .query_map(table, |row| Ok((row.get(0)?, row.get(1)?)))?

@@ -11,6 +11,7 @@ use super::shape::Shape;
 use super::{Acked, Mark, Step, capture, guards, resend};
 use crate::error::{Error, Result};
 use crate::row::TableSchema;
+use crate::sqlite;
 
 /// The layout of our tables; a newer one belongs to a newer Rowferry.
 const FORMAT: i64 = 2;
@@ -97,18 +98,14 @@ pub enum Look {
 pub fn make_tables(conn: &Connection) -> Tried<()> {
     let before = schema_version(conn)?;
     conn.execute_batch(TABLES)?;
-    if !conn
-        .prepare("SELECT 1 FROM pragma_table_info('_rowferry_tracked') WHERE name = 'id'")?
-        .exists([])?
-    {
+    let has = |table: &str, name: &str| -> Tried<bool> {
+        let columns = sqlite::columns(conn, table)?;
+        Ok(columns.iter().any(|column| column.name == name))
+    };
+    if !has("_rowferry_tracked", "id")? {
         conn.execute_batch(ADDED)?;
     }
-    let columns: i64 = conn.query_row(
-        "SELECT count(*) FROM pragma_table_info('_rowferry_dead_letters') WHERE name = 'packed'",
-        [],
-        |row| row.get(0),
-    )?;
-    if columns == 0 {
+    if !has("_rowferry_dead_letters", "packed")? {
         return Err(
             Error::failed("this database is also a sink of Rowferry's, which keeps other dead letters")
                 .way_out("ship from a database of its own")
@@ -152,9 +149,9 @@ fn upgrade(conn: &Connection) -> Tried<()> {
             continue;
         }
         let outbox = capture::outbox(&table);
-        let mut statement = conn.prepare("SELECT name FROM pragma_table_info(?1) WHERE name <> 'seq' ORDER BY cid")?;
-        let columns = statement.query_map([format!("_rowferry_outbox_{table}")], |row| row.get(0))?;
-        let columns = columns.collect::<rusqlite::Result<Vec<String>>>()?.join(", ");
+        let columns = sqlite::columns(conn, &format!("_rowferry_outbox_{table}"))?.into_iter();
+        let names: Vec<String> = columns.map(|column| column.name).filter(|name| name != "seq").collect();
+        let columns = names.join(", ");
         conn.execute_batch(&format!(
             "CREATE TABLE _rowferry_untagged AS SELECT * FROM {outbox}; DROP TABLE {outbox}; {};
              INSERT INTO {outbox}(seq, {columns}) SELECT seq, {columns} FROM _rowferry_untagged ORDER BY seq;

@@ -162,20 +162,21 @@ impl Report {
         }
     }
 
+    /// What differs, a line each.
+    pub fn findings(&self) -> impl Iterator<Item = String> {
+        let told = self.told.iter().map(|line| format!("  {line}"));
+        let more = self.differing_rows().saturating_sub(TOLD);
+        told.chain((more > 0).then(|| format!("  and {} more", rows(more))))
+    }
+
     fn differing_rows(&self) -> u64 {
         self.missing + self.extra + self.different + self.doubled
     }
 }
 
+/// The verdict, on one line.
 impl Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let rows = |n: u64| {
-            if n == 1 {
-                "1 row".to_owned()
-            } else {
-                format!("{n} rows")
-            }
-        };
         let in_sinks: u64 = self.rows[1..].iter().sum();
         write!(f, "{}: {}", self.table, rows(self.rows[0]))?;
         match (self.is_equal(), self.is_spread()) {
@@ -199,11 +200,14 @@ impl Display for Report {
         if self.is_spread() {
             write!(f, ", {} doubled", self.doubled)?;
         }
-        self.told.iter().try_for_each(|line| write!(f, "\n  {line}"))?;
-        match self.differing_rows().saturating_sub(TOLD) {
-            0 => Ok(()),
-            more => write!(f, "\n  and {} more", rows(more)),
-        }
+        Ok(())
+    }
+}
+
+fn rows(n: u64) -> String {
+    match n {
+        1 => "1 row".to_owned(),
+        n => format!("{n} rows"),
     }
 }
 

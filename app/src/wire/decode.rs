@@ -230,6 +230,8 @@ fn by_name<'a>(text: &'a str, schema: Option<&TableSchema>) -> Result<Record<'a>
         .ok()
         .and_then(Stamp::parse)
         .ok_or_else(|| format!("member \"_ferry\" is no stamp: {stamp}"))?;
+    // Whether it is genuine is judged before it is read.
+    object.take("_sig");
     if let Some(schema) = object.take("_schema") {
         return schema_record(stamp, schema, &mut object);
     }

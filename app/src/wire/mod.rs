@@ -7,6 +7,7 @@ pub mod fingerprint;
 pub mod rows;
 mod scan;
 pub mod schema;
+pub mod sign;
 mod text;
 mod value;
 

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use super::decode::{self, Record};
 use super::scan;
+use super::sign::Signer;
 use crate::row::{Schemas, TableSchema, Value, recycle};
 use crate::sequence::{Stamp, bounds};
 
@@ -14,6 +15,8 @@ pub struct Rows {
     heads: Vec<Head>,
     rows: Vec<Option<Row>>,
     cells: Vec<Cell>,
+    /// The places of records without a signature that is asked for.
+    unsigned: Vec<usize>,
 }
 
 /// What one row after the other has in common.
@@ -48,18 +51,36 @@ pub struct Reader {
     /// The schema in force.
     schema: Option<Arc<TableSchema>>,
     schemas: Schemas,
+    signer: Option<Signer>,
 }
 
 impl Reader {
     pub fn new(schema: Option<Arc<TableSchema>>, schemas: Schemas) -> Self {
-        Self { schema, schemas }
+        Self {
+            schema,
+            schemas,
+            signer: None,
+        }
     }
 
-    /// Reads these values as far as they are rows and the room, a number of values, lasts.
-    pub fn read<'a>(&mut self, values: impl Iterator<Item = &'a [u8]>, room: &mut usize) -> Rows {
+    /// Takes nothing but what was signed so, where a signer is given.
+    pub fn signed_by(mut self, signer: Option<Signer>) -> Self {
+        self.signer = signer;
+        self
+    }
+
+    /// Reads the values of these records as far as they are rows and the room, a number of values, lasts.
+    pub fn read<'a>(&mut self, records: impl Iterator<Item = (&'a [u8], &'a [u8])>, room: &mut usize) -> Rows {
         let mut rows = Rows::default();
         let mut spare = Vec::new();
-        for value in values {
+        for (key, value) in records {
+            if let Some(signer) = &self.signer
+                && !signer.has_signed(key, value)
+            {
+                rows.unsigned.push(rows.rows.len());
+                rows.rows.push(None);
+                continue;
+            }
             if value.starts_with(decode::SCHEMA_START)
                 && let Ok(Record::Schema { schema, .. }) = decode::record(value, None, Vec::new())
             {
@@ -123,6 +144,12 @@ impl Rows {
         schema: Option<&Arc<TableSchema>>,
         spare: Vec<Value<'_>>,
     ) -> Result<Record<'a>, String> {
+        if self.unsigned.binary_search(&at).is_ok() {
+            return Err(match value.is_empty() {
+                true => "no value, so that nothing proves its origin (--sign-key)".into(),
+                false => "not signed by the key that --sign-key names".into(),
+            });
+        }
         let found = self.rows.get(at).and_then(Option::as_ref).zip(schema);
         let read = found.and_then(|(row, schema)| {
             let head = &self.heads[row.head as usize];
@@ -176,6 +203,7 @@ mod tests {
     use super::*;
     use crate::row::Column;
     use crate::wire::encode::Encoder;
+    use crate::wire::sign::SignKey;
 
     fn schema(names: &[&str]) -> TableSchema {
         let column = |(i, name): (usize, &&str)| Column {
@@ -248,7 +276,7 @@ mod tests {
             }),
             written(|out| old.row(&[Value::Integer(1), text("late")], 9, out)),
         ];
-        let all = || values.iter().map(Vec::as_slice);
+        let all = || values.iter().map(|value| (&b"{}"[..], value.as_slice()));
         let rows = Reader::new(Some(narrow.clone()), schemas.clone()).read(all(), &mut 1000);
         for (schema, ahead) in [(&narrow, &[0, 1, 2][..]), (&wide, &[8][..])] {
             for (at, value) in values.iter().enumerate() {
@@ -282,7 +310,7 @@ mod tests {
         let values: Vec<_> = (1..=4).map(value).collect();
         let mut reader = Reader::new(Some(schema.clone()), schemas);
         let mut room = 5;
-        let rows = reader.read(values.iter().map(Vec::as_slice), &mut room);
+        let rows = reader.read(values.iter().map(|value| (&b"{}"[..], value.as_slice())), &mut room);
         let read: Vec<_> = (0..4).map(|at| out(&rows, at, &values, &schema)).collect();
         assert_eq!(
             read.iter().map(|(_, read)| *read).collect::<Vec<_>>(),
@@ -290,5 +318,62 @@ mod tests {
         );
         assert_eq!(room, 1);
         assert!(read.into_iter().all(|(record, _)| row_of(record).is_some()));
+    }
+
+    #[test]
+    fn signed_rows_are_read_as_fast_and_unsigned_ones_not_at_all() {
+        let schemas = Schemas::default();
+        let schema = schemas.shared(schema(&["a", "b"]));
+        let encoder = Encoder::new(schema.clone(), "s", 1);
+        let signer = SignKey::new(&[7; 32]).signer("t", 0);
+        let key = b"{\"a\":1}";
+        let plain = written(|out| encoder.row(&[Value::Integer(1), Value::Null], 1, out));
+        let mut signed = plain.clone();
+        signer.sign(key, 0, &mut signed);
+        let mut schema_record = written(|out| encoder.schema_record(None, None, 2, out));
+        let forged_schema = schema_record.clone();
+        signer.sign(b"{\"_schema\":\"t\"}", 0, &mut schema_record);
+        let records: [(&[u8], &[u8]); 5] = [
+            (key, &plain),
+            (key, &signed),
+            (b"{\"_schema\":\"t\"}", &forged_schema),
+            (key, b""),
+            (b"{\"_schema\":\"t\"}", &schema_record),
+        ];
+        let expected = row_of(decode::record(&plain, Some(&schema), Vec::new()));
+        for (signer, signed_only) in [(None, false), (Some(signer), true)] {
+            let mut reader = Reader::new(Some(schema.clone()), schemas.clone()).signed_by(signer);
+            let rows = reader.read(records.iter().copied(), &mut 1000);
+            let read = |at: usize| rows.record(at, records[at].1, Some(&schema), Vec::new());
+            assert!(rows.rows[1].is_some(), "the signed row is read ahead");
+            assert_eq!(row_of(read(1)), expected);
+            assert!(matches!(read(4), Ok(Record::Schema { .. })));
+            match signed_only {
+                false => assert_eq!(row_of(read(0)), expected),
+                true => {
+                    let reason = |at| read(at).err().unwrap();
+                    assert!(reason(0).contains("--sign-key") && reason(2).contains("--sign-key"));
+                    assert!(reason(3).contains("nothing proves its origin"));
+                }
+            }
+        }
+        // The slow way knows the member too, and both agree on what is none.
+        let text = String::from_utf8(signed).unwrap();
+        assert_eq!(
+            row_of(decode::record(
+                text.replace(",\"b\"", ", \"b\"").as_bytes(),
+                Some(&schema),
+                Vec::new()
+            )),
+            expected
+        );
+        let cut = text.find("_sig\":\"").unwrap() + 7;
+        for forged in [
+            format!("{}\",\"x\":\"{}", &text[..cut + 20], &text[cut + 27..]),
+            format!("{}\\u0041{}", &text[..cut], &text[cut + 6..]),
+        ] {
+            let mut row = Vec::new();
+            assert!(scan::row(&forged, &schema, &mut row).is_none(), "{forged}");
+        }
     }
 }

@@ -3,8 +3,8 @@
 
 use std::borrow::Cow;
 
-use super::text;
 use super::value::{self, Read};
+use super::{sign, text};
 use crate::row::{TableSchema, Value};
 use crate::sequence::Stamp;
 
@@ -26,6 +26,11 @@ pub fn row<'a>(text: &'a str, schema: &TableSchema, row: &mut Vec<Value<'a>>) ->
         name(&mut rest, &column.name)?;
         take(&mut rest, "\":")?;
         row.push(cell(&mut rest)?);
+    }
+    if take(&mut rest, ",\"_sig\":\"").is_some() {
+        let (signature, behind) = rest.split_at_checked(sign::LETTERS)?;
+        text::special(signature.as_bytes()).is_none().then_some(())?;
+        rest = behind.strip_prefix('"')?;
     }
     take(&mut rest, ",\"_ferry\":\"")?;
     rest.strip_suffix("\"}")

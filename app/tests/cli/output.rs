@@ -269,3 +269,28 @@ fn without_a_terminal_progress_comes_as_plain_lines() {
     producer.wait(SOON).ok().never_says("\u{1b}").never_says("\r");
     consumer.wait(SOON).ok().never_says("\u{1b}").never_says("\r");
 }
+
+#[test]
+fn what_a_record_holds_steers_no_terminal_and_begins_no_line() {
+    let ws = Workspace::new("a forged record stays inside of its line").of("t");
+    ws.cluster().create_topic(ws.topic(), 1, &[]);
+    let forged = "\u{1b}[2J\nerror: \u{202e}believe me";
+    let twice = r#"{"\u001b[2J\nerror: x":1,"\u001b[2J\nerror: x":2}"#;
+    let records = [
+        Record::new(forged, "{\n\"v\":\"\u{9b}1m\"}"),
+        Record::new(forged, twice),
+        Record::new("1", forged),
+    ];
+    write_records(ws.cluster(), ws.topic(), 0, &records);
+    let run = ws.consumer(&["--until-caught-up", "--print"]).ok();
+    let acts = |text: &str| text.chars().any(|c| c != '\n' && (c.is_control() || c == '\u{202e}'));
+    assert!(!acts(run.stdout()) && !acts(run.stderr()), "{run}");
+    let line: Json = serde_json::from_str(run.stdout()).unwrap_or_else(|e| panic!("{e}\n{run}"));
+    assert_eq!(
+        (&line["key"], &line["row"]),
+        (&json!(forged), &json!({"v": "\u{9b}1m"})),
+        "{run}"
+    );
+    assert!(!run.stderr().lines().any(|line| line.starts_with("error:")), "{run}");
+    run.says("member \"\\u{1b}[2J\\nerror: x\" stands twice");
+}

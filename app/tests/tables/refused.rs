@@ -41,7 +41,7 @@ fn a_table_that_is_not_there_is_told_with_those_that_are() {
 
 #[test]
 fn a_column_with_a_name_of_the_wire_format_is_refused() {
-    for column in ["_ferry", "__deleted", "_schema", "_pass", "_run", "_kept"] {
+    for column in ["_ferry", "_sig", "__deleted", "_schema", "_pass", "_run", "_kept"] {
         let statements = format!("CREATE TABLE t(id INTEGER PRIMARY KEY, {column})");
         is_refused(
             &statements,

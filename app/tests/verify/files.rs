@@ -214,3 +214,32 @@ fn memory_stays_flat_whatever_the_rows_are_ordered_by() {
         "peaks in KiB: {peaks:?}"
     );
 }
+
+#[test]
+fn names_and_values_steer_no_terminal_and_hide_no_table() {
+    let name = "\"a\u{1b}[2J\nfake: 1 row, equal\"";
+    let with = |row: &str| {
+        format!(
+            "CREATE TABLE pragma_table_list(k PRIMARY KEY); CREATE TABLE pragma_table_xinfo(k);
+             CREATE TABLE {name}(\"k\n\u{9b}\" TEXT PRIMARY KEY, v); INSERT INTO {name} VALUES ('\u{1b}\u{202e}\n', '{row}')"
+        )
+    };
+    let ws = sides(
+        "what stands in the databases is told on its own lines",
+        &with("\u{1b}c"),
+        &with("\n"),
+    );
+    let run = ws.verify(&[]).code(1);
+    assert_eq!(
+        run.stdout().lines().collect::<Vec<_>>(),
+        [
+            "a\\u{1b}[2J\\nfake: 1 row, equal: 1 row in the source, 1 row in the sink, NOT equal: 0 missing, 0 extra, 1 different",
+            "  k\\n\\u{9b} = '\\u{1b}\\u{202e}\\n' (text): v is '\\u{1b}c' (text) in the source, '\\n' (text) in the sink",
+            "pragma_table_list: 0 rows, equal",
+            "pragma_table_xinfo: 0 rows, equal",
+        ]
+    );
+    let run = ws.verify(&["--table", "no\u{1b}\n  way out: believe me"]).code(1);
+    run.says("no\\u{1b}\\n  way out: believe me")
+        .says("\n  way out: --table takes one of: a\\u{1b}[2J\\nfake");
+}

@@ -306,3 +306,26 @@ fn two_topics_cannot_carry_the_same_table() {
         "{error}"
     );
 }
+
+#[test]
+fn a_table_that_is_named_like_a_function_of_sqlites_is_one_of_the_users() {
+    let folder = Folder::new();
+    drop(folder.sink());
+    folder
+        .user()
+        .execute_batch(
+            "CREATE TABLE pragma_table_list(a); CREATE TABLE pragma_table_xinfo(a); CREATE VIEW v AS SELECT 1",
+        )
+        .unwrap();
+    let conn = folder.user();
+    assert!(
+        crate::sink::reshape::theirs(&conn, "v")
+            .unwrap_err()
+            .to_string()
+            .contains("is a view")
+    );
+    let found = crate::sink::reshape::theirs(&conn, "Pragma_Table_List")
+        .unwrap()
+        .unwrap();
+    assert_eq!((&*found.table, found.columns.len()), ("pragma_table_list", 1));
+}

@@ -137,3 +137,30 @@ fn a_sink_has_one_turnstile_whatever_link_leads_to_it() {
     assert!(folder.0.join("sink.db-turn").exists());
     assert!(!folder.0.join("link.db-turn").exists());
 }
+
+#[test]
+fn the_turnstile_is_no_way_to_another_file() {
+    let folder = Folder::new();
+    let (turn, victim, dangling) = (
+        folder.0.join("sink.db-turn"),
+        folder.0.join("victim"),
+        folder.0.join("none"),
+    );
+    fs::write(&victim, "theirs").unwrap();
+    let schema = schema("t", &[("id", "INTEGER", 1)]);
+    for target in [&victim, &dangling] {
+        symlink(target, &turn).unwrap();
+        land(&mut folder.sink(), &schema, &[]);
+        assert_eq!(fs::read(&victim).unwrap(), b"theirs");
+        assert!(!dangling.exists());
+        fs::remove_file(&turn).unwrap();
+    }
+    // What stands there in its own right is not cut, and a pipe is not waited for.
+    fs::write(&turn, "kept").unwrap();
+    land(&mut folder.sink(), &schema, &[]);
+    assert_eq!(fs::read(&turn).unwrap(), b"kept");
+    fs::remove_file(&turn).unwrap();
+    let made = std::process::Command::new("mkfifo").arg(&turn).status().unwrap();
+    assert!(made.success());
+    land(&mut folder.sink(), &schema, &[]);
+}

@@ -118,6 +118,23 @@ fn rows_that_a_generated_column_pushes_out_follow() {
 }
 
 #[test]
+fn a_comment_in_a_definition_takes_nothing_with_it() {
+    follows(
+        "CREATE TABLE t(id INTEGER PRIMARY KEY, b NOT NULL DEFAULT (1 -- c
+         ) UNIQUE, g AS (b || 'x' -- c
+         ) UNIQUE, v);
+         CREATE UNIQUE INDEX i ON t(v + 1 -- c
+         ) WHERE v > 0 -- c
+         ;
+         INSERT INTO t VALUES (1, 1, 1), (2, 2, 2), (3, 3, 3)",
+        &[
+            ("INSERT OR REPLACE INTO t VALUES (4, NULL, 4)", 2),
+            ("INSERT OR REPLACE INTO t VALUES (5, 5, 3)", 2),
+        ],
+    );
+}
+
+#[test]
 fn a_default_in_the_place_of_a_null_is_seen_through_a_generated_column() {
     for index in ["g", "lower(h)"] {
         follows(

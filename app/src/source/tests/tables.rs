@@ -94,6 +94,27 @@ fn five_hundred_columns_are_shipped() {
 }
 
 #[test]
+fn a_table_that_is_named_like_a_function_of_sqlites_hides_nothing() {
+    for table in [
+        "pragma_table_list",
+        "pragma_table_xinfo",
+        "PRAGMA_index_list",
+        "pragma_index_xinfo",
+        "pragma_table_info",
+    ] {
+        let sql = format!(
+            "CREATE TABLE {table}(k INTEGER PRIMARY KEY, v UNIQUE, d NOT NULL DEFAULT 7, g AS (v || 1));
+             INSERT INTO {table}(k, v) VALUES (1, 'a'), (2, 'b')"
+        );
+        let mut ferry = Ferry::new(table, &sql);
+        ferry.assert_equal();
+        ferry.sql(&format!("INSERT OR REPLACE INTO {table}(k, v) VALUES (3, 'a')"));
+        ferry.assert_equal();
+        assert_eq!(ferry.model.rows.len(), 2);
+    }
+}
+
+#[test]
 fn two_thousand_columns_are_shipped_where_they_have_a_key() {
     let columns = (0..2000).map(|i| format!("c{i}")).collect::<Vec<_>>().join(", ");
     let ones = vec!["1"; 1999].join(", ");
