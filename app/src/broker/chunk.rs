@@ -114,11 +114,14 @@ impl Chunk {
         self.messages()[places].iter().map(message)
     }
 
-    /// The last record below an offset.
+    /// The last record below an offset that has a value: tombstones of one key are all alike.
     pub fn last_below(&self, offset: i64) -> Option<Message<'_>> {
         let messages = self.messages();
         let below = messages.partition_point(|message| message.offset < offset);
-        below.checked_sub(1).map(|last| message(&messages[last]))
+        let last = messages[..below]
+            .iter()
+            .rposition(|message| !message.value.is_empty())?;
+        Some(message(&messages[last]))
     }
 
     /// Number of records.

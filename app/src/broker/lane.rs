@@ -37,7 +37,7 @@ pub struct Lane {
 }
 
 /// Where each partition's next record is expected: behind the last one that was sent to it.
-type Ends = HashMap<(Arc<str>, i32), i64>;
+pub type Ends = HashMap<(Arc<str>, i32), i64>;
 
 /// A bundle on its way.
 struct Parcel {
@@ -76,6 +76,11 @@ impl Lane {
             ack_limit: cluster.recipe.limit * 2 / 3,
             ends: Ends::new(),
         }
+    }
+
+    /// Where each partition's next record is expected.
+    pub fn ends_mut(&mut self) -> &mut Ends {
+        &mut self.ends
     }
 
     /// Sends the bundles of this lane until all is acknowledged; each comes with its place among all bundles.

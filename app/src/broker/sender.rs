@@ -37,12 +37,19 @@ pub struct Break {
 }
 
 impl Sent {
-    /// Key and value of the last record, as it was sent.
-    pub fn last_record(&self) -> (&[u8], Option<&[u8]>) {
-        match &self.last_stand_in {
+    /// Key and value of the last record as it was sent, or of the one right before it where the last has no value.
+    pub fn last_with_value(&self) -> Option<(&[u8], &[u8])> {
+        let last = self.bundle.len() - 1;
+        let (key, value) = match &self.last_stand_in {
             Some(stand_in) => stand_in.get(0),
-            None => self.bundle.get(self.bundle.len() - 1),
+            None => self.bundle.get(last),
+        };
+        if let Some(value) = value {
+            return Some((key, value));
         }
+        let stands_alone = self.breaks.iter().any(|between| between.found == self.last_offset);
+        let (key, value) = self.bundle.get(last.checked_sub(1).filter(|_| !stands_alone)?);
+        Some((key, value?))
     }
 }
 
@@ -57,6 +64,22 @@ impl Sender {
         Self {
             lanes: (0..LANES).map(|_| Lane::new(&cluster)).collect(),
         }
+    }
+
+    /// The partitions of a topic whose logs went on behind what was sent to them last. The next record is expected behind that now.
+    pub fn pass(&mut self, topic: &str, latest: &[i64]) -> Vec<(i32, Break)> {
+        let mut breaks = Vec::new();
+        for ((of, partition), end) in self.lanes.iter_mut().flat_map(Lane::ends_mut) {
+            let Some(&found) = latest.get(*partition as usize).filter(|_| **of == *topic) else {
+                continue;
+            };
+            let expected = *end;
+            if found > expected {
+                *end = found;
+                breaks.push((*partition, Break { expected, found }));
+            }
+        }
+        breaks
     }
 
     /// Sends the bundles and returns them in their order once every record is acknowledged by all replicas in sync. What goes wrong

@@ -118,7 +118,8 @@ fn run(
     let Some((run, holds)) = begun else { return done(ledger) };
     let topics = holds.iter().map(|hold| hold.loader.spreads_over()).collect();
     let watch = options.follow.then(|| Watch::start(cluster, topics, over));
-    let mut shipper = Shipper::new(options, &run, ledger, sender, cluster, meter, over);
+    let shipper = Shipper::new(options, &run, ledger, sender, cluster, meter, over);
+    let mut shipper = shipper.beside(watch.as_ref());
     let (parcels, queue) = sync_channel(BATCHES);
     let outcome = thread::scope(|scope| {
         let watch = watch.as_ref();

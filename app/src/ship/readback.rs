@@ -37,7 +37,7 @@ use crate::stop::Stop;
 use crate::wire::sign::SignKey;
 
 use super::history::{History, Why};
-use super::log_reader::{Part, Record, Span, read};
+use super::log_reader::{Part, Span, read};
 
 /// Keys that are handed to the file's temporary table at one time.
 const KEYS: usize = 10_000;
@@ -121,8 +121,8 @@ impl<'a> Readback<'a> {
             noted,
             history: History::new(&noted.source, partitions, 0),
             topic: topic.into(),
-            earliest: cluster.earliest(topic)?,
-            ends: cluster.latest(topic)?,
+            earliest: first_of(cluster.earliest(topic)?, partitions as usize, topic)?,
+            ends: first_of(cluster.latest(topic)?, partitions as usize, topic)?,
             is_at_end: false,
             stop,
         };
@@ -202,10 +202,12 @@ impl<'a> Readback<'a> {
     fn read_tail(&mut self, ledger: &Ledger, mut acked: Vec<Acked>, stops: Stops) -> Result<()> {
         acked.retain(|acked| (acked.partition as usize) < self.ends.len());
         let known: Vec<_> = acked.iter().map(|acked| (acked.partition, acked.offset + 1)).collect();
-        self.earliest = self.cluster.earliest(&self.topic)?;
-        self.ends = self.cluster.latest_after(&self.topic, &known)?;
-        if self.noted.epoch.is_none() {
-            return Ok(()); // nothing was sent before
+        // A topic may grow meanwhile: this run knows the partitions that were counted before.
+        let partitions = self.ends.len();
+        self.earliest = first_of(self.cluster.earliest(&self.topic)?, partitions, &self.topic)?;
+        self.ends = first_of(self.cluster.latest_after(&self.topic, &known)?, partitions, &self.topic)?;
+        if self.noted.is_new {
+            return Ok(()); // nothing was sent before under this name
         }
         let next = |partition: usize| {
             known
@@ -220,8 +222,8 @@ impl<'a> Readback<'a> {
             .all(|(partition, end)| *end == next(partition));
         let (mut spans, mut gone) = (Vec::new(), Vec::new());
         // The noted record is read too, where it is there: a position is a number and what stood there.
-        let mut to_check: Vec<Option<Acked>> = vec![None; self.ends.len()];
-        for partition in 0..self.ends.len() as i32 {
+        let mut checks: Vec<Option<Check>> = (0..partitions).map(|_| None).collect();
+        for partition in 0..partitions as i32 {
             let at = partition as usize;
             let (first, end) = (self.earliest[at], self.ends[at]);
             let mut from = first;
@@ -236,8 +238,11 @@ impl<'a> Readback<'a> {
                     self.history.is_full(Why::expired(partition, acked.offset + 1, first));
                 }
                 Some(acked) => {
-                    from = from.max(acked.offset);
-                    to_check[at] = (from == acked.offset).then_some(*acked);
+                    from = from.max(acked.offset - 1);
+                    checks[at] = (first <= acked.offset).then_some(Check {
+                        acked: *acked,
+                        before: None,
+                    });
                     self.history.goes_on(acked);
                 }
             }
@@ -251,21 +256,23 @@ impl<'a> Readback<'a> {
         let mut others = Vec::new();
         let mut is_whole = false;
         self.read_spans(ledger, spans, &mut |part, history| {
-            let Some(acked) = to_check[part.partition() as usize].take() else {
+            let at = part.partition() as usize;
+            let Some(check) = &mut checks[at] else {
                 return true;
             };
-            match part {
-                Part::Record(record) if record.stood(source, &acked) => is_whole = true,
-                Part::Record(_) => others.push(Gone {
-                    acked,
-                    end: ends[acked.partition as usize],
-                }),
-                Part::Hole { .. } => history.is_full(Why::Hole {
+            let acked = check.acked;
+            match check.look(part, source) {
+                Stood::Unknown => return false,
+                Stood::Same => is_whole = true,
+                Stood::Other => others.push(Gone { acked, end: ends[at] }),
+                Stood::Gone => history.is_full(Why::Hole {
                     partition: acked.partition,
                     offset: acked.offset,
                 }),
             }
-            false
+            checks[at] = None;
+            // One that stands behind the noted record is the first of those that are read back.
+            matches!(part, Part::Record(record) if record.message.offset > acked.offset)
         })?;
         gone.extend(others);
         match gone.is_empty() {
@@ -349,13 +356,140 @@ impl<'a> Readback<'a> {
     }
 }
 
-impl Record<'_> {
-    /// Whether it is the one that was noted.
-    fn stood(&self, source: &str, acked: &Acked) -> bool {
-        match acked.stood {
-            Some(stood) => self.fingerprint() == stood,
-            // Earlier versions noted no more than the number.
-            None => self.message.value.is_empty() || self.number_of(source) == Some((acked.epoch, acked.seq)),
+/// A noted record, and what was read of the log around it so far.
+struct Check {
+    acked: Acked,
+    /// The fingerprint of the record before it.
+    before: Option<u64>,
+}
+
+/// What stands where the noted record stood.
+enum Stood {
+    /// That is not read yet.
+    Unknown,
+    Same,
+    Other,
+    /// No record.
+    Gone,
+}
+
+impl Check {
+    fn look(&mut self, part: &Part<'_>, source: &str) -> Stood {
+        let acked = &self.acked;
+        let record = match part {
+            Part::Record(record) => record,
+            Part::Hole { offset, .. } if *offset < acked.offset => return Stood::Unknown,
+            Part::Hole { .. } => return Stood::Gone,
+        };
+        if record.message.offset < acked.offset {
+            self.before = Some(record.fingerprint());
+            return Stood::Unknown;
         }
+        let is_tombstone = record.message.value.is_empty();
+        let same = match (acked.stood, self.before) {
+            _ if record.message.offset > acked.offset => return Stood::Gone,
+            // Earlier versions noted no more than the number.
+            (None, _) => is_tombstone || record.number_of(source) == Some((acked.epoch, acked.seq)),
+            // A tombstone looks like any other of its key: the deletion before it tells.
+            (Some(_), None) if is_tombstone => return Stood::Gone,
+            (Some(stood), Some(before)) if is_tombstone => before == stood,
+            (Some(stood), _) => record.fingerprint() == stood,
+        };
+        if same { Stood::Same } else { Stood::Other }
+    }
+}
+
+/// The numbers of the partitions that were counted. An error where the topic has fewer by now.
+fn first_of(mut offsets: Vec<i64>, partitions: usize, topic: &str) -> Result<Vec<i64>> {
+    match offsets.len() < partitions {
+        true => Err(Error::new(
+            Kind::Forked,
+            format!("topic \"{topic}\" has fewer partitions than a moment ago"),
+        )),
+        false => {
+            offsets.truncate(partitions);
+            Ok(offsets)
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::broker::Message;
+    use crate::ship::log_reader::Record;
+    use crate::wire::fingerprint::fingerprint;
+
+    const DELETION: &[u8] = br#"{"id":1,"__deleted":true,"_ferry":"me.50.3"}"#;
+
+    fn record(offset: i64, value: &'static [u8]) -> Part<'static> {
+        let message = Message {
+            offset,
+            key: br#"{"id":1}"#,
+            value,
+        };
+        Part::Record(Record {
+            partition: 0,
+            message,
+            signer: None,
+        })
+    }
+
+    /// What a note of offset 9 makes of these parts.
+    fn looked(stood: Option<&[u8]>, parts: &[Part<'_>]) -> Stood {
+        let mut check = Check {
+            acked: Acked {
+                partition: 0,
+                epoch: 50,
+                seq: 3,
+                offset: 9,
+                stood: stood.map(|value| fingerprint(br#"{"id":1}"#, value)),
+            },
+            before: None,
+        };
+        let mut last = Stood::Unknown;
+        for part in parts {
+            assert!(matches!(last, Stood::Unknown), "it was decided before");
+            last = check.look(part, "me");
+        }
+        last
+    }
+
+    #[test]
+    fn a_noted_record_is_known_by_what_it_holds() {
+        let row: &[u8] = br#"{"id":1,"_ferry":"me.50.3"}"#;
+        let other: &[u8] = br#"{"id":1,"_ferry":"me.60.3"}"#;
+        let hole = |offset| Part::Hole { partition: 0, offset };
+        assert!(matches!(
+            looked(Some(row), &[record(8, other), record(9, row)]),
+            Stood::Same
+        ));
+        assert!(matches!(looked(Some(row), &[record(9, row)]), Stood::Same));
+        assert!(matches!(looked(Some(row), &[record(9, other)]), Stood::Other));
+        assert!(matches!(looked(Some(row), &[record(8, row), hole(9)]), Stood::Gone));
+        assert!(matches!(looked(Some(row), &[hole(8), record(10, row)]), Stood::Gone));
+        // What earlier versions noted.
+        assert!(matches!(looked(None, &[record(9, row)]), Stood::Same));
+        assert!(matches!(looked(None, &[record(9, other)]), Stood::Other));
+    }
+
+    #[test]
+    fn a_tombstone_is_known_by_the_deletion_before_it() {
+        let other: &[u8] = br#"{"id":1,"__deleted":true,"_ferry":"me.60.3"}"#;
+        assert!(matches!(
+            looked(Some(DELETION), &[record(8, DELETION), record(9, b"")]),
+            Stood::Same
+        ));
+        assert!(matches!(
+            looked(Some(DELETION), &[record(8, other), record(9, b"")]),
+            Stood::Other
+        ));
+        assert!(matches!(looked(Some(DELETION), &[record(9, b"")]), Stood::Gone));
+    }
+
+    #[test]
+    fn a_run_knows_the_partitions_that_were_counted() {
+        assert_eq!(first_of(vec![1, 2, 3], 2, "t").unwrap(), [1, 2]);
+        assert_eq!(first_of(vec![1], 2, "t").unwrap_err().kind(), Kind::Forked);
     }
 }

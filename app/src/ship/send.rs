@@ -1,5 +1,6 @@
 //! The sending side: each batch is sent, acknowledged by every partition, and noted.
 
+use std::sync::Arc;
 use std::sync::mpsc::{Receiver, TryRecvError};
 use std::time::{Duration, Instant};
 
@@ -15,6 +16,7 @@ use crate::wire::sign::SignKey;
 
 use super::load::KeptBack;
 use super::log_reader::{Part, Span, read};
+use super::watch::Watch;
 use super::{Options, Parcel};
 
 /// Notes of progress are write transactions in the user's database. So what is acknowledged waits for a while, to be noted together;
@@ -41,6 +43,8 @@ pub struct Shipper<'a> {
     ledger: &'a mut Ledger,
     sender: Sender,
     cluster: &'a Cluster,
+    /// Who looks at the logs of a producer that stays.
+    watch: Option<&'a Watch>,
     /// Acknowledged, but not noted in the source yet: how far, and the last records.
     unnoted: Vec<(Mark, Vec<Acked>)>,
     unnoted_rows: u64,
@@ -70,6 +74,7 @@ impl<'a> Shipper<'a> {
             ledger,
             sender,
             cluster,
+            watch: None,
             unnoted: Vec::new(),
             unnoted_rows: 0,
             unnoted_since: Instant::now(),
@@ -79,6 +84,11 @@ impl<'a> Shipper<'a> {
             meter,
             stop,
         }
+    }
+
+    /// The same beside one who looks at the logs.
+    pub fn beside(self, watch: Option<&'a Watch>) -> Self {
+        Self { watch, ..self }
     }
 
     /// Ships what comes until nothing does any more.
@@ -104,6 +114,7 @@ impl<'a> Shipper<'a> {
                         Ok(parcel) => parcel,
                         Err(_) => {
                             self.meter.add(0, 0);
+                            self.look_behind()?;
                             continue;
                         }
                     }
@@ -125,7 +136,7 @@ impl<'a> Shipper<'a> {
         })?;
         for sent in &sent {
             for between in &sent.breaks {
-                self.look_between(&sent.bundle, between)?;
+                self.look_between(&sent.bundle.topic, sent.bundle.partition, between)?;
             }
         }
         let too_large = kept_back.len() as u64 - refused;
@@ -178,10 +189,20 @@ impl<'a> Shipper<'a> {
         Ok(())
     }
 
+    /// One that has nothing to send learns nothing from its answers: it looks now and then what stands behind what it sent last.
+    fn look_behind(&mut self) -> Result<()> {
+        let Some(watch) = self.watch else { return Ok(()) };
+        for (topic, ends) in watch.ends() {
+            for (partition, between) in self.sender.pass(&topic, &ends) {
+                self.look_between(&topic, partition, &between)?;
+            }
+        }
+        Ok(())
+    }
+
     /// Records that do not follow the ones that this run sent before them: looks at what came between. A newer run of this source that its
     /// file does not know is that of a copy, which lives: each of the two would skip the other's rows for ever.
-    fn look_between(&mut self, bundle: &Bundle, between: &Break) -> Result<()> {
-        let (topic, partition) = (&bundle.topic, bundle.partition);
+    fn look_between(&mut self, topic: &Arc<str>, partition: i32, between: &Break) -> Result<()> {
         let place = format!("topic \"{topic}\" partition {partition}");
         let Break { expected, found } = *between;
         if found < expected {
@@ -238,15 +259,12 @@ impl<'a> Shipper<'a> {
 
 /// The last records of what was sent.
 pub fn acked(sent: &[Sent], last_seqs: &[u64], epoch: u64) -> Vec<Acked> {
-    let last = |(sent, &seq): (&Sent, &u64)| {
-        let (key, value) = sent.last_record();
-        Acked {
-            partition: sent.bundle.partition,
-            epoch,
-            seq,
-            offset: sent.last_offset,
-            stood: Some(fingerprint(key, value.unwrap_or_default())),
-        }
+    let last = |(sent, &seq): (&Sent, &u64)| Acked {
+        partition: sent.bundle.partition,
+        epoch,
+        seq,
+        offset: sent.last_offset,
+        stood: sent.last_with_value().map(|(key, value)| fingerprint(key, value)),
     };
     sent.iter().zip(last_seqs).map(last).collect()
 }

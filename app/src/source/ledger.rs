@@ -11,7 +11,7 @@ use super::file::{File, Tried};
 use super::fork::{self, RunState};
 use super::tracking::{self, Look, Place, Tracked, make_tables};
 use super::{Acked, Capture, Mark, Run, Spread, capture, layout, letters, resend, schema};
-use crate::error::{Error, Result};
+use crate::error::{Error, Kind, Result};
 use crate::row::Value;
 use crate::sequence::{bounds, run_at};
 use crate::stop::Stop;
@@ -48,22 +48,21 @@ impl Ledger {
         if self.capture == Capture::None {
             return Ok(Noted {
                 source: self.id_from_place(),
-                epoch: None,
+                is_new: false,
                 above: 0,
             });
         }
-        let (source, epoch, notes, pass) = self.file.write(|tx| {
-            make_tables(tx)?;
+        let (is_new, source, epoch, notes, pass) = self.file.write(|tx| {
+            let is_new = make_tables(tx)?;
             let (source, epoch, notes) = tx.query_row("SELECT source, epoch, notes FROM _rowferry_run", [], |row| {
                 Ok((row.get(0)?, row.get::<_, Option<i64>>(1)?, row.get::<_, i64>(2)?))
             })?;
             let pass: Option<i64> = tx.query_row("SELECT max(pass) FROM _rowferry_tracked", [], |row| row.get(0))?;
-            Ok((source, epoch, notes, pass))
+            Ok((is_new, source, epoch, notes, pass))
         })?;
         self.looked = Some((epoch.map(|epoch| epoch as u64), notes as u64));
         let above = epoch.into_iter().chain(pass).max().unwrap_or(0) as u64;
-        let epoch = epoch.map(|epoch| epoch as u64);
-        Ok(Noted { source, epoch, above })
+        Ok(Noted { source, is_new, above })
     }
 
     /// The last acknowledged record of each partition of a topic, as far as the file remembers.
@@ -91,7 +90,7 @@ impl Ledger {
                 }
                 let found = fork::state(tx)?;
                 if before.is_none() && found != looked {
-                    return Err(fork::forked("another producer has begun a run").into());
+                    return Err(Error::new(Kind::Forked, "another producer has begun a run on this source").into());
                 }
                 let (source, prev, pass) = tx.query_row(
                     "SELECT source, epoch, (SELECT max(pass) FROM _rowferry_tracked) FROM _rowferry_run",
@@ -373,8 +372,8 @@ fn next_epoch(now: u64, above: u64) -> Result<u64> {
 pub struct Noted {
     /// The source's id.
     pub source: String,
-    /// The last run's epoch; none before the first.
-    pub epoch: Option<u64>,
+    /// Whether it was made just now, so that nothing can have been sent under it.
+    pub is_new: bool,
     /// The highest epoch or pass that the file knows.
     pub above: u64,
 }

@@ -17,7 +17,7 @@ use crate::sqlite;
 const FORMAT: i64 = 2;
 
 /// What tables of earlier versions lack.
-const ADDED: &str = "ALTER TABLE _rowferry_tracked ADD COLUMN id TEXT";
+const ADDED: [(&str, &str); 2] = [("id", "TEXT"), ("mark", "INTEGER")];
 
 /// `shape` is described where it is made; `guards` is a JSON array of SQL conditions.
 const TABLES: &str = "
@@ -25,7 +25,7 @@ const TABLES: &str = "
         format INTEGER, source TEXT, epoch INTEGER, notes INTEGER NOT NULL DEFAULT 0);
     CREATE TABLE IF NOT EXISTS _rowferry_tracked(
         name TEXT COLLATE NOCASE PRIMARY KEY, topic TEXT, shape TEXT, guards TEXT, schema_version INTEGER,
-        pass INTEGER, pending INTEGER, cursor BLOB, shipped INTEGER, id TEXT);
+        pass INTEGER, pending INTEGER, cursor BLOB, shipped INTEGER, id TEXT, mark INTEGER);
     CREATE TABLE IF NOT EXISTS _rowferry_acked(
         topic TEXT, partition INTEGER, epoch INTEGER, seq INTEGER, offset INTEGER, stood INTEGER,
         PRIMARY KEY (topic, partition));
@@ -83,6 +83,7 @@ struct Remembered {
     shape: String,
     guards: Vec<String>,
     place: Place,
+    mark: Option<i64>,
 }
 
 /// Why a table is looked at.
@@ -94,16 +95,18 @@ pub enum Look {
     Change,
 }
 
-/// Makes our tables where they are missing.
-pub fn make_tables(conn: &Connection) -> Tried<()> {
+/// Makes our tables where they are missing; whether the source has got its id just now.
+pub fn make_tables(conn: &Connection) -> Tried<bool> {
     let before = schema_version(conn)?;
     conn.execute_batch(TABLES)?;
     let has = |table: &str, name: &str| -> Tried<bool> {
         let columns = sqlite::columns(conn, table)?;
         Ok(columns.iter().any(|column| column.name == name))
     };
-    if !has("_rowferry_tracked", "id")? {
-        conn.execute_batch(ADDED)?;
+    for (column, kind) in ADDED {
+        if !has("_rowferry_tracked", column)? {
+            conn.execute_batch(&format!("ALTER TABLE _rowferry_tracked ADD COLUMN {column} {kind}"))?;
+        }
     }
     if !has("_rowferry_dead_letters", "packed")? {
         return Err(
@@ -132,7 +135,8 @@ pub fn make_tables(conn: &Connection) -> Tried<()> {
             [FORMAT],
         )?;
     }
-    adopt_version(conn, before)
+    adopt_version(conn, before)?;
+    Ok(format.is_none())
 }
 
 /// Brings tables of format 1 up to date. Their outboxes had no tags.
@@ -188,10 +192,11 @@ pub fn look(conn: &Connection, table: &str, topic: &str, look: Look) -> Tried<(A
         _ => new_id(conn, &schema.table)?,
     };
     let standing = capture::standing(conn, &schema, &guards)?;
+    let mark = file_mark(conn)?;
     let due = match &before {
         None => true,
         Some(before) => {
-            let again = reason(conn, &schema, before, topic, (&guards, standing), version)?;
+            let again = reason(conn, &schema, before, topic, (&guards, standing), (version, mark))?;
             if let Some(reason) = &again {
                 log::info!(
                     "table {:?} has changed: all of its rows are shipped again, because {reason}",
@@ -222,8 +227,8 @@ pub fn look(conn: &Connection, table: &str, topic: &str, look: Look) -> Tried<(A
     adopt_version(conn, version)?;
     place.version = schema_version(conn)?;
     conn.execute(
-        "INSERT OR REPLACE INTO _rowferry_tracked(name, topic, shape, guards, schema_version, pass, pending, cursor, shipped, id)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
+        "INSERT OR REPLACE INTO _rowferry_tracked(name, topic, shape, guards, schema_version, pass, pending, cursor, shipped, id, mark)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)",
         params![
             schema.table,
             topic,
@@ -234,7 +239,8 @@ pub fn look(conn: &Connection, table: &str, topic: &str, look: Look) -> Tried<(A
             place.pending,
             place.cursor,
             place.shipped,
-            id
+            id,
+            mark
         ],
     )?;
     Ok((Arc::new(schema), place))
@@ -291,7 +297,7 @@ fn reason(
     before: &Remembered,
     topic: &str,
     (guards, standing): (&[String], Standing),
-    version: i64,
+    (version, mark): (i64, i64),
 ) -> Tried<Option<String>> {
     let Remembered { place, shape, .. } = before;
     let steps = match is_continued_copy(conn, schema, place, topic, version)? {
@@ -300,6 +306,10 @@ fn reason(
     };
     if before.topic != topic {
         return Ok(Some(format!("it went to topic {} so far", before.topic)));
+    }
+    // A VACUUM of this file is one step, and looked through like any other.
+    if before.mark.is_some_and(|before| before != mark) && steps != 1 {
+        return Ok(Some("the file was built anew, as from a dump".into()));
     }
     if let Some(doubt) = Shape::read(conn, schema)?.doubt(shape, steps) {
         return Ok(Some(doubt));
@@ -318,6 +328,18 @@ fn reason(
         ));
     }
     Ok(None)
+}
+
+/// What a file loses when it is built anew from a dump, or by VACUUM: the rowid of our one row in a table without a key. Whatever its
+/// schema's version says, such a file has no history in common with the one before it. One that has lost it gets another.
+fn file_mark(conn: &Connection) -> Tried<i64> {
+    const LEAST: i64 = 1 << 32;
+    let mark: i64 = conn.query_row("SELECT rowid FROM _rowferry_run", [], |row| row.get(0))?;
+    if mark >= LEAST {
+        return Ok(mark);
+    }
+    let sql = "UPDATE _rowferry_run SET rowid = ?1 + (random() & 0x3fffffffffffffff) RETURNING rowid";
+    Ok(conn.query_row(sql, [LEAST], |row| row.get(0))?)
 }
 
 /// Whether the file is a copy that SQLite's backup made, of a state in which nothing had changed the schema unseen. Such a copy counts its
@@ -418,7 +440,8 @@ fn adopt_version(conn: &Connection, before: i64) -> Tried<()> {
 
 fn remembered(conn: &Connection, table: &str) -> Tried<Option<Remembered>> {
     let row = conn.query_row(
-        "SELECT topic, shape, guards, schema_version, pass, pending, cursor, shipped, id FROM _rowferry_tracked WHERE name = ?1",
+        "SELECT topic, shape, guards, schema_version, pass, pending, cursor, shipped, id, mark
+         FROM _rowferry_tracked WHERE name = ?1",
         [table],
         |row| {
             Ok(Remembered {
@@ -433,6 +456,7 @@ fn remembered(conn: &Connection, table: &str) -> Tried<Option<Remembered>> {
                     cursor: row.get(6)?,
                     shipped: row.get(7)?,
                 },
+                mark: row.get(9)?,
             })
         },
     );

@@ -112,3 +112,16 @@ fn copies_that_begin_at_the_same_time_end_with_one_of_them() {
         becomes_equal(&w);
     }
 }
+
+#[test]
+fn an_idle_original_is_told_of_its_copys_run_too() {
+    let w = shop("who has nothing to send looks behind what was sent last", 100);
+    let original = w.start_producer(&["--follow"]);
+    wait_until_shipped(&w);
+    let copy = back_up(&w, "copy.db");
+    w.sql(&copy, "UPDATE items SET name = 'there'");
+    w.producer(&["--source", text(&copy)]).ok();
+    original.wait(SOON).code(3).says(COPY);
+    w.consumer(&["--until-caught-up"]).ok();
+    becomes_equal(&w);
+}

@@ -192,3 +192,31 @@ fn others_log_made_anew_under_a_living_consumer_stops_it() {
     consumer.wait(SOON).code(3).says("the topic was made anew");
     assert_eq!(others(&w, "new"), 0);
 }
+
+#[test]
+fn a_log_that_ends_with_a_tombstone_is_known_by_the_deletion_before_it() {
+    let w = shop("tombstones of one key are all alike", 100);
+    let pass_and_a_day = || {
+        w.producer(&["--backfill"]).ok();
+        w.sql(&w.source(), &more_items(0, 1));
+        w.producer(&[]).ok();
+        w.sql(&w.source(), "DELETE FROM items WHERE id = 0");
+        w.producer(&[]).ok();
+    };
+    w.cluster().create_topic(w.topic(), 1, &[]);
+    pass_and_a_day();
+    w.consumer(&["--until-caught-up"]).ok();
+    assert_equal(&w);
+    let ends = w.cluster().latest(w.topic());
+    w.cluster().delete_topic(w.topic());
+    w.cluster().create_topic(w.topic(), 1, &[]);
+    change_all(&w);
+    pass_and_a_day();
+    assert_eq!(
+        w.cluster().latest(w.topic()),
+        ends,
+        "this test needs logs of one length"
+    );
+    w.consumer(&["--until-caught-up"]).ok().says("the topic was made anew");
+    assert_equal(&w);
+}
