@@ -308,7 +308,7 @@ const NAMES: [&str; 10] = [
     "_ferry",
     "x\\ny",
 ];
-const TABLES: [&str; 6] = ["t", "u", "_rowferry_positions", "sqlite_master", "", "T"];
+const TABLES: [&str; 7] = ["t", "u", "_rowferry_positions", "sqlite_master", "", "T", "canary"];
 
 /// A value of a record, which may be one of ours, one of others, forged or nothing at all.
 fn value(random: &mut Random, topic: &str) -> Vec<u8> {
@@ -362,7 +362,7 @@ fn value(random: &mut Random, topic: &str) -> Vec<u8> {
                 "{{\"_schema\":{{\"table\":\"{table}\",\"columns\":[{}]}},\"_run\":{{\"acked\":null,\"full\":{},\"partitions\":{},\"moved\":{moved}}},\"_pass\":{{\"begin\":{begin}}},{}}}",
                 columns.join(","),
                 random.below(2) == 0,
-                random.pick(&["1", "1", "7", "-1"]),
+                random.pick(&["1", "1", "7", "-1", "2147483647"]),
                 stamp(random)
             )
         }
