@@ -47,7 +47,7 @@ impl Landing<'_> {
     }
 
     /// Why no table can be made of a schema.
-    fn trouble(&self, schema: &TableSchema) -> Result<Option<String>> {
+    pub fn trouble(&self, schema: &TableSchema) -> Result<Option<String>> {
         let names: Vec<_> = schema.columns.iter().map(|c| c.name.as_str()).collect();
         match name_trouble(&schema.table).or_else(|| column_trouble(&names, schema.keyed_by_rowid())) {
             None => self.refusal(&ddl::shape(schema)),

@@ -87,6 +87,9 @@ impl Lane {
         else {
             return Ok(false);
         };
+        if quay.landing.trouble(schema)?.is_some() {
+            return Ok(false); // of no table at all: a dead letter
+        }
         let is_other = self.source(quay)?.is_some_and(|source| source != stamp.source);
         let passes_over = quay.options.heal || is_other && self.position.healing;
         if is_other && !passes_over {
