@@ -111,6 +111,15 @@ fn of_two_consumers_that_start_on_a_new_sink_one_lands_it_all() {
     );
     workspace.producer(&["--batch-rows", "100"]).ok();
     let mut ferry = Ferry::start(&workspace, &[], &[]);
+    // One may have landed all of it before the other begins: there is more to land until one stops.
+    let writer = Writer::start(&workspace.source(), 1, |connection, random, _| {
+        std::thread::sleep(std::time::Duration::from_millis(20));
+        connection.execute_batch(&format!(
+            "UPDATE t SET v = v || '.' WHERE id = {}",
+            1 + random.below(5000)
+        ))
+    });
     one_of_two_stops(&workspace, &mut ferry, 0);
+    writer.stop();
     ferry.end();
 }
