@@ -71,6 +71,8 @@ pub struct Fetcher {
     /// When each topic was heard of last, and the beginning for those that never were.
     heard: HashMap<Arc<str>, Instant>,
     began: Instant,
+    /// How long the quickest answer took. Where all take long, none of them is a silence.
+    quickest: Option<Duration>,
     /// Partitions that are asked alone, because an answer that held them could not be read.
     alone: HashSet<Place>,
     /// Which position is asked first, so that none is left out for ever.
@@ -88,6 +90,7 @@ impl Fetcher {
             troubled: HashSet::new(),
             heard: HashMap::new(),
             began: Instant::now(),
+            quickest: None,
             alone: HashSet::new(),
             turn: 0,
         }
@@ -244,6 +247,8 @@ impl Fetcher {
                 };
             }
         };
+        let took = request.began.elapsed();
+        self.quickest = Some(self.quickest.map_or(took, |quickest| quickest.min(took)));
         let share = window::share(positions.len());
         let mut trouble = None;
         for ask in request.asks {
@@ -282,7 +287,8 @@ impl Fetcher {
             };
             let was_troubled = self.troubled.remove(&place);
             let heard = self.heard.insert(place.0.clone(), Instant::now());
-            if was_troubled || heard.unwrap_or(self.began).elapsed() > SILENCE {
+            let usual = self.quickest.unwrap_or_default() * 3;
+            if was_troubled || heard.unwrap_or(self.began).elapsed() > SILENCE.max(usual) {
                 fetched.came_back.push(place.0.clone());
             }
             self.alone.remove(&place);

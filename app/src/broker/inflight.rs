@@ -33,6 +33,7 @@ pub type Answer = Result<Arc<Response>, Trouble>;
 pub struct Request {
     pub host: String,
     pub asks: Vec<Ask>,
+    pub began: Instant,
     until: Instant,
 }
 
@@ -70,7 +71,8 @@ impl InFlight {
     pub fn start(&mut self, host: String, asks: Vec<Ask>, wait: Duration) {
         self.last += 1;
         let (number, post) = (self.last, self.post.clone());
-        let until = Instant::now() + wait + self.worker(&host).limit(1);
+        let began = Instant::now();
+        let until = began + wait + self.worker(&host).limit(1);
         let sent = asks.clone();
         self.worker(&host).start(
             move |client| fetch(client, &sent, wait),
@@ -78,7 +80,15 @@ impl InFlight {
                 let _ = post.send((number, answer));
             },
         );
-        self.requests.insert(number, Request { host, asks, until });
+        self.requests.insert(
+            number,
+            Request {
+                host,
+                asks,
+                began,
+                until,
+            },
+        );
     }
 
     /// Waits for the first answer and takes all that are there by then. A request that is overdue is given up, and so is its client.
