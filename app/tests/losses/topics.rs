@@ -16,7 +16,7 @@ fn a_topic_made_anew_before_the_next_run_is_found_by_both_sides() {
     w.cluster().create_topic(w.topic(), 3, &[]);
     change_all(&w);
     for _ in 0..2 {
-        let run = w.producer(&[]).code(3);
+        let run = w.producer(&["--strict"]).code(3);
         let run = run.says(&format!(
             "topic \"{}\" partition 0: the broker acknowledged records up to offset",
             w.topic()
@@ -39,7 +39,7 @@ fn a_topic_made_anew_before_the_next_run_is_found_by_both_sides() {
     }
     // A full pass in the new log brings every row and tells which are gone: it needs no --heal.
     w.sql(&w.source(), "DELETE FROM items WHERE id % 7 = 3");
-    w.producer(&["--backfill"]).ok();
+    w.producer(&[]).ok().says("the topic was made anew");
     w.consumer(&["--until-caught-up"])
         .ok()
         .says("the topic was made anew")
@@ -99,8 +99,8 @@ fn a_topic_made_anew_with_fewer_partitions_is_found() {
             .says(&told)
             .says("way out: land the new topic in another --sink");
     }
-    w.producer(&[]).code(3).says("the topic was made anew");
-    w.producer(&["--backfill"]).ok();
+    w.producer(&["--strict"]).code(3).says("the topic was made anew");
+    w.producer(&[]).ok().says("the topic was made anew");
     let other = w.path("other.db");
     let other = text(&other);
     w.consumer(&["--sink", other, "--until-caught-up"]).ok();
