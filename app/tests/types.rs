@@ -208,6 +208,10 @@ fn a_sink_table_that_the_user_made_with_other_types_converts_nothing() {
         let made =
             format!("CREATE TABLE t(id INTEGER PRIMARY KEY, {columns}); INSERT INTO t VALUES (0, 1, 2), (-5, 1, 2)");
         workspace.sql(&workspace.sink(), &made);
+        workspace.producer(&[]).ok();
+        let refused = workspace.consumer(&["--until-caught-up"]).code(1);
+        refused.says("the sink has a table t already").says("--adopt t");
+        workspace.consumer(&["--until-caught-up", "--adopt", "t"]).ok();
         let arrived = arrives(&workspace, &[]);
         assert!(arrived.iter().map(|row| row[1].clone()).eq(every_value()));
     }
