@@ -76,6 +76,11 @@ pub fn is_settling(code: i16) -> bool {
     )
 }
 
+/// Whether a group's coordinator is another broker by now.
+pub fn has_moved(code: i16) -> bool {
+    matches!(ResponseError::try_from_code(code), Some(ResponseError::NotCoordinator))
+}
+
 /// Whether a group has gone on without the member that asks, or is about to.
 pub fn is_unseated(code: i16) -> bool {
     is_unknown_member(code)
@@ -150,6 +155,7 @@ mod tests {
         assert!([22, 25, 27].into_iter().all(is_unseated) && !is_unseated(16));
         assert!(is_unknown_member(25) && !is_unknown_member(22));
         assert!(is_settling(14) && is_settling(15) && !is_settling(16));
+        assert!(has_moved(16) && !has_moved(15));
         assert!(group_way_out(26, 3).unwrap().contains("--session-timeout"));
         assert_eq!(group_way_out(16, 3), None);
     }

@@ -69,6 +69,8 @@ impl Trouble {
                 ..Self::fatal(what, codes::way_out(code))
             },
             _ => Self {
+                // A coordinator that moved is no news when the next one answers at once.
+                broken: codes::has_moved(code),
                 explains: codes::lacks_replicas(code),
                 ..Self::passing(what)
             },
