@@ -139,11 +139,13 @@ impl Log {
     /// Fetches records and compares them with what they should be; false when the log has changed meanwhile.
     fn look(&mut self, cluster: &Cluster, mut asked: Vec<(broker::Position, u64)>) -> Result<bool> {
         let mut fetcher = cluster.fetcher();
-        let since = Instant::now();
+        // The first answer without the record. Where no answer has come, the broker is slow.
+        let mut missed: Option<Instant> = None;
         while !asked.is_empty() {
             let places: Vec<_> = asked.iter().map(|(at, _)| at.clone()).collect();
             let fetched = fetcher.fetch(&places, LONGEST_FETCH)?;
-            if !fetched.out_of_range.is_empty() || since.elapsed() > PATIENCE {
+            let is_missing = missed.is_some_and(|since| since.elapsed() > PATIENCE);
+            if !fetched.out_of_range.is_empty() || is_missing {
                 return Ok(false);
             }
             for chunk in &fetched.chunks {
@@ -158,7 +160,10 @@ impl Log {
                             false => Below::Other,
                         }
                     }
-                    None if chunk.stands_still() => continue,
+                    None if chunk.stands_still() => {
+                        missed.get_or_insert_with(Instant::now);
+                        continue;
+                    }
                     _ => Below::Nothing,
                 };
                 self.below.insert(at.partition, below);
