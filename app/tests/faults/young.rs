@@ -68,7 +68,7 @@ fn a_broker_that_needs_ten_seconds_for_each_answer_is_slow_and_no_more() {
     let w = shipped(&proxy, "slowness is no error");
     w.sql(&w.source(), "UPDATE t SET v = v || '!'");
     proxy.set(Fault::Slow(Duration::from_secs(10)));
-    let long = Duration::from_secs(900);
+    let long = Duration::from_secs(1800);
     w.start_producer(&[]).wait(long).ok();
     assert!(proxy.struck() > 0);
     // A member whose session is too short for so slow a group joins again with a longer one.
