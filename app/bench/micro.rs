@@ -8,8 +8,8 @@ use std::sync::Arc;
 
 use divan::Bencher;
 use divan::counter::ItemsCount;
-use rowferry::row::{Column, Schemas, TableSchema, Value};
-use rowferry::sink::{Position, Sink};
+use rowferry::model::{Column, Schemas, TableSchema, Value};
+use rowferry::sink::{Sink, SinkPosition};
 use rowferry::stop::Stop;
 use rowferry::wire::decode::Record;
 use rowferry::wire::encode::Encoder;
@@ -97,7 +97,7 @@ fn decode(bencher: Bencher<'_, '_>) {
             let Ok(Record::Row { row, .. }) = rows.record(at, record, Some(&schema), std::mem::take(&mut spare)) else {
                 panic!("not read as a row");
             };
-            spare = rowferry::row::recycle(black_box(row));
+            spare = rowferry::model::recycle(black_box(row));
         }
     });
 }
@@ -122,7 +122,7 @@ fn apply(bencher: Bencher<'_, '_>, what: &str) {
 struct Scene {
     folder: PathBuf,
     sink: Sink,
-    position: Position,
+    position: SinkPosition,
 }
 
 impl Scene {
@@ -130,9 +130,8 @@ impl Scene {
         let folder = std::env::temp_dir().join(format!("rowferry-micro-{}", std::process::id()));
         let _ = fs::remove_dir_all(&folder);
         fs::create_dir_all(&folder).expect("a folder can be made");
-        let position = Position {
-            topic: "users".into(),
-            partition: 0,
+        let position = SinkPosition {
+            at: rowferry::model::TopicPartition::new("users", 0),
             next_offset: 0,
             origin: None,
             reached: None,

@@ -11,7 +11,7 @@ use env_logger::Env;
 
 use crate::broker::{self, Compression};
 use crate::error::{Kind, Result};
-use crate::escape::escape;
+use crate::terminal::escape::escape;
 use crate::wire::sign::SignKey;
 
 /// The end of every `--help`.

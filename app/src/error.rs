@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use crate::escape::escape;
+use crate::terminal::escape::escape;
 
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 

@@ -6,7 +6,7 @@ use std::mem;
 use std::sync::Arc;
 
 use crate::broker::fuzzing as broker;
-use crate::row::{Column, TableSchema, Value};
+use crate::model::{Column, TableSchema, Value};
 use crate::wire::decode::{self, Record};
 use crate::wire::encode::Encoder;
 

@@ -6,13 +6,13 @@
 //! | `source` | everything that touches the source database |
 //! | `broker` | everything that touches Kafka, and the only place that names the `kafka` crate |
 //! | `sink` | everything that touches the sink database |
-//! | `row` | the one model of a row, which both ends share |
+//! | `model` | rows, tables, partitions and the numbers of records, which both ends share |
 //! | `wire` | rows to bytes and back |
 //! | `sqlite` | names and values between both ends and SQLite |
 //! | `sequence` | what a record's number means: once, in order, nothing missing |
 //! | `verify` | the comparison of both databases |
-//! | `cli`, `meter` | what the programs share, and what they show |
-//! | `escape` | what came from outside, on its way to a person |
+//! | `cli` | what the programs share |
+//! | `terminal` | progress and messages for people |
 //! | `error`, `stop`, `backoff` | failing, ending and waiting |
 //! | `fuzzing` | what is read from others, for the fuzz targets |
 //!
@@ -22,17 +22,16 @@ pub mod backoff;
 pub mod broker;
 pub mod cli;
 pub mod error;
-mod escape;
 #[doc(hidden)]
 pub mod fuzzing;
 pub mod land;
-pub mod meter;
-pub mod row;
+pub mod model;
 pub mod sequence;
 pub mod ship;
 pub mod sink;
 pub mod source;
 pub mod sqlite;
 pub mod stop;
+pub mod terminal;
 pub mod verify;
 pub mod wire;

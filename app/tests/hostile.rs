@@ -265,7 +265,7 @@ fn a_batch_that_unpacks_to_more_than_it_may_is_named_and_never_unpacked() {
     println!("{} bytes unpack to 380 MiB", bomb.len());
     let (ws, run) = lands(behind_rows(bomb), None, "a bomb");
     let run = run.code(1).says("unpacks to more than 256 MiB");
-    run.says("topic t, partition 0, offset 3")
+    run.says("topic \"t\" partition 0, offset 3")
         .says("kafka-delete-records.sh");
     assert_eq!(ws.number(&ws.sink(), "SELECT count(*) FROM t"), 3);
 }
@@ -277,7 +277,7 @@ fn a_batch_in_a_batch_is_named_and_never_unpacked() {
     let nested = gzip(&message(3, 1, b"", &gzip(&inner)));
     let (ws, run) = lands(behind_rows(nested), None, "nested batches");
     let run = run.code(1).says("holds another compressed one");
-    run.says("topic t, partition 0, offset 3");
+    run.says("topic \"t\" partition 0, offset 3");
     assert_eq!(ws.number(&ws.sink(), "SELECT count(*) FROM t"), 3);
 }
 

@@ -9,8 +9,8 @@ use rowferry::broker::{Cluster, Compression};
 use rowferry::cli::{self, BrokerArgs};
 use rowferry::error::Result;
 use rowferry::land::{self, BadRecords, From, Sharing, Summary};
-use rowferry::meter::{Meter, thousands};
 use rowferry::stop::Stop;
+use rowferry::terminal::progress::{Progress, thousands};
 
 /// Lands Kafka topics in a SQLite database: each record once and in order, until Ctrl-C.
 #[derive(Debug, Parser)]
@@ -112,14 +112,14 @@ fn run(args: Args) -> Result<u8> {
         args.broker.options("rowferry-consumer", Compression::None),
         stop.clone(),
     )?;
-    let mut meter = Meter::new("landed", args.broker.quiet);
-    let outcome = land::land(&options, &cluster, &mut meter, &stop);
-    meter.finish();
+    let mut progress = Progress::new("landed", args.broker.quiet);
+    let outcome = land::land(&options, &cluster, &mut progress, &stop);
+    progress.finish();
     if !args.broker.quiet {
         // With --print, stdout belongs to the records.
         match args.print {
-            true => eprintln!("{}", meter.line()),
-            false => cli::say(meter.line()),
+            true => eprintln!("{}", progress.line()),
+            false => cli::say(progress.line()),
         }
     }
     report(&outcome?);

@@ -9,10 +9,10 @@ use clap::{Parser, ValueEnum};
 use rowferry::broker::{Cluster, Compression};
 use rowferry::cli::{self, BrokerArgs};
 use rowferry::error::{Error, Result};
-use rowferry::meter::{Meter, thousands};
 use rowferry::ship;
-use rowferry::source::{self, Capture, Ledger};
+use rowferry::source::{self, Capture, SourceState};
 use rowferry::stop::Stop;
+use rowferry::terminal::progress::{Progress, thousands};
 
 const SOURCE: &str = "data/source.db";
 const TABLE: &str = source::dummy::TABLE;
@@ -134,19 +134,19 @@ fn run(args: Args) -> Result<u8> {
         batch_rows: args.batch_rows as usize,
         sign_key,
     };
-    let mut meter = Meter::new("shipped", args.broker.quiet);
+    let mut progress = Progress::new("shipped", args.broker.quiet);
     let faker = args
         .fake_every
         .map(|every| start_faker(path.to_owned(), every, args.seed, stop.clone()));
-    let outcome = ship::ship(&options, &cluster, &mut meter, &stop);
-    meter.finish();
+    let outcome = ship::ship(&options, &cluster, &mut progress, &stop);
+    progress.finish();
     if let Some(faker) = faker {
         stop.request();
         faker.join().expect("the faker returns its errors")?;
     }
     let summary = outcome?;
     if !args.broker.quiet {
-        cli::say(meter.line());
+        cli::say(progress.line());
     }
     if summary.kept_back == 0 {
         return Ok(0);
@@ -240,7 +240,7 @@ fn start_faker(path: PathBuf, every: Duration, seed: u64, stop: Stop) -> JoinHan
 }
 
 fn new_identity(path: &Path, stop: Stop) -> Result<u8> {
-    let source = Ledger::open(path, Capture::Triggers, stop)?.new_identity()?;
+    let source = SourceState::open(path, Capture::Triggers, stop)?.new_identity()?;
     cli::say(format!(
         "{}: a source of its own from now on ({source}): ship it to topics of its own, with --topic or --topic-prefix",
         path.display()
@@ -249,7 +249,7 @@ fn new_identity(path: &Path, stop: Stop) -> Result<u8> {
 }
 
 fn uninstall(path: &Path, stop: Stop) -> Result<u8> {
-    let removed = Ledger::open(path, Capture::Triggers, stop)?.uninstall()?;
+    let removed = SourceState::open(path, Capture::Triggers, stop)?.uninstall()?;
     let place = path.display();
     cli::say(match removed.is_empty() {
         true => format!("{place}: nothing of Rowferry's was there"),

@@ -1,5 +1,6 @@
 //! Fetches records: a worker for each broker that leads partitions, so that all of them are asked at once.
 
+use crate::model::TopicPartition;
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -8,29 +9,26 @@ use kafka::client::KafkaClient;
 
 use crate::error::{Error, Result};
 
-use super::chunk::Part;
-use super::codes::{self, Verdict};
-use super::inflight::{Answer, Ask, InFlight, Request};
-use super::outage::Outage;
-use super::trouble::Trouble;
-use super::window::{self, BUDGET, Window};
-use super::worker::{self, Worker};
-use super::{Chunk, Cluster, place};
+use crate::broker::error::KafkaError;
+use crate::broker::error_codes::{self, RetryClass};
+use crate::broker::fetched_partition::PartitionAnswer;
+use crate::broker::in_flight::{Answer, InFlight, PartitionFetch, Request};
+use crate::broker::retry::RetryBudget;
+use crate::broker::transport::crate_kafka::window::{self, BUDGET, Window};
+use crate::broker::transport::crate_kafka::worker::{self, Worker};
+use crate::broker::{Cluster, FetchedPartition};
 
 /// Where to read on in a partition.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Position {
-    pub topic: Arc<str>,
-    pub partition: i32,
+pub struct FetchPosition {
+    pub at: TopicPartition,
     pub offset: i64,
 }
 
 /// A position that the log does not hold: records expired before they were read, or the topic was made anew.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct OutOfRange {
-    pub topic: Arc<str>,
-    pub partition: i32,
-    pub asked: i64,
+    pub at: TopicPartition,
     pub earliest: i64,
     pub latest: i64,
 }
@@ -38,7 +36,7 @@ pub struct OutOfRange {
 /// What a round brought.
 #[derive(Debug, Default)]
 pub struct Fetched {
-    pub chunks: Vec<Chunk>,
+    pub chunks: Vec<FetchedPartition>,
     pub out_of_range: Vec<OutOfRange>,
     /// Topics that answered again after trouble with a partition, or a silence: they may have been made anew meanwhile.
     pub came_back: Vec<Arc<str>>,
@@ -50,31 +48,29 @@ pub const SILENCE: Duration = Duration::from_secs(1);
 
 impl Fetched {
     /// Adds a chunk; an earlier one of the same partition brought nothing.
-    fn put(&mut self, chunk: Chunk) {
+    fn put(&mut self, chunk: FetchedPartition) {
         self.chunks
-            .retain(|other| !(other.stands_still() && other.shares_partition(&chunk)));
+            .retain(|other| !(other.stands_still() && other.at() == chunk.at()));
         self.chunks.push(chunk);
     }
 }
 
-type Place = (Arc<str>, i32);
-
 /// Fetches from a cluster.
 pub struct Fetcher {
     cluster: Cluster,
-    outage: Outage,
+    retry: RetryBudget,
     in_flight: InFlight,
-    leaders: HashMap<Place, String>,
-    windows: HashMap<Place, Window>,
+    leaders: HashMap<TopicPartition, String>,
+    windows: HashMap<TopicPartition, Window>,
     /// Partitions that could not be read when they were asked last.
-    troubled: HashSet<Place>,
+    troubled: HashSet<TopicPartition>,
     /// When each topic was heard of last, and the beginning for those that never were.
     heard: HashMap<Arc<str>, Instant>,
     began: Instant,
     /// How long the quickest answer took. Where all take long, none of them is a silence.
     quickest: Option<Duration>,
     /// Partitions that are asked alone, because an answer that held them could not be read.
-    alone: HashSet<Place>,
+    alone: HashSet<TopicPartition>,
     /// Which position is asked first, so that none is left out for ever.
     turn: usize,
 }
@@ -82,8 +78,8 @@ pub struct Fetcher {
 impl Fetcher {
     pub(super) fn new(cluster: Cluster) -> Self {
         Self {
-            outage: cluster.outage(),
-            in_flight: InFlight::new(cluster.recipe.clone()),
+            retry: cluster.retry(),
+            in_flight: InFlight::new(cluster.config.clone()),
             cluster,
             leaders: HashMap::new(),
             windows: HashMap::new(),
@@ -98,17 +94,16 @@ impl Fetcher {
 
     /// One round: asks for all positions at once and returns what came first, waiting up to `max_wait` when there is nothing. A chunk
     /// without records tells that the partition is read to its end. Offsets out of range are told, never jumped over.
-    pub fn fetch(&mut self, positions: &[Position], max_wait: Duration) -> Result<Fetched> {
+    pub fn fetch(&mut self, positions: &[FetchPosition], max_wait: Duration) -> Result<Fetched> {
         let mut fetched = Fetched::default();
         if positions.is_empty() {
-            self.cluster.recipe.stop.sleep(max_wait)?;
+            self.cluster.config.stop.sleep(max_wait)?;
             return Ok(fetched);
         }
         let end = Instant::now() + max_wait;
         loop {
-            self.cluster.recipe.stop.check()?;
-            self.troubled
-                .retain(|place| positions.iter().any(|p| p.place() == *place));
+            self.cluster.config.stop.check()?;
+            self.troubled.retain(|place| positions.iter().any(|p| p.at == *place));
             let trouble = match self.know_leaders(positions)? {
                 Some(trouble) => Some(trouble),
                 None => {
@@ -117,15 +112,15 @@ impl Fetcher {
                 }
             };
             if self.troubled.is_empty() && trouble.is_none() {
-                self.outage.over();
+                self.retry.over();
             }
             let something =
                 !fetched.out_of_range.is_empty() || fetched.chunks.iter().any(|chunk| !chunk.stands_still());
             if let Some(trouble) = trouble {
                 self.leaders.clear();
-                self.outage.note(trouble)?;
+                self.retry.note(trouble)?;
                 if !something {
-                    self.outage.wait()?;
+                    self.retry.wait()?;
                 }
             }
             if something || Instant::now() >= end {
@@ -135,19 +130,17 @@ impl Fetcher {
     }
 
     /// Finds out who leads the partitions. Those that nobody leads are trouble; the others are asked all the same.
-    fn know_leaders(&mut self, positions: &[Position]) -> Result<Option<Trouble>> {
-        if positions.iter().all(|p| self.leaders.contains_key(&p.place())) {
+    fn know_leaders(&mut self, positions: &[FetchPosition]) -> Result<Option<KafkaError>> {
+        if positions.iter().all(|p| self.leaders.contains_key(&p.at)) {
             return Ok(None);
         }
         self.in_flight.abandon_all();
-        let places: Vec<Place> = positions.iter().map(Position::place).collect();
+        let places: Vec<TopicPartition> = positions.iter().map(|position| position.at.clone()).collect();
         let find = move |client: &mut KafkaClient| {
-            let leaders = places
-                .into_iter()
-                .map(|place| (worker::leader(client, &place.0, place.1), place));
+            let leaders = places.into_iter().map(|place| (worker::leader(client, &place), place));
             Ok(leaders.collect::<Vec<_>>())
         };
-        let found = match Worker::new(self.cluster.recipe.clone()).call(find)? {
+        let found = match Worker::new(self.cluster.config.clone()).call(find)? {
             Ok(found) => found,
             Err(trouble) => return Ok(Some(trouble.at("looking for partition leaders"))),
         };
@@ -158,9 +151,9 @@ impl Fetcher {
                     self.leaders.insert(place, host);
                 }
                 None => {
-                    trouble = Some(Trouble::passing(format!(
+                    trouble = Some(KafkaError::passing(format!(
                         "{}: it is not there, or has no leader",
-                        name(&place)
+                        place
                     )));
                     self.troubled.insert(place);
                 }
@@ -170,7 +163,7 @@ impl Fetcher {
             true => Ok(trouble),
             false => {
                 if let Some(trouble) = trouble {
-                    self.outage.note(trouble)?;
+                    self.retry.note(trouble)?;
                 }
                 Ok(None)
             }
@@ -178,17 +171,17 @@ impl Fetcher {
     }
 
     /// Sends a request to each leader that has none under way.
-    fn ask(&mut self, positions: &[Position], wait: Duration) {
-        let share = window::share(positions.len());
-        let mut asks: HashMap<String, Vec<Ask>> = HashMap::new();
+    fn ask(&mut self, positions: &[FetchPosition], wait: Duration) {
+        let share = window::byte_budget(positions.len());
+        let mut asks: HashMap<String, Vec<PartitionFetch>> = HashMap::new();
         for i in 0..positions.len() {
             let position = &positions[(self.turn + i) % positions.len()];
-            let place = position.place();
+            let place = position.at.clone();
             let Some(host) = self.leaders.get(&place).cloned() else {
                 continue;
             };
             let window = self.window(place, share).size();
-            asks.entry(host).or_default().push(Ask {
+            asks.entry(host).or_default().push(PartitionFetch {
                 position: position.clone(),
                 window,
             });
@@ -208,17 +201,17 @@ impl Fetcher {
     }
 
     /// How many of the asks go into one request.
-    fn affordable(&self, asks: &[Ask], budget: i32) -> usize {
+    fn affordable(&self, asks: &[PartitionFetch], budget: i32) -> usize {
         let mut bytes = 0_i32;
         let fits = asks.iter().take_while(|ask| {
             bytes = bytes.saturating_add(ask.window);
-            bytes <= budget && !self.alone.contains(&ask.position.place())
+            bytes <= budget && !self.alone.contains(&ask.position.at)
         });
         fits.count().max(1)
     }
 
     /// Waits for the first answer, and takes all that are there by then. Returns trouble that may pass.
-    fn collect(&mut self, positions: &[Position], fetched: &mut Fetched) -> Result<Option<Trouble>> {
+    fn collect(&mut self, positions: &[FetchPosition], fetched: &mut Fetched) -> Result<Option<KafkaError>> {
         let mut trouble = None;
         for (request, answer) in self.in_flight.answers()? {
             trouble = self.take(request, answer, positions, fetched)?.or(trouble);
@@ -231,9 +224,9 @@ impl Fetcher {
         &mut self,
         request: Request,
         answer: Answer,
-        positions: &[Position],
+        positions: &[FetchPosition],
         fetched: &mut Fetched,
-    ) -> Result<Option<Trouble>> {
+    ) -> Result<Option<KafkaError>> {
         let response = match answer {
             Ok(response) => response,
             Err(trouble) => {
@@ -249,32 +242,29 @@ impl Fetcher {
         };
         let took = request.began.elapsed();
         self.quickest = Some(self.quickest.map_or(took, |quickest| quickest.min(took)));
-        let share = window::share(positions.len());
+        let share = window::byte_budget(positions.len());
         let mut trouble = None;
         for ask in request.asks {
-            let Position {
-                topic,
-                partition,
-                offset,
-            } = &ask.position;
             if !positions.contains(&ask.position) {
                 continue;
             }
-            let place = ask.position.place();
-            let found = match Chunk::find(&response, topic, *partition, *offset) {
-                Part::Chunk(chunk) if chunk.begins_with_hole() => {
+            let place = ask.position.at.clone();
+            let found = match FetchedPartition::find(&response, &ask.position.at, ask.position.offset) {
+                PartitionAnswer::Records(chunk) if chunk.begins_with_hole() => {
                     self.in_flight.look_again(&request.host, &ask, chunk)?
                 }
-                Part::Chunk(chunk) => Ok(chunk),
-                Part::Code(code) if codes::verdict(code) == Verdict::OutOfRange => match self.range(&ask.position)? {
-                    Ok(out) => {
-                        fetched.out_of_range.push(out);
-                        continue;
+                PartitionAnswer::Records(chunk) => Ok(chunk),
+                PartitionAnswer::Code(code) if error_codes::retry_class(code) == RetryClass::OutOfRange => {
+                    match self.range(&ask.position)? {
+                        Ok(out) => {
+                            fetched.out_of_range.push(out);
+                            continue;
+                        }
+                        Err(trouble) => Err(trouble),
                     }
-                    Err(trouble) => Err(trouble),
-                },
-                Part::Code(code) => Err(Trouble::code(code).at(&name(&place))),
-                Part::Wrong(why) => Err(Trouble::passing(format!("{}: {} {why}", name(&place), request.host))),
+                }
+                PartitionAnswer::Code(code) => Err(KafkaError::code(code).at(&place.to_string())),
+                PartitionAnswer::Wrong(why) => Err(KafkaError::passing(format!("{}: {} {why}", place, request.host))),
             };
             let chunk = match found {
                 Ok(chunk) => chunk,
@@ -286,10 +276,10 @@ impl Fetcher {
                 }
             };
             let was_troubled = self.troubled.remove(&place);
-            let heard = self.heard.insert(place.0.clone(), Instant::now());
+            let heard = self.heard.insert(place.topic.clone(), Instant::now());
             let usual = self.quickest.unwrap_or_default() * 3;
             if was_troubled || heard.unwrap_or(self.began).elapsed() > SILENCE.max(usual) {
-                fetched.came_back.push(place.0.clone());
+                fetched.came_back.push(place.topic.clone());
             }
             self.alone.remove(&place);
             let more = chunk.next_offset() < chunk.high_water();
@@ -297,7 +287,7 @@ impl Fetcher {
                 match self.in_flight.passed(&request.host, &ask)? {
                     Ok(Some(passed)) => fetched.put(chunk.passing(passed)),
                     Err(why) => {
-                        trouble = Some(why.at(&name(&place)));
+                        trouble = Some(why.at(&place.to_string()));
                         self.troubled.insert(place);
                     }
                     Ok(None) => {
@@ -317,26 +307,25 @@ impl Fetcher {
 
     /// What lies before a batch that is not to be read, in the answer of a single partition: the largest half, quarter and so on of the
     /// window in which it is not. Those records land, and what the position is then is the batch's.
-    fn before_unreadable(&mut self, request: &Request, trouble: &Trouble) -> Result<Option<Chunk>> {
+    fn before_unreadable(&mut self, request: &Request, trouble: &KafkaError) -> Result<Option<FetchedPartition>> {
         let [ask] = &request.asks[..] else { return Ok(None) };
         if !(trouble.unreadable && trouble.is_fatal()) {
             return Ok(None);
         }
-        let Position {
-            topic,
-            partition,
-            offset,
-        } = &ask.position;
         let mut ask = ask.clone();
         while ask.window > 1 {
             ask.window /= 2;
             self.in_flight.abandon(&request.host);
             match self.in_flight.call(&request.host, ask.clone())? {
                 Ok(response) => {
-                    return Ok(match Chunk::find(&response, topic, *partition, *offset) {
-                        Part::Chunk(chunk) if !chunk.is_empty() && !chunk.begins_with_hole() => Some(chunk),
-                        _ => None,
-                    });
+                    return Ok(
+                        match FetchedPartition::find(&response, &ask.position.at, ask.position.offset) {
+                            PartitionAnswer::Records(chunk) if !chunk.is_empty() && !chunk.begins_with_hole() => {
+                                Some(chunk)
+                            }
+                            _ => None,
+                        },
+                    );
                 }
                 Err(trouble) if trouble.unreadable => {}
                 Err(_) => return Ok(None),
@@ -346,34 +335,28 @@ impl Fetcher {
     }
 
     /// A whole answer failed. One that cannot be read is asked for again, partition by partition, to tell which it is.
-    fn broken(&mut self, request: &Request, trouble: Trouble) -> Result<Trouble> {
+    fn broken(&mut self, request: &Request, trouble: KafkaError) -> Result<KafkaError> {
         self.in_flight.abandon(&request.host);
-        let places = request.asks.iter().map(|ask| ask.position.place());
+        let places = request.asks.iter().map(|ask| ask.position.at.clone());
         if trouble.unreadable && request.asks.len() > 1 {
             self.alone.extend(places);
-            return Ok(Trouble::passing(
+            return Ok(KafkaError::passing(
                 "an answer cannot be read: looking for the partition that it is",
             ));
         }
         let first = &request.asks[0].position;
         self.troubled.extend(places);
-        Ok(trouble.at(&format!(
-            "{}, offset {} (at {})",
-            name(&first.place()),
-            first.offset,
-            request.host
-        )))
+        Ok(trouble.at(&format!("{}, offset {} (at {})", first.at, first.offset, request.host)))
     }
 
-    fn window(&mut self, place: Place, share: i32) -> &mut Window {
+    fn window(&mut self, place: TopicPartition, share: i32) -> &mut Window {
         self.windows.entry(place).or_insert_with(|| Window::new(share))
     }
 
     /// What a partition holds instead of the offset that was asked for; trouble when it holds it after all.
-    fn range(&self, position: &Position) -> Result<Result<OutOfRange, Trouble>> {
-        let Position {
-            topic,
-            partition,
+    fn range(&self, position: &FetchPosition) -> Result<Result<OutOfRange, KafkaError>> {
+        let FetchPosition {
+            at: TopicPartition { topic, partition },
             offset,
         } = position;
         let at = *partition as usize;
@@ -381,39 +364,23 @@ impl Fetcher {
         let latest = self.cluster.latest(topic)?.get(at).copied();
         Ok(match (earliest, latest) {
             (Some(earliest), Some(latest)) if !(earliest..=latest).contains(offset) => Ok(OutOfRange {
-                topic: topic.clone(),
-                partition: *partition,
-                asked: *offset,
+                at: position.at.clone(),
                 earliest,
                 latest,
             }),
-            _ => Err(Trouble::passing(format!(
+            _ => Err(KafkaError::passing(format!(
                 "{}: offset {offset} is out of range, then again not",
-                place(topic, *partition)
+                position.at
             ))),
         })
     }
 }
 
-impl Position {
-    fn place(&self) -> Place {
-        (self.topic.clone(), self.partition)
-    }
-}
-
-fn name(at: &Place) -> String {
-    place(&at.0, at.1)
-}
-
-fn too_large(ask: &Ask) -> Error {
-    let Position {
-        topic,
-        partition,
-        offset,
-    } = &ask.position;
+fn too_large(ask: &PartitionFetch) -> Error {
+    let FetchPosition { at, offset } = &ask.position;
     Error::failed(format!(
         "{}: the record at offset {offset} is larger than {} MiB, more than this client reads",
-        place(topic, *partition),
+        at,
         ask.window >> 20
     ))
     .way_out("look at it with kafka-dump-log.sh; kafka-delete-records.sh can remove it, if it may be lost")

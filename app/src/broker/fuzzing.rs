@@ -8,18 +8,22 @@ use kafka_protocol::messages::{
     OffsetFetchResponse, SyncGroupResponse,
 };
 
-use super::bounds::{self, Answer};
-use super::{peek, shares, unpack};
+use crate::broker::connection::bounds::{self, Answer};
+use crate::broker::group::range_assignor;
+use crate::broker::transport::crate_kafka::{batch_header, unpack};
 
 /// Members of a group that say this of themselves: each partition goes to one that wants its topic.
 pub fn group_metadata(counts: &HashMap<String, i32>, members: &[&[u8]]) {
     let _: Vec<_> = members
         .iter()
-        .map(|bytes| (shares::note(bytes), shares::share(bytes)))
+        .map(|bytes| (range_assignor::user_data(bytes), range_assignor::read_assignment(bytes)))
         .collect();
-    let wanted = members.iter().map(|bytes| shares::topics(bytes)).enumerate();
+    let wanted = members
+        .iter()
+        .map(|bytes| range_assignor::subscribed_topics(bytes))
+        .enumerate();
     let members: Vec<(String, BTreeSet<&str>)> = wanted.map(|(id, wanted)| (id.to_string(), wanted)).collect();
-    let dealt = shares::range(&members, counts);
+    let dealt = range_assignor::range(&members, counts);
     for (topic, count) in counts {
         let takers = members.iter().filter(|(_, wanted)| wanted.contains(topic.as_str()));
         let shares = takers.clone().filter_map(|(id, _)| dealt[id].get(topic));
@@ -29,7 +33,8 @@ pub fn group_metadata(counts: &HashMap<String, i32>, members: &[&[u8]]) {
         assert!(partitions.iter().copied().eq(all), "{topic}: {partitions:?} of {count}");
     }
     for share in dealt.values() {
-        let back = shares::share(&shares::assignment(share)).expect("what is written is read");
+        let back =
+            range_assignor::read_assignment(&range_assignor::assignment(share)).expect("what is written is read");
         assert_eq!(back.len(), share.values().map(Vec::len).sum::<usize>());
     }
 }
@@ -64,5 +69,5 @@ pub fn batch(bytes: &[u8]) {
     let mut left = LIMIT;
     let _ = unpack::look(bytes, &mut left);
     assert!(left <= LIMIT);
-    let _ = peek::find(bytes, 0);
+    let _ = batch_header::find(bytes, 0);
 }

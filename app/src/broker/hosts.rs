@@ -3,7 +3,7 @@
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use super::address;
+use crate::broker::connection::address;
 
 /// How long we wait for a connection.
 pub const CONNECT: Duration = Duration::from_secs(1);

@@ -1,36 +1,24 @@
 //! Everything that touches Kafka. The rest of the program sees clusters, bundles of records to send, and chunks of records that came.
 
-mod address;
-mod aside;
-mod attendance;
-mod bounds;
-mod bundle;
-mod chunk;
-mod codes;
-mod contact;
-mod coordinator;
-mod doubt;
+mod bootstrap;
+mod connection;
+mod deadline;
+mod error;
+mod error_codes;
+mod fetched_partition;
 mod fetcher;
 #[doc(hidden)]
 pub mod fuzzing;
 mod group;
 mod hosts;
-mod inflight;
-mod lane;
-mod learning;
-mod member;
-mod outage;
+mod in_flight;
+mod leader_producer;
+mod metadata;
 mod partitioner;
-mod peek;
-mod plain;
-mod search;
-mod sender;
-mod shares;
-mod topics;
-mod trouble;
-mod unpack;
-mod window;
-mod worker;
+mod produce_batch;
+mod producer;
+mod retry;
+mod transport;
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -39,23 +27,24 @@ use std::time::{Duration, Instant};
 use kafka::client::FetchOffset;
 
 use crate::error::{Error, Result};
+use crate::model::TopicPartition;
 use crate::stop::Stop;
 
-pub use bundle::Bundle;
-pub use chunk::{Chunk, Message};
-pub use fetcher::{Fetched, Fetcher, OutOfRange, Position, SILENCE};
-pub use group::{Committed, Group};
-pub use member::{Member, Seat, Share, Terms};
+pub use fetched_partition::{FetchedPartition, Message};
+pub use fetcher::{FetchPosition, Fetched, Fetcher, OutOfRange, SILENCE};
+pub use group::{Assignment, Committed, Group, GroupConfig, Member, Membership};
 pub use partitioner::partition_for;
-pub use sender::{Break, Sender, Sent, StandIn};
+pub use produce_batch::ProduceBatch;
+pub use producer::{OffsetJump, Placeholder, Producer, Sent};
 
-use contact::{Contact, Told};
+use bootstrap::{Contact, KnownVersions};
+use connection::address;
+use error::KafkaError;
 use hosts::Hosts;
-use learning::Learning;
-use outage::{Herald, Outage};
-use topics::Standing;
-use trouble::Trouble;
-use worker::{Recipe, Worker};
+use metadata::TopicState;
+use retry::{OutageLog, RetryBudget};
+use transport::crate_kafka::unknown_high_watermark::{self, HighWatermark};
+use transport::crate_kafka::worker::{self, ClientConfig, Worker};
 
 /// How records are compressed on their way and in the log.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, clap::ValueEnum)]
@@ -112,9 +101,9 @@ const LEARNING: Duration = Duration::from_secs(5);
 /// A Kafka cluster that answered.
 #[derive(Debug, Clone)]
 pub struct Cluster {
-    recipe: Arc<Recipe>,
+    config: Arc<ClientConfig>,
     patience: Duration,
-    herald: Herald,
+    herald: OutageLog,
     /// How many partitions a topic has, as far as it is known: a broker that tells of fewer has not been told yet.
     counts: Arc<Mutex<HashMap<String, i32>>>,
 }
@@ -124,32 +113,32 @@ impl Cluster {
     /// patience where somebody does.
     pub fn connect(options: Options, stop: Stop) -> Result<Self> {
         let cluster = Self {
-            recipe: Arc::new(Recipe {
+            config: Arc::new(ClientConfig {
                 hosts: Hosts::new(address::parse(&options.brokers)?),
-                versions: Told::default(),
+                versions: KnownVersions::default(),
                 client_id: options.client_id,
                 compression: options.compression,
                 limit: options.request_timeout,
                 stop,
             }),
             patience: options.patience,
-            herald: Herald::default(),
+            herald: OutageLog::default(),
             counts: Arc::default(),
         };
-        let (recipe, mut outage) = (&cluster.recipe, cluster.outage());
+        let (config, mut retry) = (&cluster.config, cluster.retry());
         let mut met = false;
         loop {
-            match contact::look(recipe)? {
+            match bootstrap::look(config)? {
                 Contact::Broker => {
-                    outage.over();
+                    retry.over();
                     return Ok(cluster);
                 }
                 // What took connections a moment ago is on its way down, or up.
-                Contact::Nobody(trouble) if met => outage.bear(trouble)?,
+                Contact::Nobody(trouble) if met => retry.back_off(trouble)?,
                 Contact::Nobody(trouble) => return Err(trouble.into_error()),
                 Contact::Unready(trouble) => {
                     met = true;
-                    outage.bear(trouble)?;
+                    retry.back_off(trouble)?;
                 }
             }
         }
@@ -158,9 +147,9 @@ impl Cluster {
     /// Number of the topic's partitions, once each has a leader. A missing topic: `create` asks the broker to make it; otherwise `None`.
     /// That it is missing, or has fewer than the `known` partitions, is believed of a cluster that says so steadily.
     pub fn partitions(&self, topic: &str, create: bool, known: i32) -> Result<Option<i32>> {
-        let steady = |standing: &Standing| match standing {
-            Standing::Missing { .. } if create => CREATION,
-            Standing::Missing { other: false } => BARE,
+        let steady = |standing: &TopicState| match standing {
+            TopicState::Missing { .. } if create => CREATION,
+            TopicState::Missing { other: false } => BARE,
             _ => STEADY,
         };
         self.look(topic, create, known, steady)
@@ -176,26 +165,26 @@ impl Cluster {
         topic: &str,
         create: bool,
         known: i32,
-        steady: impl Fn(&Standing) -> Duration,
+        steady: impl Fn(&TopicState) -> Duration,
     ) -> Result<Option<i32>> {
         legal(topic)?;
-        let mut outage = self.outage();
+        let mut retry = self.retry();
         let began = Instant::now();
         let what = format!("topic {topic}");
         // What falls short, and since when the cluster has said so.
-        let mut doubt: Option<(Standing, Instant)> = None;
+        let mut doubt: Option<(TopicState, Instant)> = None;
         loop {
-            contact::check(&self.recipe)?;
+            bootstrap::check(&self.config)?;
             let asked = Instant::now();
-            let (recipe, name) = (self.recipe.clone(), topic.to_string());
-            let ask = move || topics::standing(&recipe, &name, create, known);
-            let trouble = match aside::aside(topics::longest(&self.recipe), &self.recipe.stop, ask)? {
-                Ok(Standing::Ready(n)) if n >= known => {
-                    outage.over();
+            let (config, name) = (self.config.clone(), topic.to_string());
+            let ask = move || metadata::topic_state(&config, &name, create, known);
+            let trouble = match deadline::run_with_deadline(metadata::longest(&self.config), &self.config.stop, ask)? {
+                Ok(TopicState::Ready(n)) if n >= known => {
+                    retry.over();
                     self.note_count(topic, n);
                     return Ok(Some(n));
                 }
-                Ok(standing @ (Standing::Missing { .. } | Standing::Ready(_))) => {
+                Ok(standing @ (TopicState::Missing { .. } | TopicState::Ready(_))) => {
                     let since = match &doubt {
                         Some((before, since)) if *before == standing => *since,
                         _ => Instant::now(),
@@ -213,28 +202,28 @@ impl Cluster {
                         log::info!("{what} {standing}, so the brokers say: looking again for {secs} s");
                     }
                     doubt = Some((standing, since));
-                    self.recipe.stop.sleep(LOOK)?;
+                    self.config.stop.sleep(LOOK)?;
                     continue;
                 }
-                Ok(Standing::Unready(_)) if began.elapsed() < SETTLING => {
+                Ok(TopicState::Unready(_)) if began.elapsed() < SETTLING => {
                     doubt = None;
-                    self.recipe.stop.sleep(LOOK)?;
+                    self.config.stop.sleep(LOOK)?;
                     continue;
                 }
-                Ok(Standing::Unready(why)) => Trouble::passing(why),
-                Ok(Standing::Refused(code)) if create => Trouble::code(code).or(self.create(topic)),
-                Ok(Standing::Refused(code)) => Trouble::code(code),
+                Ok(TopicState::Unready(why)) => KafkaError::passing(why),
+                Ok(TopicState::Refused(code)) if create => KafkaError::code(code).or(self.create(topic)),
+                Ok(TopicState::Refused(code)) => KafkaError::code(code),
                 Err(trouble) => trouble,
             };
             doubt = None;
-            outage.bear(trouble.at(&what))?;
+            retry.back_off(trouble.at(&what))?;
         }
     }
 
     /// What falls short and has been said for long enough.
-    fn believe(&self, topic: &str, create: bool, standing: &Standing) -> Result<Option<i32>> {
+    fn believe(&self, topic: &str, create: bool, standing: &TopicState) -> Result<Option<i32>> {
         match standing {
-            Standing::Ready(n) => {
+            TopicState::Ready(n) => {
                 self.note_count(topic, *n);
                 Ok(Some(*n))
             }
@@ -247,7 +236,7 @@ impl Cluster {
     }
 
     fn create(&self, topic: &str) -> String {
-        let hosts = &self.recipe.hosts;
+        let hosts = &self.config.hosts;
         format!(
             "create it: kafka-topics.sh --create --bootstrap-server {hosts} --replication-factor 1 --partitions 3 --topic {topic}"
         )
@@ -277,7 +266,7 @@ impl Cluster {
     /// The same, for one who knows that a partition has gone so far: a new leader takes a moment to learn how far it may let others
     /// read, and tells an end before that until then. An end that stays there is told as it is.
     pub fn latest_after(&self, topic: &str, known: &[(i32, i64)]) -> Result<Vec<i64>> {
-        let mut outage = self.outage();
+        let mut retry = self.retry();
         let (mut untold, mut settled): (Option<Instant>, _) = (None, false);
         loop {
             let latest = self.latest(topic)?;
@@ -287,24 +276,24 @@ impl Cluster {
             if short.is_empty() || settled {
                 return Ok(latest);
             }
-            match learning::of_any(&self.recipe, topic, short)? {
-                Ok(Learning::Over) => settled = true,
-                Ok(Learning::Untold) => {
+            match unknown_high_watermark::of_any(&self.config, topic, short)? {
+                Ok(HighWatermark::Over) => settled = true,
+                Ok(HighWatermark::Untold) => {
                     settled = untold.get_or_insert_with(Instant::now).elapsed() >= LEARNING;
-                    self.recipe.stop.sleep(LOOK)?;
+                    self.config.stop.sleep(LOOK)?;
                 }
-                Err(trouble) => outage.bear(trouble)?,
-                Ok(Learning::Still(partition)) => outage.bear(Trouble::passing(format!(
+                Err(trouble) => retry.back_off(trouble)?,
+                Ok(HighWatermark::Still(partition)) => retry.back_off(KafkaError::passing(format!(
                     "{}: its new leader does not know yet how far the log goes",
-                    place(topic, partition)
+                    TopicPartition::new(topic, partition)
                 )))?,
             }
         }
     }
 
     fn offsets(&self, topic: &str, which: FetchOffset) -> Result<Vec<i64>> {
-        let mut outage = self.outage();
-        let mut worker = Worker::new(self.recipe.clone());
+        let mut retry = self.retry();
+        let mut worker = Worker::new(self.config.clone());
         let what = format!("offsets of topic {topic}");
         loop {
             let (name, known) = (topic.to_string(), self.count(topic));
@@ -314,11 +303,11 @@ impl Cluster {
                     .partitions(&name)
                     .map_or(0, |partitions| partitions.len());
                 if n < known {
-                    return Err(Trouble::passing(format!("{n} of {known} partitions are there")));
+                    return Err(KafkaError::passing(format!("{n} of {known} partitions are there")));
                 }
                 let answered = client
                     .fetch_topic_offsets(&name, which)
-                    .map_err(|e| worker::trouble(&e))?;
+                    .map_err(|e| worker::kafka_error(&e))?;
                 let mut offsets = vec![-1; n];
                 for found in answered {
                     if let Some(offset) = usize::try_from(found.partition).ok().and_then(|p| offsets.get_mut(p)) {
@@ -327,17 +316,17 @@ impl Cluster {
                 }
                 // Partitions without a leader are left out of the answer, and -1 is none.
                 match offsets.iter().position(|&offset| offset < 0) {
-                    Some(partition) => Err(Trouble::passing(format!("partition {partition} does not tell"))),
+                    Some(partition) => Err(KafkaError::passing(format!("partition {partition} does not tell"))),
                     None => Ok(offsets),
                 }
             };
             // Each leader is asked in turn.
-            match worker.call_for(self.recipe.hosts.count(), ask)? {
+            match worker.call_for(self.config.hosts.count(), ask)? {
                 Ok(offsets) => {
-                    outage.over();
+                    retry.over();
                     return Ok(offsets);
                 }
-                Err(trouble) => outage.bear(trouble.at(&what))?,
+                Err(trouble) => retry.back_off(trouble.at(&what))?,
             }
         }
     }
@@ -348,8 +337,8 @@ impl Cluster {
     }
 
     /// Something to send bundles with.
-    pub fn sender(&self) -> Sender {
-        Sender::new(self.clone())
+    pub fn sender(&self) -> Producer {
+        Producer::new(self.clone())
     }
 
     /// Something to fetch chunks with.
@@ -358,43 +347,38 @@ impl Cluster {
     }
 
     /// A place in a consumer group.
-    pub fn join(&self, terms: Terms) -> Member {
-        Member::start(self.to_the_end(), self.outage(), terms, &self.recipe.stop)
+    pub fn join(&self, terms: GroupConfig) -> Member {
+        Member::start(self.to_the_end(), self.retry(), terms, &self.config.stop)
     }
 
     /// The offsets that a consumer group shows to others, committed from a member's seat.
-    pub fn group(&self, group: &str, seat: Seat) -> Group {
+    pub fn group(&self, group: &str, seat: Membership) -> Group {
         Group::new(self, group, seat)
     }
 
     /// For what has the last word when the user has stopped everything else; its tries are bounded.
-    fn to_the_end(&self) -> Arc<Recipe> {
-        Arc::new(Recipe {
+    fn to_the_end(&self) -> Arc<ClientConfig> {
+        Arc::new(ClientConfig {
             stop: Stop::default(),
-            ..(*self.recipe).clone()
+            ..(*self.config).clone()
         })
     }
 
     /// The same cluster for a part of the work that may end before the whole does.
     pub fn until(&self, stop: &Stop) -> Self {
-        let recipe = Recipe {
+        let config = ClientConfig {
             stop: stop.clone(),
-            ..(*self.recipe).clone()
+            ..(*self.config).clone()
         };
         Self {
-            recipe: Arc::new(recipe),
+            config: Arc::new(config),
             ..self.clone()
         }
     }
 
-    fn outage(&self) -> Outage {
-        Outage::new(self.patience, self.recipe.stop.clone(), self.herald.clone())
+    fn retry(&self) -> RetryBudget {
+        RetryBudget::new(self.patience, self.config.stop.clone(), self.herald.clone())
     }
-}
-
-/// Names a partition, for people.
-fn place(topic: &str, partition: i32) -> String {
-    format!("topic {topic}, partition {partition}")
 }
 
 /// Refuses names that no topic can have.

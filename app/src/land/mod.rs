@@ -1,42 +1,42 @@
 //! The consumer's loop: fetch, decode, apply rows and the new position in one sink transaction, then tell the broker's group.
 //!
-//! - `berths`: which partitions are this consumer's, and until when
-//! - `start`: where to read on in them
-//! - `anew`: whether the log is still the one in which the sink stands
-//! - `ahead`: fetching and reading beside the landing
-//! - `order`: in which order a round lands
-//! - `turn`: landing them, as long as they are this consumer's
-//! - `lane`: one partition's way into the sink
-//! - `taken`: what a lane took last: what comes again is compared with it
-//! - `group`: what the broker's group is told, and what it tells of other sinks
+//! - `assignment_source`: which partitions are this consumer's, and until when
+//! - `resume`: where to read on in them
+//! - `log_identity`: whether the log is still the one in which the sink stands
+//! - `assignment_run`: landing an assignment's partitions until it is over
+//! - `prefetch`: fetching and reading beside the landing
+//! - `merge_by_key`: in which order a round lands
+//! - `partition_applier`: one partition's way into the sink
+//! - `recent_records`: what a partition took last: what comes again is compared with it
+//! - `group_offsets`: what the broker's group is told, and what it tells of other sinks
 //! - `print`: records for people
 
-mod ahead;
-mod anew;
-mod berths;
-mod group;
-mod lane;
-mod order;
+mod assignment_run;
+mod assignment_source;
+mod group_offsets;
+mod log_identity;
+mod merge_by_key;
+mod partition_applier;
+mod prefetch;
 mod print;
-mod start;
-mod taken;
-mod turn;
+mod recent_records;
+mod resume;
 
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-use crate::broker::Cluster;
+use crate::broker::{Assignment, Cluster};
 use crate::error::{Error, Kind, Result};
-use crate::meter::Meter;
 use crate::sink::Sink;
 use crate::stop::Stop;
+use crate::terminal::progress::Progress;
 use crate::wire::sign::SignKey;
 
-use self::berths::{Berth, Berths};
-use self::group::Mark;
-pub use self::lane::Counts;
-use self::start::Goal;
-use self::turn::Turn;
+use self::assignment_run::AssignmentRun;
+use self::assignment_source::AssignmentSource;
+use self::group_offsets::SinkTag;
+pub use self::partition_applier::Counts;
+use self::resume::CatchUpTarget;
 
 /// What the consumer was asked to do.
 #[derive(Debug, Clone)]
@@ -103,9 +103,9 @@ const RIVALS: usize = 20;
 const RIVALRY: Duration = Duration::from_secs(60);
 
 /// Lands the topics until it is caught up or the user wants to stop.
-pub fn land(options: &Options, cluster: &Cluster, meter: &mut Meter, stop: &Stop) -> Result<Summary> {
+pub fn land(options: &Options, cluster: &Cluster, progress: &mut Progress, stop: &Stop) -> Result<Summary> {
     let mut summary = Summary::default();
-    let outcome = land_all(options, cluster, meter, &mut summary, stop);
+    let outcome = land_all(options, cluster, progress, &mut summary, stop);
     match outcome {
         Err(error) if error.kind() != Kind::Stopped => Err(error),
         Ok(()) if !summary.healing.is_empty() => Err(Error::loss(
@@ -116,30 +116,44 @@ pub fn land(options: &Options, cluster: &Cluster, meter: &mut Meter, stop: &Stop
     }
 }
 
-fn land_all(options: &Options, cluster: &Cluster, meter: &mut Meter, summary: &mut Summary, stop: &Stop) -> Result<()> {
-    let (goals, mark) = {
+fn land_all(
+    options: &Options,
+    cluster: &Cluster,
+    progress: &mut Progress,
+    summary: &mut Summary,
+    stop: &Stop,
+) -> Result<()> {
+    let (targets, mark) = {
         let mut sink = Sink::open(&options.sink, stop.clone())?;
-        let goals = start::goals(options, cluster, &sink, stop)?;
+        let targets = resume::targets(options, cluster, &sink, stop)?;
         if let Sharing::Group { name, .. } = &options.sharing {
-            group::dismiss_the_dead(cluster, name, &mut sink)?;
+            group_offsets::evict_dead(cluster, name, &mut sink)?;
         }
-        (goals, Mark::of(&sink, &options.sink))
+        (targets, SinkTag::of(&sink, &options.sink))
     };
-    let mut berths = Berths::new(options, cluster, &mark, stop);
+    let mut assignments = AssignmentSource::new(options, cluster, &mark, stop);
     let mut rivals: Vec<Instant> = Vec::new();
     let outcome = loop {
-        let berth = match berths.next(meter, stop) {
-            Ok(berth) => berth,
+        let assignment = match assignments.next(progress, stop) {
+            Ok(assignment) => assignment,
             Err(error) => break Err(error),
         };
-        let outcome = take_turn(options, &goals, cluster, &berth, &mut berths, meter, summary);
+        let outcome = take_turn(
+            options,
+            &targets,
+            cluster,
+            &assignment,
+            &mut assignments,
+            progress,
+            summary,
+        );
         match &outcome {
-            Err(error) if error.kind() == Kind::Stopped && berth.over.requested() && !stop.requested() => {}
+            Err(error) if error.kind() == Kind::Stopped && assignment.over.requested() && !stop.requested() => {}
             // A member of the group that was late has landed its last round, or this one is late itself: deal anew, and look again.
             Err(error) if error.kind() == Kind::Rival => {
                 rivals.retain(|rival| rival.elapsed() < RIVALRY);
                 rivals.push(Instant::now());
-                if rivals.len() >= RIVALS || has_strangers(options, stop).unwrap_or(true) {
+                if rivals.len() >= RIVALS || has_other_groups(options, stop).unwrap_or(true) {
                     break outcome;
                 }
                 log::debug!("{error}");
@@ -150,32 +164,32 @@ fn land_all(options: &Options, cluster: &Cluster, meter: &mut Meter, summary: &m
         if let Err(error) = Sink::open(&options.sink, stop.clone()).and_then(|mut sink| sink.begin().map(drop)) {
             break Err(error);
         }
-        berths.give_up();
+        assignments.give_up();
     };
-    berths.leave();
+    assignments.leave();
     outcome
 }
 
 /// Whether a consumer that is not of this one's group lands in the same sink.
-fn has_strangers(options: &Options, stop: &Stop) -> Result<bool> {
+fn has_other_groups(options: &Options, stop: &Stop) -> Result<bool> {
     match &options.sharing {
-        Sharing::Group { name, .. } => Sink::open(&options.sink, stop.clone())?.has_strangers(name),
+        Sharing::Group { name, .. } => Sink::open(&options.sink, stop.clone())?.has_other_groups(name),
         Sharing::Pinned(_) => Ok(true),
     }
 }
 
 fn take_turn(
     options: &Options,
-    goals: &[Goal],
+    targets: &[CatchUpTarget],
     cluster: &Cluster,
-    berth: &Berth,
-    berths: &mut Berths,
-    meter: &mut Meter,
+    assignment: &Assignment,
+    assignments: &mut AssignmentSource,
+    progress: &mut Progress,
     summary: &mut Summary,
 ) -> Result<()> {
-    let mut turn = Turn::begin(options, goals, cluster, berth, &|| berths.goes_on())?;
-    berths.say(berth, turn.all());
-    let outcome = turn.land(meter, &|| berths.goes_on());
+    let mut turn = AssignmentRun::begin(options, targets, cluster, assignment, &|| assignments.goes_on())?;
+    assignments.say(assignment, turn.all());
+    let outcome = turn.land(progress, &|| assignments.goes_on());
     turn.end(summary);
     outcome
 }

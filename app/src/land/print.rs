@@ -1,18 +1,22 @@
 //! `--print`: a landed record as a line of JSON, whatever its key and its value hold.
 
+use crate::model::TopicPartition;
 use std::io::Write;
 
 use serde_json::Value as Json;
 
 use crate::broker::Message;
-use crate::escape::acts;
-use crate::sink::Position;
+use crate::sink::SinkPosition;
+use crate::terminal::escape::acts;
 use crate::wire::json_string;
 use crate::wire::sign::without_origin;
 
 /// Adds `{"topic":...,"partition":...,"offset":...,"key":...,"row":...}` and a line feed; the row of a deletion is null.
-pub fn line(position: &Position, message: Message<'_>, out: &mut Vec<u8>) {
-    let Position { topic, partition, .. } = position;
+pub fn line(position: &SinkPosition, message: Message<'_>, out: &mut Vec<u8>) {
+    let SinkPosition {
+        at: TopicPartition { topic, partition },
+        ..
+    } = position;
     out.extend_from_slice(b"{\"topic\":");
     string(topic, out);
     // Writing to a vector cannot fail.
@@ -75,9 +79,11 @@ mod tests {
     use super::*;
 
     fn printed(topic: &str, key: &[u8], value: &[u8]) -> String {
-        let position = Position {
-            topic: topic.into(),
-            partition: 3,
+        let position = SinkPosition {
+            at: TopicPartition {
+                topic: topic.into(),
+                partition: 3,
+            },
             next_offset: 0,
             origin: None,
             reached: None,

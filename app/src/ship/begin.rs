@@ -1,28 +1,28 @@
 //! The beginning of a run: see `readback` for why each step is where it is.
 
-use crate::broker::{Cluster, Sender};
+use crate::broker::{Cluster, Producer};
 use crate::error::{Error, Result};
-use crate::meter::thousands;
-use crate::source::{Acked, Capture, Feed, Ledger, Noted, Run, Tracked};
+use crate::source::{Acked, Capture, ChangeReader, Noted, Run, SourceState, Tracked};
 use crate::stop::Stop;
+use crate::terminal::progress::thousands;
 use crate::wire::sign::SignKey;
 
 use super::Options;
-use super::load::Loader;
+use super::batch_encoder::BatchEncoder;
 use super::readback::{Readback, Stops};
 use super::send::{acked, too_large};
 
 /// One table on the reading side.
-pub struct Hold {
-    pub feed: Feed,
-    pub loader: Loader,
+pub struct TableStream {
+    pub feed: ChangeReader,
+    pub loader: BatchEncoder,
 }
 
 /// A table, what its topic holds behind what the file noted, and how its records are numbered.
 struct Table<'a> {
     tracked: Tracked,
     readback: Readback<'a>,
-    loader: Loader,
+    loader: BatchEncoder,
 }
 
 /// Reads the logs back, takes a new epoch, and sends the run's first record to each partition. None when nothing is left to ship.
@@ -30,10 +30,10 @@ pub fn begin(
     options: &Options,
     backfill: bool,
     cluster: &Cluster,
-    ledger: &mut Ledger,
-    sender: &mut Sender,
+    ledger: &mut SourceState,
+    sender: &mut Producer,
     stop: &Stop,
-) -> Result<Option<(Run, Vec<Hold>)>> {
+) -> Result<Option<(Run, Vec<TableStream>)>> {
     let key = options.sign_key.as_ref();
     let noted = ledger.look()?;
     let readbacks = read_back(options, backfill, cluster, ledger, &noted, stop)?;
@@ -52,7 +52,7 @@ pub fn begin(
             tracked = ledger.track(name, topic, true)?;
         }
         tables.push(Table {
-            loader: Loader::new(run.clone(), &tracked, spread, key),
+            loader: BatchEncoder::new(run.clone(), &tracked, spread, key),
             tracked,
             readback,
         });
@@ -64,8 +64,8 @@ pub fn begin(
     let hold = |table: Table<'_>| {
         let Table { tracked, loader, .. } = table;
         let (path, capture, follow) = (&options.source, options.capture, options.follow);
-        let feed = Feed::open(path, capture, &run, &tracked, follow, stop.clone())?;
-        Ok(Hold { feed, loader })
+        let feed = ChangeReader::open(path, capture, &run, &tracked, follow, stop.clone())?;
+        Ok(TableStream { feed, loader })
     };
     let holds = tables.into_iter().map(hold).collect::<Result<Vec<_>>>()?;
     Ok(Some((run, holds)))
@@ -76,7 +76,7 @@ fn read_back<'a>(
     options: &'a Options,
     backfill: bool,
     cluster: &'a Cluster,
-    ledger: &Ledger,
+    ledger: &SourceState,
     noted: &'a Noted,
     stop: &'a Stop,
 ) -> Result<Vec<(i32, Readback<'a>)>> {
@@ -105,8 +105,8 @@ fn read_back<'a>(
 /// Sends the fences, reads the rest of the logs up to them, and notes them with what is to be sent again.
 fn fence(
     tables: &mut [Table<'_>],
-    ledger: &mut Ledger,
-    sender: &mut Sender,
+    ledger: &mut SourceState,
+    sender: &mut Producer,
     run: &Run,
     key: Option<&SignKey>,
 ) -> Result<()> {

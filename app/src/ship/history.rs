@@ -3,8 +3,8 @@
 
 use std::fmt;
 
-use crate::row::{TableSchema, Value};
-use crate::sequence::Stamp;
+use crate::model::RecordId;
+use crate::model::{TableSchema, Value};
 use crate::source::Acked;
 use crate::wire::decode::{self, Key, Record};
 
@@ -186,7 +186,7 @@ impl History {
     }
 
     /// Whether the record follows the one before by its number. Those of an older run are told by the newer one again.
-    fn follow(&mut self, found: &log_reader::Record<'_>, stamp: &Stamp<'_>) {
+    fn follow(&mut self, found: &log_reader::Record<'_>, stamp: &RecordId<'_>) {
         let last = &mut self.partitions[found.partition as usize].last;
         let next = (stamp.epoch, stamp.seq);
         let follows = match *last {
@@ -234,8 +234,8 @@ mod tests {
 
     use super::*;
     use crate::broker::Message;
-    use crate::row::Column;
-    use crate::sequence::RunLink;
+    use crate::model::Column;
+    use crate::model::RunHeader;
     use crate::wire::encode::Encoder;
     use crate::wire::sign::{SignKey, Signer};
 
@@ -305,7 +305,7 @@ mod tests {
         fn begin(&mut self, columns: &[&str], epoch: u64, pass: Option<u64>) {
             let encoder = Encoder::new(Arc::new(schema(columns)), "me", epoch);
             let mut value = Vec::new();
-            encoder.schema_record(Some(&RunLink::default()), pass, 1, &mut value);
+            encoder.schema_record(Some(&RunHeader::default()), pass, 1, &mut value);
             self.take(br#"{"_schema":"t"}"#, &value);
         }
 

@@ -1,11 +1,12 @@
 //! Reading a part of a topic from one offset to another, as far as the log holds it.
 
+use crate::model::TopicPartition;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use crate::broker::{Cluster, Message, Position};
+use crate::broker::{Cluster, FetchPosition, Message};
 use crate::error::{Error, Kind, Result};
-use crate::sequence::Stamp;
+use crate::model::RecordId;
 use crate::stop::Stop;
 use crate::wire::decode;
 use crate::wire::fingerprint::fingerprint;
@@ -56,7 +57,7 @@ impl<'a> Record<'a> {
     }
 
     /// Its stamp, if one of this source's runs sent it, as far as that can be told.
-    pub fn stamp_of(&self, source: &str) -> Option<Stamp<'a>> {
+    pub fn stamp_of(&self, source: &str) -> Option<RecordId<'a>> {
         let Message { key, value, .. } = self.message;
         let stamp = decode::stamp(value).filter(|stamp| stamp.source == source)?;
         let is_genuine = self.signer.is_none_or(|signer| signer.has_signed(key, value));
@@ -85,21 +86,23 @@ pub fn read(
     let signers: Vec<_> = spans.iter().filter_map(signer_of).collect();
     while !spans.is_empty() {
         stop.check()?;
-        let positions: Vec<Position> = spans
+        let positions: Vec<FetchPosition> = spans
             .iter()
-            .map(|span| Position {
-                topic: topic.clone(),
-                partition: span.partition,
+            .map(|span| FetchPosition {
+                at: TopicPartition {
+                    topic: topic.clone(),
+                    partition: span.partition,
+                },
                 offset: span.from,
             })
             .collect();
         let fetched = fetcher.fetch(&positions, WAIT)?;
         let before = spans.clone();
         for chunk in &fetched.chunks {
-            let Some(span) = spans.iter_mut().find(|span| span.partition == chunk.partition()) else {
+            let Some(span) = spans.iter_mut().find(|span| span.partition == chunk.at().partition) else {
                 continue;
             };
-            let signer = signers.iter().find(|(of, _)| *of == chunk.partition());
+            let signer = signers.iter().find(|(of, _)| *of == chunk.at().partition);
             let signer = signer.map(|(_, signer)| signer);
             for message in chunk.records() {
                 if message.offset >= span.to {
@@ -121,14 +124,14 @@ pub fn read(
             }
         }
         for out in &fetched.out_of_range {
-            let span = spans.iter_mut().find(|span| span.partition == out.partition);
+            let span = spans.iter_mut().find(|span| span.partition == out.at.partition);
             match span {
                 Some(span) if out.earliest > span.from => {
                     if !span.pass_to(out.earliest, each)? {
                         return Ok(());
                     }
                 }
-                _ => return Err(changed(topic, out.partition)),
+                _ => return Err(changed(topic, out.at.partition)),
             }
         }
         spans.retain(|span| span.from < span.to);

@@ -3,13 +3,13 @@
 //! - `begin`: what a run does before that: it reads the log back and fences off what was sent before
 //! - `readback`: which part of the log that is, and why it holds
 //! - `history`: what a part of a log says; `log_reader`: reading it
-//! - `load`: events to numbered records
+//! - `batch_encoder`: events to numbered records
 //! - `send`: sending and noting
 //! - `watch`: whether a topic has grown
 
+mod batch_encoder;
 mod begin;
 mod history;
-mod load;
 mod log_reader;
 mod readback;
 mod send;
@@ -22,13 +22,13 @@ use std::time::Duration;
 
 use crate::broker::Cluster;
 use crate::error::{Kind, Result};
-use crate::meter::Meter;
-use crate::source::{Capture, Ledger, Mark};
+use crate::source::{Capture, Checkpoint, SourceState};
 use crate::stop::Stop;
+use crate::terminal::progress::Progress;
 use crate::wire::sign::SignKey;
 
-use self::begin::{Hold, begin};
-use self::load::Load;
+use self::batch_encoder::EncodedBatch;
+use self::begin::{TableStream, begin};
 use self::send::Shipper;
 use self::watch::Watch;
 
@@ -78,14 +78,14 @@ enum End {
 
 /// Ships the tables until nothing is left, or, following, until the user wants to stop. A topic that gets more partitions begins a new run,
 /// and so does a file that was put back or replaced.
-pub fn ship(options: &Options, cluster: &Cluster, meter: &mut Meter, stop: &Stop) -> Result<Summary> {
+pub fn ship(options: &Options, cluster: &Cluster, progress: &mut Progress, stop: &Stop) -> Result<Summary> {
     let mut backfill = options.backfill;
-    let open = |over: &Stop| Ledger::open(&options.source, options.capture, over.clone());
+    let open = |over: &Stop| SourceState::open(&options.source, options.capture, over.clone());
     // Raised as soon as sending has failed: nobody waits any longer for a lock that another process may hold for ever.
     let mut over = stop.part();
     let mut ledger = open(&over)?;
     loop {
-        match run(options, backfill, cluster, &mut ledger, meter, &over) {
+        match run(options, backfill, cluster, &mut ledger, progress, &over) {
             Ok(End::Done(summary)) => return Ok(summary),
             Ok(End::Grown) => backfill = false,
             Err(error) if error.kind() == Kind::Forked => {
@@ -105,8 +105,8 @@ fn run(
     options: &Options,
     backfill: bool,
     cluster: &Cluster,
-    ledger: &mut Ledger,
-    meter: &mut Meter,
+    ledger: &mut SourceState,
+    progress: &mut Progress,
     over: &Stop,
 ) -> Result<End> {
     let mut sender = cluster.sender();
@@ -118,7 +118,7 @@ fn run(
     let Some((run, holds)) = begun else { return done(ledger) };
     let topics = holds.iter().map(|hold| hold.loader.spreads_over()).collect();
     let watch = options.follow.then(|| Watch::start(cluster, topics, over));
-    let shipper = Shipper::new(options, &run, ledger, sender, cluster, meter, over);
+    let shipper = Shipper::new(options, &run, ledger, sender, cluster, progress, over);
     let mut shipper = shipper.beside(watch.as_ref());
     let (parcels, queue) = sync_channel(BATCHES);
     let outcome = thread::scope(|scope| {
@@ -133,22 +133,22 @@ fn run(
     }
 }
 
-fn done(ledger: &Ledger) -> Result<End> {
+fn done(ledger: &SourceState) -> Result<End> {
     let kept_back = ledger.dead_letters()?;
     Ok(End::Done(Summary { kept_back }))
 }
 
 /// One batch of one table on its way.
-struct Parcel {
-    load: Load,
-    mark: Mark,
+struct QueuedBatch {
+    load: EncodedBatch,
+    mark: Checkpoint,
 }
 
 /// Reads and encodes batch after batch and hands them on, until nothing is left, the sending side is over, or a new run is due.
 fn load_all(
     options: &Options,
-    mut holds: Vec<Hold>,
-    parcels: &SyncSender<Result<Parcel>>,
+    mut holds: Vec<TableStream>,
+    parcels: &SyncSender<Result<QueuedBatch>>,
     watch: Option<&Watch>,
     over: &Stop,
 ) {
@@ -158,14 +158,14 @@ fn load_all(
             return;
         }
         let mut idle = true;
-        for Hold { feed, loader } in &mut holds {
+        for TableStream { feed, loader } in &mut holds {
             let read = feed.read(options.batch_rows, BATCH_BYTES, &mut |event| {
                 loader.add(event);
                 Ok(())
             });
             let parcel = match read {
                 Ok(None) => continue,
-                Ok(Some(mark)) => Ok(Parcel {
+                Ok(Some(mark)) => Ok(QueuedBatch {
                     load: loader.take(),
                     mark,
                 }),

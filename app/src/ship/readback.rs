@@ -4,11 +4,11 @@
 //! said stands in the log. So a run
 //!
 //! 1. reads, in each partition, what stands behind the offset that this file noted as acknowledged, and takes an epoch above all of its own
-//!    source's there; that epoch is stored in the file (`Ledger::begin_run`);
+//!    source's there; that epoch is stored in the file (`SourceState::begin_run`);
 //! 2. sends its first record to each partition: the fence. Behind it every sink skips older epochs;
 //! 3. reads the rest up to the fence;
 //! 4. puts the keys of its own source's records, all that 1 and 3 found, into the outbox as changed, and notes the fence as the new place, in
-//!    one transaction (`Ledger::settle`). From there on it ships as ever.
+//!    one transaction (`SourceState::settle`). From there on it ships as ever.
 //!
 //! **Why the sink becomes equal.** All that a sink takes from a partition stands either at or before the noted place, or between it and the
 //! fence, or behind the fence. What stands at or before it was read from states of the file that this one descends from: a note is made in a
@@ -32,7 +32,7 @@ use std::sync::Arc;
 
 use crate::broker::Cluster;
 use crate::error::{Error, Kind, Result};
-use crate::source::{Acked, Ledger, Noted};
+use crate::source::{Acked, Noted, SourceState};
 use crate::stop::Stop;
 use crate::wire::sign::SignKey;
 
@@ -81,7 +81,7 @@ impl<'a> Readback<'a> {
     pub fn start(
         cluster: &'a Cluster,
         key: Option<&'a SignKey>,
-        ledger: &Ledger,
+        ledger: &SourceState,
         noted: &'a Noted,
         (topic, partitions): (&str, i32),
         stops: Stops,
@@ -159,7 +159,7 @@ impl<'a> Readback<'a> {
     }
 
     /// Step 3: the rest up to the fences. An error when another run of this source has begun meanwhile that is not older.
-    pub fn finish(&mut self, ledger: &Ledger, epoch: u64, fences: &[Acked]) -> Result<()> {
+    pub fn finish(&mut self, ledger: &SourceState, epoch: u64, fences: &[Acked]) -> Result<()> {
         if self.history.why() == Some(&Why::Denied) {
             return Ok(());
         }
@@ -199,7 +199,7 @@ impl<'a> Readback<'a> {
         self.is_at_end
     }
 
-    fn read_tail(&mut self, ledger: &Ledger, mut acked: Vec<Acked>, stops: Stops) -> Result<()> {
+    fn read_tail(&mut self, ledger: &SourceState, mut acked: Vec<Acked>, stops: Stops) -> Result<()> {
         acked.retain(|acked| (acked.partition as usize) < self.ends.len());
         let known: Vec<_> = acked.iter().map(|acked| (acked.partition, acked.offset + 1)).collect();
         // A topic may grow meanwhile: this run knows the partitions that were counted before.
@@ -283,7 +283,7 @@ impl<'a> Readback<'a> {
 
     /// The log does not hold what was noted. Where it holds older records of this source it has lost its end. Else it was made anew, and
     /// there is nothing left in it to lose.
-    fn log_is_another(&mut self, ledger: &Ledger, gone: &[Gone], mut is_old: bool, stops: Stops) -> Result<()> {
+    fn log_is_another(&mut self, ledger: &SourceState, gone: &[Gone], mut is_old: bool, stops: Stops) -> Result<()> {
         let begin = |gone: &Gone| Span {
             partition: gone.acked.partition,
             from: self.earliest[gone.acked.partition as usize],
@@ -335,7 +335,7 @@ impl<'a> Readback<'a> {
     /// Reads spans into the history, but for the parts that `wanted` does not want.
     fn read_spans(
         &mut self,
-        ledger: &Ledger,
+        ledger: &SourceState,
         spans: Vec<Span>,
         wanted: &mut dyn FnMut(&Part<'_>, &mut History) -> bool,
     ) -> Result<()> {

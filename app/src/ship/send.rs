@@ -4,20 +4,20 @@ use std::sync::Arc;
 use std::sync::mpsc::{Receiver, TryRecvError};
 use std::time::{Duration, Instant};
 
-use crate::broker::{Break, Bundle, Cluster, Sender, Sent, StandIn};
+use crate::broker::{Cluster, OffsetJump, Placeholder, ProduceBatch, Producer, Sent};
 use crate::error::{Error, Kind, Result};
-use crate::meter::Meter;
-use crate::source::{Acked, Ledger, Mark, Run};
+use crate::source::{Acked, Checkpoint, Run, SourceState};
 use crate::stop::Stop;
+use crate::terminal::progress::Progress;
 use crate::wire::decode::{self, Key};
 use crate::wire::encode::{SCHEMA_KEY, kept_back};
 use crate::wire::fingerprint::fingerprint;
 use crate::wire::sign::SignKey;
 
-use super::load::KeptBack;
+use super::batch_encoder::KeptBack;
 use super::log_reader::{Part, Span, read};
 use super::watch::Watch;
-use super::{Options, Parcel};
+use super::{Options, QueuedBatch};
 
 /// Notes of progress are write transactions in the user's database. So what is acknowledged waits for a while, to be noted together;
 /// a crash before that sends it again. Few rows wait longer, and so does all where the disk is slow: a note holds the lock while it
@@ -40,13 +40,13 @@ const LOOK: Duration = Duration::from_millis(250);
 pub struct Shipper<'a> {
     options: &'a Options,
     run: &'a Run,
-    ledger: &'a mut Ledger,
-    sender: Sender,
+    ledger: &'a mut SourceState,
+    sender: Producer,
     cluster: &'a Cluster,
     /// Who looks at the logs of a producer that stays.
     watch: Option<&'a Watch>,
     /// Acknowledged, but not noted in the source yet: how far, and the last records.
-    unnoted: Vec<(Mark, Vec<Acked>)>,
+    unnoted: Vec<(Checkpoint, Vec<Acked>)>,
     unnoted_rows: u64,
     /// When the first of them was acknowledged.
     unnoted_since: Instant,
@@ -54,7 +54,7 @@ pub struct Shipper<'a> {
     /// When the last note was made, and how long it took.
     noted_at: Instant,
     note_took: Duration,
-    meter: &'a mut Meter,
+    progress: &'a mut Progress,
     stop: &'a Stop,
 }
 
@@ -62,10 +62,10 @@ impl<'a> Shipper<'a> {
     pub fn new(
         options: &'a Options,
         run: &'a Run,
-        ledger: &'a mut Ledger,
-        sender: Sender,
+        ledger: &'a mut SourceState,
+        sender: Producer,
         cluster: &'a Cluster,
-        meter: &'a mut Meter,
+        progress: &'a mut Progress,
         stop: &'a Stop,
     ) -> Self {
         Self {
@@ -81,7 +81,7 @@ impl<'a> Shipper<'a> {
             tried_at: Instant::now(),
             noted_at: Instant::now(),
             note_took: Duration::ZERO,
-            meter,
+            progress,
             stop,
         }
     }
@@ -92,7 +92,7 @@ impl<'a> Shipper<'a> {
     }
 
     /// Ships what comes until nothing does any more.
-    pub fn ship(&mut self, queue: Receiver<Result<Parcel>>) -> Result<()> {
+    pub fn ship(&mut self, queue: Receiver<Result<QueuedBatch>>) -> Result<()> {
         let outcome = self.ship_all(&queue);
         if outcome.is_err() {
             self.stop.request();
@@ -102,7 +102,7 @@ impl<'a> Shipper<'a> {
         outcome.and(noted)
     }
 
-    fn ship_all(&mut self, queue: &Receiver<Result<Parcel>>) -> Result<()> {
+    fn ship_all(&mut self, queue: &Receiver<Result<QueuedBatch>>) -> Result<()> {
         loop {
             self.stop.check()?;
             let parcel = match queue.try_recv() {
@@ -113,7 +113,7 @@ impl<'a> Shipper<'a> {
                     match queue.recv_timeout(LOOK) {
                         Ok(parcel) => parcel,
                         Err(_) => {
-                            self.meter.add(0, 0);
+                            self.progress.add(0, 0);
                             self.look_behind()?;
                             continue;
                         }
@@ -124,8 +124,8 @@ impl<'a> Shipper<'a> {
         }
     }
 
-    fn send(&mut self, parcel: Parcel) -> Result<()> {
-        let Parcel { load, mark } = parcel;
+    fn send(&mut self, parcel: QueuedBatch) -> Result<()> {
+        let QueuedBatch { load, mark } = parcel;
         let mut kept_back = load.kept_back;
         let refused = kept_back.len() as u64;
         let key = self.options.sign_key.as_ref();
@@ -136,7 +136,7 @@ impl<'a> Shipper<'a> {
         })?;
         for sent in &sent {
             for between in &sent.breaks {
-                self.look_between(&sent.bundle.topic, sent.bundle.partition, between)?;
+                self.look_between(&sent.bundle.at.topic, sent.bundle.at.partition, between)?;
             }
         }
         let too_large = kept_back.len() as u64 - refused;
@@ -144,14 +144,14 @@ impl<'a> Shipper<'a> {
             self.ledger.dead_letter(mark.table(), key, text, reason)?;
         }
         let bytes: usize = sent.iter().map(|sent| sent.bundle.bytes()).sum();
-        self.meter.add(load.rows.saturating_sub(too_large), bytes as u64);
+        self.progress.add(load.rows.saturating_sub(too_large), bytes as u64);
         let acked = acked(&sent, &load.last_seqs, self.run.epoch);
         self.acknowledged(mark, acked, load.rows);
         self.note_when_due()
     }
 
     /// Remembers what is to be noted: of a table and of a partition the last of each.
-    fn acknowledged(&mut self, mark: Mark, acked: Vec<Acked>, rows: u64) {
+    fn acknowledged(&mut self, mark: Checkpoint, acked: Vec<Acked>, rows: u64) {
         if self.unnoted.is_empty() {
             self.unnoted_since = Instant::now();
         }
@@ -202,9 +202,9 @@ impl<'a> Shipper<'a> {
 
     /// Records that do not follow the ones that this run sent before them: looks at what came between. A newer run of this source that its
     /// file does not know is that of a copy, which lives: each of the two would skip the other's rows for ever.
-    fn look_between(&mut self, topic: &Arc<str>, partition: i32, between: &Break) -> Result<()> {
+    fn look_between(&mut self, topic: &Arc<str>, partition: i32, between: &OffsetJump) -> Result<()> {
         let place = format!("topic \"{topic}\" partition {partition}");
-        let Break { expected, found } = *between;
+        let OffsetJump { expected, found } = *between;
         if found < expected {
             let what = format!(
                 "{place}: records got offset {found} behind offset {}: the topic was made anew",
@@ -260,7 +260,7 @@ impl<'a> Shipper<'a> {
 /// The last records of what was sent.
 pub fn acked(sent: &[Sent], last_seqs: &[u64], epoch: u64) -> Vec<Acked> {
     let last = |(sent, &seq): (&Sent, &u64)| Acked {
-        partition: sent.bundle.partition,
+        partition: sent.bundle.at.partition,
         epoch,
         seq,
         offset: sent.last_offset,
@@ -270,7 +270,7 @@ pub fn acked(sent: &[Sent], last_seqs: &[u64], epoch: u64) -> Vec<Acked> {
 }
 
 /// A record that the broker refused: the dead letter, and what is sent in its place.
-pub fn too_large(sign_key: Option<&SignKey>, bundle: &Bundle, index: usize) -> Result<(KeptBack, StandIn)> {
+pub fn too_large(sign_key: Option<&SignKey>, bundle: &ProduceBatch, index: usize) -> Result<(KeptBack, Placeholder)> {
     let (key, value) = bundle.get(index);
     let size = key.len() + value.map_or(0, <[u8]>::len);
     let Ok(Key::Object(members)) = decode::key(key) else {
@@ -279,7 +279,7 @@ pub fn too_large(sign_key: Option<&SignKey>, bundle: &Bundle, index: usize) -> R
     if members.iter().any(|(name, _)| name == SCHEMA_KEY) {
         return Err(Error::failed(format!(
             "topic \"{}\": the broker refuses the table's schema, a record of {size} bytes, as too large",
-            bundle.topic
+            bundle.at.topic
         ))
         .way_out("raise max.message.bytes of the topic"));
     }
@@ -288,12 +288,14 @@ pub fn too_large(sign_key: Option<&SignKey>, bundle: &Bundle, index: usize) -> R
         text: String::from_utf8_lossy(key).into_owned(),
         reason: format!(
             "the broker refuses a record of {size} bytes as too large: raise max.message.bytes of topic {}",
-            bundle.topic
+            bundle.at.topic
         ),
     };
     let (key, mut value) = kept_back(&letter.text, &letter.reason, value);
     if let (Some(sign_key), Some(value)) = (sign_key, &mut value) {
-        sign_key.signer(&bundle.topic, bundle.partition).sign(&key, 0, value);
+        sign_key
+            .signer(&bundle.at.topic, bundle.at.partition)
+            .sign(&key, 0, value);
     }
     Ok((letter, (key, value)))
 }

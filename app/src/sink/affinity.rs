@@ -1,6 +1,6 @@
 //! Which values a column stores as they are, and which its type would convert.
 
-use crate::row::{TableSchema, Value};
+use crate::model::{TableSchema, Value};
 
 /// What the declared type of a column does to the values that are stored in it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -55,7 +55,7 @@ impl Affinity {
 
     /// The affinity of each column of a table.
     pub fn of_columns(shape: &TableSchema) -> Vec<Self> {
-        let of_column = |c: &crate::row::Column| match shape.rowid_alias && c.pk > 0 {
+        let of_column = |c: &crate::model::Column| match shape.rowid_alias && c.pk > 0 {
             true => Affinity::Only(Class::Integer),
             false => Affinity::of(&c.declared, shape.strict),
         };

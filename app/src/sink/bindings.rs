@@ -9,7 +9,7 @@ use rusqlite::{Connection, OptionalExtension, params};
 use crate::error::Result;
 
 use super::landing::Landing;
-use super::{books, cannot, reshape};
+use super::{cannot, catalog, reshape};
 
 /// Whose records a topic carries.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -28,7 +28,7 @@ pub enum Conflict {
     /// It is another table's.
     Other { carried: String },
     /// It is the same table under a new name, which something else has.
-    Taken { carried: String },
+    LastTaken { carried: String },
 }
 
 impl Landing<'_> {
@@ -105,10 +105,10 @@ impl Landing<'_> {
             return Ok(Some(Conflict::Other { carried }));
         }
         let is_taken = reshape::exists(self.conn, table)?
-            || books::other_topic(self.conn, topic, table)
+            || catalog::other_topic(self.conn, topic, table)
                 .map_err(|e| cannot(e, "read the tables of the sink"))?
                 .is_some();
-        Ok(is_taken.then_some(Conflict::Taken { carried }))
+        Ok(is_taken.then_some(Conflict::LastTaken { carried }))
     }
 }
 

@@ -5,7 +5,7 @@ use std::fmt::Write;
 
 use rusqlite::ffi;
 
-use crate::row::{Column, TableSchema};
+use crate::model::{Column, TableSchema};
 
 pub(super) use crate::sqlite::quote;
 

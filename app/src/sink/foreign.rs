@@ -4,11 +4,11 @@ use std::borrow::Cow;
 use std::sync::Arc;
 
 use crate::error::{Error, Result};
-use crate::row::{ROWID, TableSchema, Value};
+use crate::model::{ROWID, TableSchema, Value};
 
 use super::landing::Landing;
 use super::table::{Statements, Table};
-use super::{Landed, books, cannot, ddl, passes, reshape};
+use super::{Landed, cannot, catalog, ddl, passes, reshape};
 
 /// A member of a record: its name and its value.
 pub type Member<'a> = (Cow<'a, str>, Value<'a>);
@@ -179,7 +179,7 @@ impl Landing<'_> {
         }
         table.reshape(shape);
         self.statements[place] = Statements::default();
-        books::note_table(self.conn, table).map_err(|e| cannot(e, "note the columns of a table"))
+        catalog::note_table(self.conn, table).map_err(|e| cannot(e, "note the columns of a table"))
     }
 }
 

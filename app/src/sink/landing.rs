@@ -6,13 +6,13 @@ use std::sync::Arc;
 use rusqlite::{CachedStatement, Connection};
 
 use crate::error::{Error, Kind, Result};
-use crate::row::{TableSchema, Value};
+use crate::model::{TableSchema, Value};
 use crate::sqlite::Bind;
 use crate::stop::Stop;
 
 use super::file::OpenFile;
 use super::table::{Misfit, Statements, Table};
-use super::{Landed, Memory, Position, books, cannot, ddl, positions, reshape, stopped_or};
+use super::{Landed, Memory, SinkPosition, cannot, catalog, ddl, positions, reshape, stopped_or};
 
 /// A transaction that rolls back unless it is committed.
 pub struct Landing<'a> {
@@ -28,7 +28,7 @@ pub struct Landing<'a> {
 
 impl<'a> Landing<'a> {
     /// Inserts or updates a row, its values in the order of the columns of `position.schema`.
-    pub fn upsert(&mut self, position: &Position, rowid: Option<i64>, row: &[Value<'_>]) -> Result<Landed> {
+    pub fn upsert(&mut self, position: &SinkPosition, rowid: Option<i64>, row: &[Value<'_>]) -> Result<Landed> {
         match self.current(position)? {
             Some(table) => self.store(table, rowid, row, position.pass),
             None => Ok(Landed::Superseded),
@@ -36,7 +36,7 @@ impl<'a> Landing<'a> {
     }
 
     /// Deletes the row whose key is the same to the last bit, if it is there.
-    pub fn delete(&mut self, position: &Position, key: &[Value<'_>]) -> Result<Landed> {
+    pub fn delete(&mut self, position: &SinkPosition, key: &[Value<'_>]) -> Result<Landed> {
         match self.current(position)? {
             Some(table) => self.remove(table, key),
             None => Ok(Landed::Superseded),
@@ -53,7 +53,7 @@ impl<'a> Landing<'a> {
         value: &[u8],
         reason: &str,
     ) -> Result<()> {
-        books::dead_letter(self.conn, (topic, partition, offset), (key, value), reason).map_err(|e| {
+        catalog::dead_letter(self.conn, (topic, partition, offset), (key, value), reason).map_err(|e| {
             cannot(
                 e,
                 format!("keep the dead letter of {topic}, partition {partition}, offset {offset}"),
@@ -62,14 +62,14 @@ impl<'a> Landing<'a> {
     }
 
     /// Moves a position from the offset at which it was read (none on first contact) to where it is now.
-    pub fn move_position(&mut self, position: &Position, expected: Option<i64>) -> Result<()> {
+    pub fn move_position(&mut self, position: &SinkPosition, expected: Option<i64>) -> Result<()> {
         let moved = positions::advance(self.conn, position, expected);
         self.check_moved(position, moved, expected)
     }
 
     /// Notes that the first record of a run stands at this position, which does not move, and waits for the other partitions. The note lasts
     /// until `move_position` writes the position's own `reached`.
-    pub fn wait_at(&mut self, position: &Position, run: u64) -> Result<()> {
+    pub fn wait_at(&mut self, position: &SinkPosition, run: u64) -> Result<()> {
         let noted = positions::wait_at(self.conn, position, run);
         self.check_moved(position, noted, Some(position.next_offset))
     }
@@ -77,7 +77,7 @@ impl<'a> Landing<'a> {
     /// Which of `partitions` have not come to run `moved` of a source yet, as this transaction sees it: none when the position may go on.
     pub fn others_have_reached(
         &self,
-        position: &Position,
+        position: &SinkPosition,
         source: &str,
         moved: u64,
         partitions: &[i32],
@@ -86,17 +86,17 @@ impl<'a> Landing<'a> {
     }
 
     /// An error unless a position was where it should be.
-    fn check_moved(&self, position: &Position, moved: rusqlite::Result<bool>, expected: Option<i64>) -> Result<()> {
-        let Position { topic, partition, .. } = position;
-        let failed = |e| cannot(e, format!("note the position of {topic}, partition {partition}"));
+    fn check_moved(&self, position: &SinkPosition, moved: rusqlite::Result<bool>, expected: Option<i64>) -> Result<()> {
+        let at = &position.at;
+        let failed = |e| cannot(e, format!("note the position of {at}"));
         if moved.map_err(failed)? {
             return Ok(());
         }
-        let found = positions::next_offset(self.conn, topic, *partition).map_err(failed)?;
+        let found = positions::next_offset(self.conn, &at.topic, at.partition).map_err(failed)?;
         let (expected, found) = (Offset(expected), Offset(found));
         Err(Error::new(
             Kind::Rival,
-            format!("another consumer lands in this sink: topic {topic}, partition {partition} should be {expected} and is {found}"),
+            format!("another consumer lands in this sink: {at} should be {expected} and is {found}"),
         )
         .way_out("consumers that share a sink need the same --group, or --partitions that do not overlap; or name another file with --sink"))
     }
@@ -105,7 +105,7 @@ impl<'a> Landing<'a> {
     pub fn commit(mut self) -> Result<()> {
         self.file.check()?;
         for table in self.memory.tables.iter_mut().filter(|t| t.unseen_moved) {
-            books::note_unseen(self.conn, table)
+            catalog::note_unseen(self.conn, table)
                 .map_err(|e| cannot(e, format!("note the pass of table {}", table.shape.table)))?;
             table.unseen_moved = false;
         }
@@ -126,7 +126,7 @@ impl<'a> Landing<'a> {
         let same = |t: &Table| Arc::ptr_eq(&t.topic, topic) || t.topic == *topic;
         let place = match self.memory.tables.iter().position(same) {
             Some(place) => place,
-            None => match books::table(self.conn, &self.memory.schemas, topic)? {
+            None => match catalog::table(self.conn, &self.memory.schemas, topic)? {
                 Some(table) => self.remember(table),
                 None => return Ok(None),
             },
@@ -144,8 +144,8 @@ impl<'a> Landing<'a> {
     }
 
     /// The table of a position; none when it has another schema by now than the partition has reached.
-    fn current(&mut self, position: &Position) -> Result<Option<usize>> {
-        let topic = &position.topic;
+    fn current(&mut self, position: &SinkPosition) -> Result<Option<usize>> {
+        let topic = &position.at.topic;
         let (Some(schema), Some(place)) = (&position.schema, self.table(topic)?) else {
             return Err(
                 Error::failed(format!("no table is known for the rows of topic {topic}"))
@@ -246,7 +246,7 @@ impl<'a> Landing<'a> {
         let there = reshape::exists(self.conn, &table.shape.table)?;
         reshape::reshape(self.conn, there.then_some(&table.shape), &mut shape)?;
         table.reshape(shape);
-        books::note_table(self.conn, table)
+        catalog::note_table(self.conn, table)
             .map_err(|e| cannot(e, format!("note the shape of table {}", table.shape.table)))
     }
 }

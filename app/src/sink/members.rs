@@ -57,11 +57,11 @@ fn began(process: u32) -> Option<String> {
 
 impl Sink {
     /// Notes that this process lands here without a group.
-    pub fn note_loner(&mut self) -> Result<()> {
+    pub fn note_ungrouped(&mut self) -> Result<()> {
         let Some(this) = Process::this() else { return Ok(()) };
         let dead = self.dead_members(NO_GROUP)?;
         if !dead.is_empty() {
-            self.bury(&dead)?;
+            self.forget_members(&dead)?;
         }
         self.note_member(NO_GROUP, &format!("process {} of {}", this.id, this.began))
     }
@@ -94,7 +94,7 @@ impl Sink {
     }
 
     /// Whether a process that lives lands here under another group than this one.
-    pub fn has_strangers(&self, group: &str) -> Result<bool> {
+    pub fn has_other_groups(&self, group: &str) -> Result<bool> {
         let all = self.members("group_name <> ?1", group)?;
         Ok(all.iter().any(|(_, process)| process.is_here() && !process.has_ended()))
     }
@@ -112,7 +112,7 @@ impl Sink {
     }
 
     /// Takes members out whose processes have ended.
-    pub fn bury(&mut self, members: &[String]) -> Result<()> {
+    pub fn forget_members(&mut self, members: &[String]) -> Result<()> {
         let landing = self.begin()?;
         for member in members {
             landing

@@ -6,12 +6,12 @@
 //! - `table`: a landed table in memory; `affinity`: what its columns keep as it is
 //! - `ddl`: the SQL for a table; `reshape`: giving a table its shape
 //! - `members`: the consumers that land here
-//! - `open`: the file and its settings; `file`: whether it is still there; `turn`: sharing it with other consumers
-//! - `books`: the sink's own tables; `positions`: how far each partition has landed
+//! - `open`: the file and its settings; `file`: whether it is still there; `write_turn`: sharing it with other consumers
+//! - `catalog`: the sink's own tables; `positions`: how far each partition has landed
 
 mod affinity;
 mod bindings;
-mod books;
+mod catalog;
 mod ddl;
 mod file;
 mod foreign;
@@ -24,7 +24,7 @@ mod reshape;
 mod table;
 #[cfg(test)]
 mod tests;
-mod turn;
+mod write_turn;
 
 use std::fmt;
 use std::path::Path;
@@ -33,29 +33,28 @@ use std::sync::Arc;
 use rusqlite::{Connection, ErrorCode};
 
 use crate::error::{Error, Result};
-use crate::row::{Schemas, TableSchema};
+use crate::model::{Schemas, TableSchema, TopicPartition};
 use crate::stop::Stop;
 
 pub use bindings::{Binding, Conflict};
 pub use foreign::Member;
 pub use landing::Landing;
 
-use crate::sequence::Origin;
+use crate::model::LastApplied;
 use file::OpenFile;
-use turn::Turnstile;
+use write_turn::WriteTurns;
 
 /// How far a partition has landed.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Position {
-    pub topic: Arc<str>,
-    pub partition: i32,
+pub struct SinkPosition {
+    pub at: TopicPartition,
     pub next_offset: i64,
     /// The last record of ours that landed.
-    pub origin: Option<Origin>,
-    /// The run whose first record stands at `next_offset`, while it waits for the other partitions (see `sequence::Standing`).
+    pub origin: Option<LastApplied>,
+    /// The run whose first record stands at `next_offset`, while it waits for the other partitions (see `sequence::RunProgress`).
     pub reached: Option<u64>,
     /// The last record that was taken: it stands below `next_offset`, in this log and hardly in another. None while not known.
-    pub last: Option<Taken>,
+    pub last: Option<LastTaken>,
     /// Records are passed over until the next full pass.
     pub healing: bool,
     /// Rows from before the first contact are missing until a full pass has landed; taken over on the first contact with a source only.
@@ -68,7 +67,7 @@ pub struct Position {
 
 /// A record that was taken: a position is a number and what stood there, since a log that was made anew has the same numbers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Taken {
+pub struct LastTaken {
     pub offset: i64,
     /// See `wire::fingerprint`.
     pub fingerprint: u64,
@@ -92,7 +91,7 @@ pub struct Sink {
     memory: Memory,
     /// Tables that the user lets be landed in though they are not ours.
     adopted: Vec<String>,
-    turnstile: Turnstile,
+    write_turns: WriteTurns,
     stop: Stop,
 }
 
@@ -124,7 +123,7 @@ impl Sink {
             file,
             memory: Memory::default(),
             adopted: Vec::new(),
-            turnstile: Turnstile::beside(path),
+            write_turns: WriteTurns::beside(path),
             stop,
         })
     }
@@ -158,7 +157,7 @@ impl Sink {
     }
 
     /// Every position of a topic that has landed, by partition.
-    pub fn positions(&self, topic: &str) -> Result<Vec<Position>> {
+    pub fn positions(&self, topic: &str) -> Result<Vec<SinkPosition>> {
         self.stop.check()?;
         positions::all(&self.conn, &self.memory.schemas, topic)
     }
@@ -166,7 +165,7 @@ impl Sink {
     /// Which of `partitions` have not come to run `moved` of a source yet, for which this position waits: none when it may go on.
     pub fn others_have_reached(
         &self,
-        position: &Position,
+        position: &SinkPosition,
         source: &str,
         moved: u64,
         partitions: &[i32],
@@ -179,8 +178,8 @@ impl Sink {
     pub fn begin(&mut self) -> Result<Landing<'_>> {
         self.stop.check()?;
         let failed = |e| stopped_or(e, &self.stop, "begin a transaction in the sink");
-        let turn = self.turnstile.take(&self.stop)?;
-        turn::shorten_log(&self.conn, open::LOG_PAGES, &self.stop)?;
+        let turn = self.write_turns.take(&self.stop)?;
+        write_turn::shorten_log(&self.conn, open::LOG_PAGES, &self.stop)?;
         self.conn.execute_batch("BEGIN IMMEDIATE").map_err(failed)?;
         drop(turn);
         let mut landing = Landing {

@@ -13,7 +13,7 @@ use crate::error::{Error, Result};
 use crate::sqlite::value;
 use crate::stop::Stop;
 
-use super::{books, cannot, ddl, stopped_or};
+use super::{cannot, catalog, ddl, stopped_or};
 
 /// How long another process may hold the lock before the user is told.
 const SAY_AFTER: Duration = Duration::from_secs(1);
@@ -53,8 +53,8 @@ pub(super) fn open(path: &Path, stop: &Stop) -> Result<(Connection, String)> {
         _ => at(stopped_or(e, stop, "open the sink")),
     })?;
     check_encoding(&conn).map_err(at)?;
-    let id = books::prepare(&conn)
-        .and_then(|()| books::id(&conn))
+    let id = catalog::prepare(&conn)
+        .and_then(|()| catalog::id(&conn))
         .map_err(|e| if stop.requested() { Error::stopped() } else { at(e) })?;
     Ok((conn, id))
 }

@@ -1,18 +1,19 @@
 //! Schemas and full passes: what a table looks like, and which of its rows a pass has not touched.
 
+use crate::model::TopicPartition;
 use std::sync::Arc;
 
 use log::info;
 use rusqlite::ErrorCode;
 
 use crate::error::{Error, Result};
-use crate::row::TableSchema;
+use crate::model::TableSchema;
 use crate::sqlite;
 
 use super::ddl::GO_ON;
 use super::landing::{Landing, bind};
 use super::table::Table;
-use super::{Landed, Position, books, cannot, ddl, positions, reshape};
+use super::{Landed, SinkPosition, cannot, catalog, ddl, positions, reshape};
 
 /// SQLite's own limit, as it is built here.
 const MOST_COLUMNS: usize = 2000;
@@ -23,8 +24,16 @@ const TRIAL: &str = "_rowferry_trial";
 impl Landing<'_> {
     /// A schema record: makes or reshapes the table. `begin` is the full pass that begins with it. When the landing is
     /// not committed, the position has to be read again. Of one that is unfit nothing was changed.
-    pub fn schema(&mut self, position: &mut Position, schema: &Arc<TableSchema>, begin: Option<u64>) -> Result<Landed> {
-        let Position { topic, partition, .. } = &*position;
+    pub fn schema(
+        &mut self,
+        position: &mut SinkPosition,
+        schema: &Arc<TableSchema>,
+        begin: Option<u64>,
+    ) -> Result<Landed> {
+        let SinkPosition {
+            at: TopicPartition { topic, partition },
+            ..
+        } = &*position;
         if let Some(pass) = begin.filter(|pass| *pass < position.pass) {
             return Ok(Landed::Unfit(format!(
                 "full pass {pass} begins after full pass {} in partition {partition} of topic {topic}, though a source numbers its passes upwards",
@@ -83,8 +92,8 @@ impl Landing<'_> {
         }
     }
 
-    fn follow(&mut self, position: &mut Position, schema: &Arc<TableSchema>, begin: Option<u64>) -> Result<()> {
-        let topic = &position.topic;
+    fn follow(&mut self, position: &mut SinkPosition, schema: &Arc<TableSchema>, begin: Option<u64>) -> Result<()> {
+        let topic = &position.at.topic;
         let schema = self.memory.schemas.shared(TableSchema::clone(schema));
         let place = match self.table(topic)? {
             Some(place) => place,
@@ -104,23 +113,26 @@ impl Landing<'_> {
         }
         position.schema = Some(schema.clone());
         position.pass = begin.unwrap_or(position.pass);
-        books::note_schema(self.conn, position, &schema)
+        catalog::note_schema(self.conn, position, &schema)
             .map_err(|e| cannot(e, format!("note the schema of table {}", schema.table)))
     }
 
     /// The end mark of a pass in one partition. When it has come in all of `partitions`, the rows that the pass did not touch are removed: how many.
-    pub fn pass_end(&mut self, position: &mut Position, pass: u64, partitions: &[i32]) -> Result<Option<u64>> {
+    pub fn pass_end(&mut self, position: &mut SinkPosition, pass: u64, partitions: &[i32]) -> Result<Option<u64>> {
         self.end(position, pass, partitions).map_err(|e| self.unless_stopped(e))
     }
 
-    fn end(&mut self, position: &mut Position, pass: u64, partitions: &[i32]) -> Result<Option<u64>> {
-        let Position { topic, partition, .. } = &*position;
+    fn end(&mut self, position: &mut SinkPosition, pass: u64, partitions: &[i32]) -> Result<Option<u64>> {
+        let SinkPosition {
+            at: TopicPartition { topic, partition },
+            ..
+        } = &*position;
         if position.pass != pass {
             // The pass began here before the first contact: it is not whole.
             return Ok(None);
         }
         let failed = |e| cannot(e, format!("end the full pass of topic {topic}"));
-        let ended = books::note_end(self.conn, topic, *partition, pass).map_err(failed)?;
+        let ended = catalog::note_end(self.conn, topic, *partition, pass).map_err(failed)?;
         let Some(place) = self.table(topic)? else {
             return Ok(None);
         };
@@ -151,7 +163,8 @@ impl Landing<'_> {
         }
         reshape::reshape(self.conn, theirs.as_ref(), &mut shape)?;
         table.reshape(shape);
-        books::note_table(self.conn, &table).map_err(|e| cannot(e, format!("note the table {}", table.shape.table)))?;
+        catalog::note_table(self.conn, &table)
+            .map_err(|e| cannot(e, format!("note the table {}", table.shape.table)))?;
         Ok(self.remember(table))
     }
 
@@ -179,7 +192,7 @@ impl Landing<'_> {
     }
 
     fn check_owner(&self, topic: &str, table: &str) -> Result<()> {
-        match books::other_topic(self.conn, topic, table).map_err(|e| cannot(e, "read the tables of the sink"))? {
+        match catalog::other_topic(self.conn, topic, table).map_err(|e| cannot(e, "read the tables of the sink"))? {
             Some(other) => Err(
                 Error::failed(format!("topics {other} and {topic} both carry a table {table}"))
                     .way_out("land one of them in another file with --sink"),
@@ -208,7 +221,7 @@ impl Landing<'_> {
         self.conn.execute_batch(&create).map_err(failed)?;
         table.unseen = Some(self.conn.execute(&fill, []).map_err(failed)? as u64);
         table.pass = pass;
-        books::note_table(self.conn, table).map_err(failed)
+        catalog::note_table(self.conn, table).map_err(failed)
     }
 
     /// Forgets which keys the running pass has not touched.

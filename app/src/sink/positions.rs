@@ -1,24 +1,25 @@
 //! The positions in the sink's own tables: how far each partition has landed.
 
+use crate::model::TopicPartition;
 use std::collections::HashMap;
 use std::sync::Arc;
 
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
 use crate::error::Result;
-use crate::row::Schemas;
-use crate::sequence::Standing;
+use crate::model::Schemas;
+use crate::sequence::RunProgress;
 
-use super::{Origin, Position, Taken, books, cannot};
+use super::{LastApplied, LastTaken, SinkPosition, cannot, catalog};
 
 /// Every position of a topic, by partition.
-pub(super) fn all(conn: &Connection, schemas: &Schemas, topic: &str) -> Result<Vec<Position>> {
+pub(super) fn all(conn: &Connection, schemas: &Schemas, topic: &str) -> Result<Vec<SinkPosition>> {
     let failed = |e| cannot(e, "read the positions of the sink");
     let topic: Arc<str> = topic.into();
     let position = |r: &Row<'_>| {
         let source: Option<String> = r.get(2)?;
         let origin = match source {
-            Some(source) => Some(Origin {
+            Some(source) => Some(LastApplied {
                 source,
                 epoch: r.get::<_, i64>(3)? as u64,
                 seq: r.get::<_, i64>(4)? as u64,
@@ -26,14 +27,13 @@ pub(super) fn all(conn: &Connection, schemas: &Schemas, topic: &str) -> Result<V
             }),
             None => None,
         };
-        let position = Position {
-            topic: topic.clone(),
-            partition: r.get(0)?,
+        let position = SinkPosition {
+            at: TopicPartition::new(topic.clone(), r.get(0)?),
             next_offset: r.get(1)?,
             origin,
             reached: r.get::<_, Option<i64>>(9)?.map(|run| run as u64),
             last: match (r.get(11)?, r.get::<_, Option<i64>>(12)?) {
-                (Some(offset), Some(fingerprint)) => Some(Taken {
+                (Some(offset), Some(fingerprint)) => Some(LastTaken {
                     offset,
                     fingerprint: fingerprint as u64,
                 }),
@@ -53,15 +53,15 @@ pub(super) fn all(conn: &Connection, schemas: &Schemas, topic: &str) -> Result<V
              FROM _rowferry_positions LEFT JOIN _rowferry_passes USING (topic, partition) WHERE topic = ?1 ORDER BY partition",
         )
         .map_err(failed)?;
-    let found: Vec<(Position, Option<String>)> = statement
+    let found: Vec<(SinkPosition, Option<String>)> = statement
         .query_map([&*topic], position)
         .and_then(Iterator::collect)
         .map_err(failed)?;
     found
         .into_iter()
         .map(|(position, schema)| {
-            Ok(Position {
-                schema: books::schema(schemas, schema)?,
+            Ok(SinkPosition {
+                schema: catalog::schema(schemas, schema)?,
                 ..position
             })
         })
@@ -69,10 +69,9 @@ pub(super) fn all(conn: &Connection, schemas: &Schemas, topic: &str) -> Result<V
 }
 
 /// Moves a position from where it was read to where it is now; false when it was not there.
-pub(super) fn advance(conn: &Connection, position: &Position, expected: Option<i64>) -> rusqlite::Result<bool> {
-    let Position {
-        topic,
-        partition,
+pub(super) fn advance(conn: &Connection, position: &SinkPosition, expected: Option<i64>) -> rusqlite::Result<bool> {
+    let SinkPosition {
+        at: TopicPartition { topic, partition },
         next_offset,
         origin,
         reached,
@@ -137,14 +136,14 @@ pub(super) fn advance(conn: &Connection, position: &Position, expected: Option<i
 }
 
 /// Notes what a position has reached that does not move; false when it was not there.
-pub(super) fn wait_at(conn: &Connection, position: &Position, run: u64) -> rusqlite::Result<bool> {
+pub(super) fn wait_at(conn: &Connection, position: &SinkPosition, run: u64) -> rusqlite::Result<bool> {
     let noted = conn
         .prepare_cached(
             "UPDATE _rowferry_positions SET reached = ?4 WHERE topic = ?1 AND partition = ?2 AND next_offset = ?3",
         )?
         .execute(params![
-            &*position.topic,
-            position.partition,
+            &*position.at.topic,
+            position.at.partition,
             position.next_offset,
             run as i64
         ])?;
@@ -154,7 +153,7 @@ pub(super) fn wait_at(conn: &Connection, position: &Position, run: u64) -> rusql
 /// Those of `partitions`, but for the position's own, that have not come to run `moved` of a source.
 pub(super) fn behind(
     conn: &Connection,
-    position: &Position,
+    position: &SinkPosition,
     source: &str,
     moved: u64,
     partitions: &[i32],
@@ -165,16 +164,16 @@ pub(super) fn behind(
             None => None,
         };
         let reached = r.get::<_, Option<i64>>(3)?.map(|run| run as u64);
-        Ok((r.get(0)?, Standing { landed, reached }))
+        Ok((r.get(0)?, RunProgress { landed, reached }))
     };
-    let read = || -> rusqlite::Result<HashMap<i32, Standing>> {
+    let read = || -> rusqlite::Result<HashMap<i32, RunProgress>> {
         conn.prepare_cached("SELECT partition, source, epoch, reached FROM _rowferry_positions WHERE topic = ?1")?
-            .query_map([&*position.topic], standing)?
+            .query_map([&*position.at.topic], standing)?
             .collect()
     };
     let known = read().map_err(|e| cannot(e, "read the positions of the sink"))?;
     let has_come = |p: &i32| known.get(p).is_some_and(|standing| standing.has_come_to(source, moved));
-    let others = partitions.iter().copied().filter(|p| *p != position.partition);
+    let others = partitions.iter().copied().filter(|p| *p != position.at.partition);
     Ok(others.filter(|p| !has_come(p)).collect())
 }
 

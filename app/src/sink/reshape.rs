@@ -4,7 +4,7 @@ use log::{info, warn};
 use rusqlite::Connection;
 
 use crate::error::{Error, Result};
-use crate::row::{Column, TableSchema};
+use crate::model::{Column, TableSchema};
 use crate::sqlite::{self, Listed};
 
 use super::affinity::Affinity;

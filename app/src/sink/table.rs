@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use rusqlite::CachedStatement;
 
-use crate::row::{TableSchema, Value};
+use crate::model::{TableSchema, Value};
 
 use super::affinity::Affinity;
 

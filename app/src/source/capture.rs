@@ -2,16 +2,16 @@
 
 use rusqlite::{Connection, OptionalExtension};
 
-use super::file::Tried;
-use super::guards::row_name;
+use super::file::SqlResult;
+use super::replace_conflicts::row_name;
 use super::schema::{quote, rowid_name};
 use super::values::Bind;
-use crate::row::{TableSchema, Value};
+use crate::model::{TableSchema, Value};
 
 /// All that is ours begins like this.
 const PREFIX: &str = "_rowferry_";
 
-/// The triggers of a table: what stands in their names, and when they fire. The last two are there when there are guards.
+/// The triggers of a table: what stands in their names, and when they fire. The last two are there when there are replace_conflicts.
 const TRIGGERS: [(&str, &str); 5] = [
     ("insert", "AFTER INSERT"),
     ("delete", "AFTER DELETE"),
@@ -47,7 +47,7 @@ pub fn outbox_columns(schema: &TableSchema) -> String {
 
 /// How the triggers of a table stand.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Standing {
+pub enum TriggerState {
     /// As this version makes them, before all others.
     Well,
     /// As another version made them, or with more than they need.
@@ -58,7 +58,7 @@ pub enum Standing {
 
 /// How the triggers stand. SQLite runs the newest trigger first, and one that says RAISE(IGNORE), or fails under OR FAIL, after a change keeps
 /// the change and runs no other: so ours have to be newer than all others. Where one that runs before the change does so, nothing changes.
-pub fn standing(conn: &Connection, schema: &TableSchema, guards: &[String]) -> Tried<Standing> {
+pub fn standing(conn: &Connection, schema: &TableSchema, replace_conflicts: &[String]) -> SqlResult<TriggerState> {
     let mut statement = conn.prepare_cached(
         "SELECT name, sql FROM sqlite_schema WHERE type = 'trigger' AND tbl_name = ?1 COLLATE NOCASE ORDER BY rowid DESC",
     )?;
@@ -66,15 +66,17 @@ pub fn standing(conn: &Connection, schema: &TableSchema, guards: &[String]) -> T
     let found = found.collect::<rusqlite::Result<Vec<(String, String)>>>()?;
     let ours = found.iter().take_while(|(name, _)| is_ours(name));
     let ours: Vec<_> = ours.collect();
-    let mut standing = match ours.len() == wanted(guards).len() {
-        true => Standing::Well,
-        false => Standing::Otherwise,
+    let mut standing = match ours.len() == wanted(replace_conflicts).len() {
+        true => TriggerState::Well,
+        false => TriggerState::Otherwise,
     };
-    for (kind, moment) in wanted(guards) {
+    for (kind, moment) in wanted(replace_conflicts) {
         let name = trigger(kind, &schema.table);
         match ours.iter().find(|(found, _)| *found == name) {
-            None => return Ok(Standing::Passed),
-            Some((_, sql)) if *sql != create(kind, moment, schema, guards) => standing = Standing::Otherwise,
+            None => return Ok(TriggerState::Passed),
+            Some((_, sql)) if *sql != create(kind, moment, schema, replace_conflicts) => {
+                standing = TriggerState::Otherwise
+            }
             Some(_) => {}
         }
     }
@@ -82,17 +84,17 @@ pub fn standing(conn: &Connection, schema: &TableSchema, guards: &[String]) -> T
 }
 
 /// Makes the triggers anew.
-pub fn install(conn: &Connection, schema: &TableSchema, guards: &[String]) -> Tried<()> {
+pub fn install(conn: &Connection, schema: &TableSchema, replace_conflicts: &[String]) -> SqlResult<()> {
     remove_triggers(conn, &schema.table)?;
-    for (kind, moment) in wanted(guards) {
-        conn.execute_batch(&create(kind, moment, schema, guards))?;
+    for (kind, moment) in wanted(replace_conflicts) {
+        conn.execute_batch(&create(kind, moment, schema, replace_conflicts))?;
     }
     Ok(())
 }
 
-fn create(kind: &str, moment: &str, schema: &TableSchema, guards: &[String]) -> String {
+fn create(kind: &str, moment: &str, schema: &TableSchema, replace_conflicts: &[String]) -> String {
     let (name, table) = (quote(&trigger(kind, &schema.table)), quote(&schema.table));
-    let body = body(kind, schema, guards);
+    let body = body(kind, schema, replace_conflicts);
     format!("CREATE TRIGGER {name} {moment} ON {table} BEGIN {body}; END")
 }
 
@@ -102,7 +104,7 @@ pub fn is_ours(trigger: &str) -> bool {
 }
 
 /// What a trigger does: it writes the keys of the row that comes, of the one that goes, or of those that could be pushed out.
-fn body(kind: &str, schema: &TableSchema, guards: &[String]) -> String {
+fn body(kind: &str, schema: &TableSchema, replace_conflicts: &[String]) -> String {
     let names: Vec<String> = key_names(schema).iter().map(|name| quote(name)).collect();
     let key_of = |row: &str| {
         names
@@ -121,7 +123,7 @@ fn body(kind: &str, schema: &TableSchema, guards: &[String]) -> String {
         }
         let other = format!("NOT ({same})");
         let from = format!("{into} SELECT {} FROM {} AS {row}", key_of(""), quote(&schema.table));
-        guards
+        replace_conflicts
             .iter()
             .map(|guard| format!("{from} WHERE {guard} AND {other}"))
             .collect::<Vec<_>>()
@@ -159,7 +161,7 @@ fn same_key(schema: &TableSchema, names: &[String], one: &str, other: &str) -> S
 }
 
 /// Notes a key as changed, as a trigger would.
-pub fn enqueue(conn: &Connection, schema: &TableSchema, key: &[Value<'_>]) -> Tried<()> {
+pub fn enqueue(conn: &Connection, schema: &TableSchema, key: &[Value<'_>]) -> SqlResult<()> {
     let places = (1..=key.len()).map(|i| format!("?{i}")).collect::<Vec<_>>().join(", ");
     let (outbox, columns) = (outbox(&schema.table), outbox_columns(schema));
     let mut statement = conn.prepare_cached(&format!("INSERT INTO {outbox}({columns}) VALUES ({places})"))?;
@@ -168,7 +170,7 @@ pub fn enqueue(conn: &Connection, schema: &TableSchema, key: &[Value<'_>]) -> Tr
 }
 
 /// Makes the outbox anew and empty. Its numbers go on: the last one stays in it, as it always does.
-pub fn empty_outbox(conn: &Connection, schema: &TableSchema, shipped: i64) -> Tried<i64> {
+pub fn empty_outbox(conn: &Connection, schema: &TableSchema, shipped: i64) -> SqlResult<i64> {
     let outbox = outbox(&schema.table);
     let last = last_number(conn, &schema.table)?.unwrap_or(0).max(shipped);
     conn.execute_batch(&format!(
@@ -188,7 +190,7 @@ pub fn create_outbox(table: &str, columns: &str) -> String {
 }
 
 /// The highest number in a table's outbox; none when there is no outbox.
-pub fn last_number(conn: &Connection, table: &str) -> Tried<Option<i64>> {
+pub fn last_number(conn: &Connection, table: &str) -> SqlResult<Option<i64>> {
     let name = format!("{PREFIX}outbox_{table}");
     let sql = "SELECT 1 FROM sqlite_schema WHERE type = 'table' AND name = ?1 COLLATE NOCASE";
     if conn.query_row(sql, [name], |_| Ok(())).optional()?.is_none() {
@@ -198,7 +200,7 @@ pub fn last_number(conn: &Connection, table: &str) -> Tried<Option<i64>> {
 }
 
 /// Takes out every trigger of ours that stands on the table, or elsewhere under the table's name (a renamed table keeps its triggers).
-fn remove_triggers(conn: &Connection, table: &str) -> Tried<()> {
+fn remove_triggers(conn: &Connection, table: &str) -> SqlResult<()> {
     let mut statement = conn.prepare(
         "SELECT name FROM sqlite_schema WHERE type = 'trigger' AND name GLOB '_rowferry_*' AND tbl_name = ?1 COLLATE NOCASE",
     )?;
@@ -214,8 +216,8 @@ fn remove_triggers(conn: &Connection, table: &str) -> Tried<()> {
     Ok(())
 }
 
-fn wanted(guards: &[String]) -> &'static [(&'static str, &'static str)] {
-    match guards.is_empty() {
+fn wanted(replace_conflicts: &[String]) -> &'static [(&'static str, &'static str)] {
+    match replace_conflicts.is_empty() {
         true => &TRIGGERS[..3],
         false => &TRIGGERS,
     }
@@ -226,7 +228,7 @@ fn trigger(kind: &str, table: &str) -> String {
 }
 
 /// Takes out every trigger and table of the source's side, and says which those were.
-pub fn uninstall(conn: &Connection) -> Tried<Vec<String>> {
+pub fn uninstall(conn: &Connection) -> SqlResult<Vec<String>> {
     let mut statement = conn.prepare(
         "SELECT type, name FROM sqlite_schema WHERE type = 'trigger' AND name GLOB '_rowferry_*'
          UNION ALL SELECT type, name FROM sqlite_schema WHERE type = 'table' AND (name GLOB '_rowferry_outbox_*' OR name IN

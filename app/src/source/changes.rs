@@ -4,12 +4,12 @@ use std::collections::HashSet;
 
 use rusqlite::Connection;
 
-use super::file::Tried;
+use super::file::SqlResult;
 use super::schema::quote;
 use super::values::{Bind, borrow, pack, unpack, weight};
 use super::{Event, capture, scan, utf16};
 use crate::error::Result;
-use crate::row::{TableSchema, Value, recycle};
+use crate::model::{TableSchema, Value, recycle};
 
 /// How to read a table's changes.
 pub struct Changes {
@@ -92,7 +92,7 @@ impl Changes {
         shipped: i64,
         limits: (usize, usize),
         each: &mut dyn FnMut(Event<'_>) -> Result<()>,
-    ) -> Tried<Option<i64>> {
+    ) -> SqlResult<Option<i64>> {
         let (max_rows, max_bytes) = limits;
         self.collect(conn, shipped, max_rows, max_bytes)?;
         self.find_repeated();
@@ -157,7 +157,7 @@ impl Changes {
         Ok(upto)
     }
 
-    fn collect(&mut self, conn: &Connection, shipped: i64, max_rows: usize, max_bytes: usize) -> Tried<()> {
+    fn collect(&mut self, conn: &Connection, shipped: i64, max_rows: usize, max_bytes: usize) -> SqlResult<()> {
         self.keys.clear();
         self.entries.clear();
         let mut statement = conn.prepare_cached(&self.outbox)?;

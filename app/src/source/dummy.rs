@@ -11,7 +11,7 @@ use fake::rand::rngs::StdRng;
 use fake::{Fake, RngExt};
 use rusqlite::{Connection, Transaction, params};
 
-use super::file::{File, Tried};
+use super::file::{File, SqlResult};
 use super::schema::{self, quote};
 use crate::error::{Error, Result};
 use crate::stop::Stop;
@@ -72,7 +72,7 @@ pub fn add(path: &Path, table: &str, rows: u64, seed: u64, stop: &Stop) -> Resul
     Ok(())
 }
 
-fn check_shape(conn: &Connection, table: &str) -> Tried<()> {
+fn check_shape(conn: &Connection, table: &str) -> SqlResult<()> {
     let schema = schema::read(conn, table)?;
     match schema.rowid_alias && schema.columns.iter().map(|c| c.name.as_str()).eq(COLUMNS) {
         true => Ok(()),
@@ -85,7 +85,7 @@ fn check_shape(conn: &Connection, table: &str) -> Tried<()> {
     }
 }
 
-fn insert(tx: &Transaction<'_>, table: &str, rows: u64, random: &mut StdRng) -> Tried<()> {
+fn insert(tx: &Transaction<'_>, table: &str, rows: u64, random: &mut StdRng) -> SqlResult<()> {
     let mut statement = tx.prepare_cached(&format!(
         "INSERT INTO {}(name, email, city, age, balance, created_at) VALUES (?1, ?2, ?3, ?4, ?5, datetime(?6, 'unixepoch'))",
         quote(table)

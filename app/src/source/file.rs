@@ -17,22 +17,22 @@ use crate::error::{Error, Result};
 use crate::stop::Stop;
 
 /// What goes wrong inside a transaction: SQLite's own error, or a sentence that is ready.
-pub enum Fault {
+pub enum SqlFault {
     Sqlite(rusqlite::Error),
     Told(Error),
 }
 
-pub type Tried<T> = std::result::Result<T, Fault>;
+pub type SqlResult<T> = std::result::Result<T, SqlFault>;
 
-impl From<rusqlite::Error> for Fault {
+impl From<rusqlite::Error> for SqlFault {
     fn from(error: rusqlite::Error) -> Self {
-        Fault::Sqlite(error)
+        SqlFault::Sqlite(error)
     }
 }
 
-impl From<Error> for Fault {
+impl From<Error> for SqlFault {
     fn from(error: Error) -> Self {
-        Fault::Told(error)
+        SqlFault::Told(error)
     }
 }
 
@@ -92,19 +92,19 @@ impl File {
     }
 
     /// Does something within one read transaction.
-    pub fn read<T>(&self, work: impl FnOnce(&Connection) -> Tried<T>) -> Result<T> {
+    pub fn read<T>(&self, work: impl FnOnce(&Connection) -> SqlResult<T>) -> Result<T> {
         let done = self
             .conn
             .unchecked_transaction()
-            .map_err(Fault::from)
+            .map_err(SqlFault::from)
             .and_then(|tx| work(&tx));
         done.map_err(|e| self.error(e))
     }
 
     /// Does something within one write transaction, which comes to nothing unless it all succeeds.
-    pub fn write<T>(&mut self, work: impl FnOnce(&Transaction<'_>) -> Tried<T>) -> Result<T> {
+    pub fn write<T>(&mut self, work: impl FnOnce(&Transaction<'_>) -> SqlResult<T>) -> Result<T> {
         let begun = Transaction::new_unchecked(&self.conn, TransactionBehavior::Immediate);
-        let done = begun.map_err(Fault::from).and_then(|tx| {
+        let done = begun.map_err(SqlFault::from).and_then(|tx| {
             let done = work(&tx)?;
             tx.commit()?;
             Ok(done)
@@ -173,10 +173,10 @@ impl File {
     }
 
     /// An error with the file's name and a way out.
-    pub fn error(&self, fault: impl Into<Fault>) -> Error {
+    pub fn error(&self, fault: impl Into<SqlFault>) -> Error {
         match fault.into() {
-            Fault::Told(error) => error,
-            Fault::Sqlite(error) => tell(error, &self.path, &self.stop),
+            SqlFault::Told(error) => error,
+            SqlFault::Sqlite(error) => tell(error, &self.path, &self.stop),
         }
     }
 

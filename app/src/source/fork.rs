@@ -15,7 +15,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use rusqlite::{Connection, OptionalExtension};
 
 use super::capture;
-use super::file::Tried;
+use super::file::SqlResult;
 use crate::error::{Error, Kind};
 
 /// The state of a run in its file: shared by all who read and write for it.
@@ -39,7 +39,7 @@ impl RunState {
     }
 
     /// An error unless the run is still the file's last, in a state that has at least so many notes.
-    pub fn check(&self, conn: &Connection, at_least: u64) -> Tried<()> {
+    pub fn check(&self, conn: &Connection, at_least: u64) -> SqlResult<()> {
         let found = state(conn)?;
         match found {
             Some((Some(epoch), notes)) if epoch == self.epoch && notes >= at_least => Ok(()),
@@ -54,7 +54,7 @@ impl RunState {
     }
 
     /// Raises the count inside a write transaction; `confirm` is to follow when that is committed.
-    pub fn renew(&self, conn: &Connection) -> Tried<u64> {
+    pub fn renew(&self, conn: &Connection) -> SqlResult<u64> {
         let notes: i64 = conn
             .prepare_cached("UPDATE _rowferry_run SET notes = notes + 1 RETURNING notes")?
             .query_row([], |row| row.get(0))?;
@@ -68,7 +68,7 @@ impl RunState {
 }
 
 /// The last run's epoch and its notes, as the file has them; none where our tables are missing.
-pub fn state(conn: &Connection) -> Tried<Option<(Option<u64>, u64)>> {
+pub fn state(conn: &Connection) -> SqlResult<Option<(Option<u64>, u64)>> {
     let read = || {
         let mut statement = conn.prepare_cached("SELECT epoch, notes FROM _rowferry_run")?;
         let state = statement.query_row([], |row| {
@@ -83,7 +83,7 @@ pub fn state(conn: &Connection) -> Tried<Option<(Option<u64>, u64)>> {
     }
 }
 
-fn is_there(conn: &Connection) -> Tried<bool> {
+fn is_there(conn: &Connection) -> SqlResult<bool> {
     let sql = "SELECT 1 FROM sqlite_schema WHERE type = 'table' AND name = '_rowferry_run'";
     Ok(conn.prepare(sql)?.exists([])?)
 }
@@ -96,7 +96,7 @@ pub struct LastChange {
 }
 
 impl LastChange {
-    pub fn read(conn: &Connection, table: &str) -> Tried<Option<LastChange>> {
+    pub fn read(conn: &Connection, table: &str) -> SqlResult<Option<LastChange>> {
         let sql = format!(
             "SELECT seq, tag FROM {} ORDER BY seq DESC LIMIT 1",
             capture::outbox(table)
@@ -111,7 +111,7 @@ impl LastChange {
     }
 
     /// An error unless the outbox still holds it.
-    pub fn check(&self, conn: &Connection, table: &str) -> Tried<()> {
+    pub fn check(&self, conn: &Connection, table: &str) -> SqlResult<()> {
         let sql = format!("SELECT tag FROM {} WHERE seq = ?1", capture::outbox(table));
         let tag: Option<i64> = conn
             .prepare_cached(&sql)?

@@ -4,41 +4,41 @@
 //! |---|---|
 //! | `schema` | what a table looks like |
 //! | `file` | opening the database, waiting for its locks, telling its errors |
-//! | `guards` | which rows a REPLACE could push out, from the table's unique indexes |
+//! | `replace_conflicts` | which rows a REPLACE could push out, from the table's unique indexes |
 //! | `tokens` | SQL cut into its parts |
 //! | `capture` | the outbox of changed keys and the triggers that fill it |
 //! | `shape` | what a change of the schema is proved not to have touched |
 //! | `tracking` | what is remembered of a shipped table, and when all of its rows are due |
-//! | `ledger` | the run: its epoch and its progress |
+//! | `source_state` | the run: its epoch and its progress |
 //! | `fork` | whether the file is still the one that this run left |
 //! | `resend` | keys that the log holds behind what the file remembers |
-//! | `layout` | over how many partitions a topic's rows are spread |
-//! | `letters` | rows that could not travel |
-//! | `feed` | what to ship next: `scan` reads a full pass, `changes` reads the outbox |
-//! | `times` | noticing that somebody has written, without a lock |
-//! | `gathered` | a batch's events, gathered under the lock and told after it |
+//! | `partitioning` | over how many partitions a topic's rows are spread |
+//! | `dead_letters` | rows that could not travel |
+//! | `change_reader` | what to ship next: `scan` reads a full pass, `changes` reads the outbox |
+//! | `file_times` | noticing that somebody has written, without a lock |
+//! | `event_buffer` | a batch's events, gathered under the lock and told after it |
 //! | `snapshot` | the table as it is at one moment, for a source that is only read |
 //! | `utf16` | text that cannot be read as it is |
 //! | `values` | values out of SQLite, into SQLite, and packed into exact bytes |
 //! | `dummy` | the demo table |
 
 mod capture;
+mod change_reader;
 mod changes;
+mod dead_letters;
 pub mod dummy;
-mod feed;
+mod event_buffer;
 mod file;
+mod file_times;
 mod fork;
-mod gathered;
-mod guards;
-mod layout;
-mod ledger;
-mod letters;
+mod partitioning;
+mod replace_conflicts;
 mod resend;
 mod scan;
 pub mod schema;
 mod shape;
 mod snapshot;
-mod times;
+mod source_state;
 mod tokens;
 mod tracking;
 mod utf16;
@@ -49,12 +49,12 @@ mod tests;
 
 use std::sync::Arc;
 
-use crate::row::{TableSchema, Value};
+use crate::model::{TableSchema, Value};
 
 use fork::{LastChange, RunState};
 
-pub use feed::Feed;
-pub use ledger::{Ledger, Noted};
+pub use change_reader::ChangeReader;
+pub use source_state::{Noted, SourceState};
 pub use tracking::{Tracked, tracked_tables};
 
 /// How changes are found.
@@ -80,7 +80,7 @@ pub struct Run {
 
 /// How a run spreads a topic's rows over its partitions.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Spread {
+pub struct Partitioning {
     pub partitions: i32,
     /// The run at which keys last moved between partitions; none when they never did.
     pub moved: Option<u64>,
@@ -97,7 +97,7 @@ pub struct Acked {
     pub stood: Option<u64>,
 }
 
-/// What a `Feed` tells, in the order in which it is to be shipped.
+/// What a `ChangeReader` tells, in the order in which it is to be shipped.
 #[derive(Debug)]
 pub enum Event<'a> {
     /// A full pass begins: all rows of the table follow, in this schema.
@@ -112,9 +112,9 @@ pub enum Event<'a> {
     End { pass: u64 },
 }
 
-/// How far a batch goes; what `Ledger::note` remembers once the batch is acknowledged.
+/// How far a batch goes; what `SourceState::note` remembers once the batch is acknowledged.
 #[derive(Debug, Clone)]
-pub struct Mark {
+pub struct Checkpoint {
     table: Arc<str>,
     topic: Arc<str>,
     pass: u64,
@@ -133,14 +133,14 @@ enum Step {
     Outbox(i64),
 }
 
-impl Mark {
+impl Checkpoint {
     /// The table that the batch belongs to.
     pub fn table(&self) -> &str {
         &self.table
     }
 
     /// Whether this mark alone says all that both say, when `before` came first.
-    pub fn covers(&self, before: &Mark) -> bool {
+    pub fn covers(&self, before: &Checkpoint) -> bool {
         let further = matches!(
             (&before.step, &self.step),
             (Step::Scanned(_), Step::Scanned(_)) | (Step::Outbox(_), Step::Outbox(_))

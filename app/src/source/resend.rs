@@ -6,12 +6,12 @@ use std::collections::HashSet;
 use rusqlite::{Connection, params};
 
 use super::capture;
-use super::file::Tried;
+use super::file::SqlResult;
 use super::values::{borrow, pack, packed, unpack};
-use crate::row::{TableSchema, Value};
+use crate::model::{TableSchema, Value};
 
 /// Keeps keys that a topic holds for `enqueue`, each once. The user's file is not touched.
-pub fn keep(conn: &Connection, topic: &str, keys: &[Vec<Value<'_>>]) -> Tried<()> {
+pub fn keep(conn: &Connection, topic: &str, keys: &[Vec<Value<'_>>]) -> SqlResult<()> {
     conn.execute_batch(
         "CREATE TEMP TABLE IF NOT EXISTS _rowferry_resend(
              topic TEXT, packed BLOB, PRIMARY KEY (topic, packed)) WITHOUT ROWID; SAVEPOINT resend",
@@ -21,7 +21,7 @@ pub fn keep(conn: &Connection, topic: &str, keys: &[Vec<Value<'_>>]) -> Tried<()
     kept
 }
 
-fn insert(conn: &Connection, topic: &str, keys: &[Vec<Value<'_>>]) -> Tried<()> {
+fn insert(conn: &Connection, topic: &str, keys: &[Vec<Value<'_>>]) -> SqlResult<()> {
     let mut statement = conn.prepare_cached("INSERT OR IGNORE INTO temp._rowferry_resend VALUES (?1, ?2)")?;
     for key in keys {
         statement.execute(params![topic, packed(key)])?;
@@ -30,12 +30,12 @@ fn insert(conn: &Connection, topic: &str, keys: &[Vec<Value<'_>>]) -> Tried<()> 
 }
 
 /// Forgets all keys that were kept.
-pub fn forget(conn: &Connection) -> Tried<()> {
+pub fn forget(conn: &Connection) -> SqlResult<()> {
     Ok(conn.execute_batch("DROP TABLE IF EXISTS temp._rowferry_resend")?)
 }
 
 /// Whether a topic holds a key that does not wait in its table's outbox: one that was read after this state of the file.
-pub fn tells_of_later_reads(conn: &Connection, topic: &str, schema: &TableSchema, shipped: i64) -> Tried<bool> {
+pub fn tells_of_later_reads(conn: &Connection, topic: &str, schema: &TableSchema, shipped: i64) -> SqlResult<bool> {
     if !is_there(conn)? {
         return Ok(false);
     }
@@ -61,14 +61,14 @@ pub fn tells_of_later_reads(conn: &Connection, topic: &str, schema: &TableSchema
     Ok(false)
 }
 
-fn is_there(conn: &Connection) -> Tried<bool> {
+fn is_there(conn: &Connection) -> SqlResult<bool> {
     Ok(conn
         .prepare("SELECT 1 FROM temp.sqlite_schema WHERE name = '_rowferry_resend'")?
         .exists([])?)
 }
 
 /// Puts the keys that were kept for a topic into its table's outbox: how many.
-pub fn enqueue(conn: &Connection, topic: &str, schema: &TableSchema) -> Tried<u64> {
+pub fn enqueue(conn: &Connection, topic: &str, schema: &TableSchema) -> SqlResult<u64> {
     if !is_there(conn)? {
         return Ok(0);
     }

@@ -2,12 +2,12 @@
 
 use rusqlite::Connection;
 
-use super::file::Tried;
+use super::file::SqlResult;
 use super::schema::{quote, rowid_name};
 use super::values::{Bind, borrow, packed, unpack, weight};
 use super::{Event, capture, snapshot, utf16};
 use crate::error::{Error, Result};
-use crate::row::{TableSchema, Value, recycle};
+use crate::model::{TableSchema, Value, recycle};
 
 /// Why a row whose key holds a NULL stays behind: no one could tell it from another such row.
 pub const NULL_IN_KEY: &str = "its primary key holds a NULL, which no record's key can stand for";
@@ -111,7 +111,7 @@ impl Scan {
         cursor: Option<&[u8]>,
         limits: (usize, usize),
         each: &mut dyn FnMut(Event<'_>) -> Result<()>,
-    ) -> Tried<Option<Vec<u8>>> {
+    ) -> SqlResult<Option<Vec<u8>>> {
         let (max_rows, max_bytes) = limits;
         let mut statement = conn.prepare_cached(if cursor.is_some() {
             &self.from_cursor

@@ -4,7 +4,7 @@ use rusqlite::Connection;
 
 use super::scan;
 use crate::error::{Error, Result};
-use crate::row::{Column, TableSchema};
+use crate::model::{Column, TableSchema};
 pub use crate::sqlite::quote;
 use crate::sqlite::{self, Listed};
 

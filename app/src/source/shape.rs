@@ -13,8 +13,8 @@ use rusqlite::{Connection, OptionalExtension};
 use serde::{Deserialize, Serialize};
 
 use super::capture;
-use super::file::Tried;
-use crate::row::TableSchema;
+use super::file::SqlResult;
+use crate::model::TableSchema;
 use crate::sqlite;
 
 /// The form in which a shape is kept.
@@ -30,7 +30,7 @@ pub struct Shape {
 }
 
 impl Shape {
-    pub fn read(conn: &Connection, schema: &TableSchema) -> Tried<Shape> {
+    pub fn read(conn: &Connection, schema: &TableSchema) -> SqlResult<Shape> {
         let table = [&schema.table];
         let sql = "SELECT sql, rootpage FROM sqlite_schema WHERE type = 'table' AND name = ?1";
         let (sql, root) = conn.query_row(sql, table, |row| Ok((row.get(0)?, row.get(1)?)))?;

@@ -7,11 +7,11 @@
 
 use rusqlite::ErrorCode;
 
-use super::file::{Fault, File};
+use super::file::{File, SqlFault};
 use super::scan;
 use super::schema::{quote, rowid_name};
 use crate::error::{Error, Result};
-use crate::row::TableSchema;
+use crate::model::TableSchema;
 
 /// The copy's name. Its rowid is the row's, where that is the key, and otherwise its number in the order of the table's b-tree.
 pub const COPY: &str = "temp.rows_of_one_moment";
@@ -46,6 +46,6 @@ pub fn copy(file: &mut File, schema: &TableSchema) -> Result<()> {
             schema.table
         ))
         .way_out("make room there, or name another folder by TMPDIR; a source in WAL mode is read without a copy"),
-        _ => file.error(Fault::Sqlite(error)),
+        _ => file.error(SqlFault::Sqlite(error)),
     })
 }

@@ -1,4 +1,4 @@
-//! SQL as SQLite keeps it, cut into its parts: just as far as the guards need it.
+//! SQL as SQLite keeps it, cut into its parts: just as far as the replace_conflicts need it.
 
 /// The expression in a generated column's definition.
 pub fn expression(definition: &str) -> Option<&str> {

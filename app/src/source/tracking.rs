@@ -4,13 +4,13 @@ use std::sync::Arc;
 
 use rusqlite::{Connection, OptionalExtension, params};
 
-use super::capture::Standing;
-use super::file::Tried;
+use super::capture::TriggerState;
+use super::file::SqlResult;
 use super::schema::{self, quote};
 use super::shape::Shape;
-use super::{Acked, Mark, Step, capture, guards, resend};
+use super::{Acked, Checkpoint, Step, capture, replace_conflicts, resend};
 use crate::error::{Error, Result};
-use crate::row::TableSchema;
+use crate::model::TableSchema;
 use crate::sqlite;
 
 /// The layout of our tables; a newer one belongs to a newer Rowferry.
@@ -19,12 +19,12 @@ const FORMAT: i64 = 2;
 /// What tables of earlier versions lack.
 const ADDED: [(&str, &str); 2] = [("id", "TEXT"), ("mark", "INTEGER")];
 
-/// `shape` is described where it is made; `guards` is a JSON array of SQL conditions.
+/// `shape` is described where it is made; `replace_conflicts` is a JSON array of SQL conditions.
 const TABLES: &str = "
     CREATE TABLE IF NOT EXISTS _rowferry_run(
         format INTEGER, source TEXT, epoch INTEGER, notes INTEGER NOT NULL DEFAULT 0);
     CREATE TABLE IF NOT EXISTS _rowferry_tracked(
-        name TEXT COLLATE NOCASE PRIMARY KEY, topic TEXT, shape TEXT, guards TEXT, schema_version INTEGER,
+        name TEXT COLLATE NOCASE PRIMARY KEY, topic TEXT, shape TEXT, replace_conflicts TEXT, schema_version INTEGER,
         pass INTEGER, pending INTEGER, cursor BLOB, shipped INTEGER, id TEXT, mark INTEGER);
     CREATE TABLE IF NOT EXISTS _rowferry_acked(
         topic TEXT, partition INTEGER, epoch INTEGER, seq INTEGER, offset INTEGER, stood INTEGER,
@@ -48,7 +48,7 @@ pub struct Tracked {
     pub pass_pending: bool,
     /// Whether that pass begins now, so that this run ships the whole table.
     pub full: bool,
-    /// Rows that were kept as dead letters and are tried again now.
+    /// Rows that were kept as dead dead_letters and are tried again now.
     pub dead_letters_requeued: u64,
     /// About how many rows wait: those of the pass and those in the outbox.
     pub rows_waiting: u64,
@@ -81,7 +81,7 @@ struct Remembered {
     topic: String,
     id: Option<String>,
     shape: String,
-    guards: Vec<String>,
+    replace_conflicts: Vec<String>,
     place: Place,
     mark: Option<i64>,
 }
@@ -96,10 +96,10 @@ pub enum Look {
 }
 
 /// Makes our tables where they are missing; whether the source has got its id just now.
-pub fn make_tables(conn: &Connection) -> Tried<bool> {
+pub fn make_tables(conn: &Connection) -> SqlResult<bool> {
     let before = schema_version(conn)?;
     conn.execute_batch(TABLES)?;
-    let has = |table: &str, name: &str| -> Tried<bool> {
+    let has = |table: &str, name: &str| -> SqlResult<bool> {
         let columns = sqlite::columns(conn, table)?;
         Ok(columns.iter().any(|column| column.name == name))
     };
@@ -110,7 +110,7 @@ pub fn make_tables(conn: &Connection) -> Tried<bool> {
     }
     if !has("_rowferry_dead_letters", "packed")? {
         return Err(
-            Error::failed("this database is also a sink of Rowferry's, which keeps other dead letters")
+            Error::failed("this database is also a sink of Rowferry's, which keeps other dead dead_letters")
                 .way_out("ship from a database of its own")
                 .into(),
         );
@@ -140,7 +140,7 @@ pub fn make_tables(conn: &Connection) -> Tried<bool> {
 }
 
 /// Brings tables of format 1 up to date. Their outboxes had no tags.
-fn upgrade(conn: &Connection) -> Tried<()> {
+fn upgrade(conn: &Connection) -> SqlResult<()> {
     conn.execute_batch(
         "ALTER TABLE _rowferry_run ADD COLUMN notes INTEGER NOT NULL DEFAULT 0;
          ALTER TABLE _rowferry_acked ADD COLUMN stood INTEGER;
@@ -180,9 +180,9 @@ pub fn tracked_tables(conn: &Connection) -> Result<Vec<String>> {
 }
 
 /// Looks at a table inside a write transaction: triggers as they should be, and a new pass where one is due.
-pub fn look(conn: &Connection, table: &str, topic: &str, look: Look) -> Tried<(Arc<TableSchema>, Place)> {
+pub fn look(conn: &Connection, table: &str, topic: &str, look: Look) -> SqlResult<(Arc<TableSchema>, Place)> {
     let schema = schema::read(conn, table)?;
-    let guards = guards::read(conn, &schema)?;
+    let replace_conflicts = replace_conflicts::read(conn, &schema)?;
     let version = schema_version(conn)?;
     let before = remembered(conn, &schema.table)?;
     let heir_of = take_topic(conn, &schema.table, topic)?;
@@ -191,12 +191,19 @@ pub fn look(conn: &Connection, table: &str, topic: &str, look: Look) -> Tried<(A
         (None, Some(Remembered { id: Some(id), .. })) => id.clone(),
         _ => new_id(conn, &schema.table)?,
     };
-    let standing = capture::standing(conn, &schema, &guards)?;
+    let standing = capture::standing(conn, &schema, &replace_conflicts)?;
     let mark = file_mark(conn)?;
     let due = match &before {
         None => true,
         Some(before) => {
-            let again = reason(conn, &schema, before, topic, (&guards, standing), (version, mark))?;
+            let again = reason(
+                conn,
+                &schema,
+                before,
+                topic,
+                (&replace_conflicts, standing),
+                (version, mark),
+            )?;
             if let Some(reason) = &again {
                 log::info!(
                     "table {:?} has changed: all of its rows are shipped again, because {reason}",
@@ -210,8 +217,8 @@ pub fn look(conn: &Connection, table: &str, topic: &str, look: Look) -> Tried<(A
             again.is_some() || asked
         }
     };
-    if standing != Standing::Well {
-        capture::install(conn, &schema, &guards)?;
+    if standing != TriggerState::Well {
+        capture::install(conn, &schema, &replace_conflicts)?;
     }
     let mut place = before.map_or_else(Place::default, |before| before.place);
     place.pass = place.pass.max(heir_of.map_or(0, |(_, pass)| pass));
@@ -227,13 +234,13 @@ pub fn look(conn: &Connection, table: &str, topic: &str, look: Look) -> Tried<(A
     adopt_version(conn, version)?;
     place.version = schema_version(conn)?;
     conn.execute(
-        "INSERT OR REPLACE INTO _rowferry_tracked(name, topic, shape, guards, schema_version, pass, pending, cursor, shipped, id, mark)
+        "INSERT OR REPLACE INTO _rowferry_tracked(name, topic, shape, replace_conflicts, schema_version, pass, pending, cursor, shipped, id, mark)
          VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)",
         params![
             schema.table,
             topic,
             Shape::read(conn, &schema)?.to_json(),
-            serde_json::to_string(&guards).expect("texts are always JSON"),
+            serde_json::to_string(&replace_conflicts).expect("texts are always JSON"),
             place.version,
             place.pass as i64,
             place.pending,
@@ -248,7 +255,7 @@ pub fn look(conn: &Connection, table: &str, topic: &str, look: Look) -> Tried<(A
 
 /// Sees to it that a topic carries one table of the source only. One that is gone, or has another name by now, leaves the topic to this
 /// table: its id and the last pass that was begun there, so that a sink takes this one for the other.
-fn take_topic(conn: &Connection, table: &str, topic: &str) -> Tried<Option<(String, u64)>> {
+fn take_topic(conn: &Connection, table: &str, topic: &str) -> SqlResult<Option<(String, u64)>> {
     let sql = "SELECT name, ifnull(id, name), pass FROM _rowferry_tracked WHERE topic = ?1 AND name <> ?2";
     let other = conn.query_row(sql, [topic, table], |row| {
         Ok((row.get::<_, String>(0)?, row.get(1)?, row.get::<_, i64>(2)?))
@@ -273,7 +280,7 @@ fn take_topic(conn: &Connection, table: &str, topic: &str) -> Tried<Option<(Stri
 
 /// An id for a table that has none: its name, as long as no other table has that for an id, so that a source which was put back makes
 /// the same one again.
-fn new_id(conn: &Connection, table: &str) -> Tried<String> {
+fn new_id(conn: &Connection, table: &str) -> SqlResult<String> {
     let taken = conn
         .prepare("SELECT 1 FROM _rowferry_tracked WHERE id = ?1 COLLATE NOCASE AND name <> ?1")?
         .exists([table])?;
@@ -282,7 +289,7 @@ fn new_id(conn: &Connection, table: &str) -> Tried<String> {
 }
 
 /// The id of a table that was looked at.
-pub fn id(conn: &Connection, table: &str) -> Tried<String> {
+pub fn id(conn: &Connection, table: &str) -> SqlResult<String> {
     Ok(
         conn.query_row("SELECT id FROM _rowferry_tracked WHERE name = ?1", [table], |row| {
             row.get(0)
@@ -296,9 +303,9 @@ fn reason(
     schema: &TableSchema,
     before: &Remembered,
     topic: &str,
-    (guards, standing): (&[String], Standing),
+    (replace_conflicts, standing): (&[String], TriggerState),
     (version, mark): (i64, i64),
-) -> Tried<Option<String>> {
+) -> SqlResult<Option<String>> {
     let Remembered { place, shape, .. } = before;
     let steps = match is_continued_copy(conn, schema, place, topic, version)? {
         true => 0,
@@ -318,11 +325,14 @@ fn reason(
     if steps != 0 && by_rowid {
         return Ok(Some("a VACUUM may have given its rows other rowids".into()));
     }
-    if standing == Standing::Passed {
+    if standing == TriggerState::Passed {
         return Ok(Some("its triggers did not stand before all others".into()));
     }
     // Those of another version may have known less of what a unique index pushes out.
-    if guards.iter().any(|guard| !before.guards.contains(guard)) {
+    if replace_conflicts
+        .iter()
+        .any(|guard| !before.replace_conflicts.contains(guard))
+    {
         return Ok(Some(
             "its triggers did not know all that its unique indexes can push out".into(),
         ));
@@ -332,7 +342,7 @@ fn reason(
 
 /// What a file loses when it is built anew from a dump, or by VACUUM: the rowid of our one row in a table without a key. Whatever its
 /// schema's version says, such a file has no history in common with the one before it. One that has lost it gets another.
-fn file_mark(conn: &Connection) -> Tried<i64> {
+fn file_mark(conn: &Connection) -> SqlResult<i64> {
     const LEAST: i64 = 1 << 32;
     let mark: i64 = conn.query_row("SELECT rowid FROM _rowferry_run", [], |row| row.get(0))?;
     if mark >= LEAST {
@@ -345,7 +355,13 @@ fn file_mark(conn: &Connection) -> Tried<i64> {
 /// Whether the file is a copy that SQLite's backup made, of a state in which nothing had changed the schema unseen. Such a copy counts its
 /// schema's version from 1 again, so that the version itself tells nothing. But where the log holds a key that does not wait in the
 /// copy's outbox, the original was read after the copy had been made; that read would have found a change, and begun a full pass.
-fn is_continued_copy(conn: &Connection, schema: &TableSchema, place: &Place, topic: &str, version: i64) -> Tried<bool> {
+fn is_continued_copy(
+    conn: &Connection,
+    schema: &TableSchema,
+    place: &Place,
+    topic: &str,
+    version: i64,
+) -> SqlResult<bool> {
     Ok(version == 1
         && place.version > 1
         && !place.pending
@@ -353,20 +369,20 @@ fn is_continued_copy(conn: &Connection, schema: &TableSchema, place: &Place, top
 }
 
 /// What is remembered of the table's schema version; none when nothing is.
-pub fn seen_version(conn: &Connection, table: &str) -> Tried<Option<i64>> {
+pub fn seen_version(conn: &Connection, table: &str) -> SqlResult<Option<i64>> {
     let mut statement = conn.prepare_cached("SELECT schema_version FROM _rowferry_tracked WHERE name = ?1")?;
     Ok(statement.query_row([table], |row| row.get(0)).optional()?)
 }
 
 /// A number that every change of the database's schema, and every VACUUM, makes another one.
-pub fn schema_version(conn: &Connection) -> Tried<i64> {
+pub fn schema_version(conn: &Connection) -> SqlResult<i64> {
     Ok(conn
         .prepare_cached("PRAGMA schema_version")?
         .query_row([], |row| row.get(0))?)
 }
 
 /// Moves a table's place as far as a mark says. A mark of a pass that has been replaced by a newer one moves nothing: all is sent again.
-pub fn advance(conn: &Connection, mark: &Mark) -> Tried<()> {
+pub fn advance(conn: &Connection, mark: &Checkpoint) -> SqlResult<()> {
     let (table, pass) = (&mark.table, mark.pass as i64);
     let now = conn
         .prepare_cached("SELECT pass FROM _rowferry_tracked WHERE name = ?1")?
@@ -397,13 +413,13 @@ pub fn advance(conn: &Connection, mark: &Mark) -> Tried<()> {
 }
 
 /// How many changes wait in the outbox.
-pub fn changes_waiting(conn: &Connection, schema: &TableSchema, place: &Place) -> Tried<u64> {
+pub fn changes_waiting(conn: &Connection, schema: &TableSchema, place: &Place) -> SqlResult<u64> {
     let last = capture::last_number(conn, &schema.table)?.unwrap_or(0);
     Ok(last.saturating_sub(place.shipped).max(0) as u64)
 }
 
 /// About how many rows the full pass still has to send: all of them, or none.
-pub fn rows_in_pass(conn: &Connection, schema: &TableSchema, place: &Place) -> Tried<u64> {
+pub fn rows_in_pass(conn: &Connection, schema: &TableSchema, place: &Place) -> SqlResult<u64> {
     if !place.pending {
         return Ok(0);
     }
@@ -423,13 +439,13 @@ pub fn rows_in_pass(conn: &Connection, schema: &TableSchema, place: &Place) -> T
 }
 
 /// A pass id above the last one, and above all that the run's epoch is above.
-fn next_pass(conn: &Connection, last: u64) -> Tried<u64> {
+fn next_pass(conn: &Connection, last: u64) -> SqlResult<u64> {
     let epoch: Option<i64> = conn.query_row("SELECT epoch FROM _rowferry_run", [], |row| row.get(0))?;
     Ok((last + 1).max(epoch.unwrap_or(0) as u64))
 }
 
 /// Our own change of the schema is none to the other tables: they stay as many steps behind as they were.
-fn adopt_version(conn: &Connection, before: i64) -> Tried<()> {
+fn adopt_version(conn: &Connection, before: i64) -> SqlResult<()> {
     let ours = schema_version(conn)? - before;
     conn.execute(
         "UPDATE _rowferry_tracked SET schema_version = schema_version + ?1",
@@ -438,9 +454,9 @@ fn adopt_version(conn: &Connection, before: i64) -> Tried<()> {
     Ok(())
 }
 
-fn remembered(conn: &Connection, table: &str) -> Tried<Option<Remembered>> {
+fn remembered(conn: &Connection, table: &str) -> SqlResult<Option<Remembered>> {
     let row = conn.query_row(
-        "SELECT topic, shape, guards, schema_version, pass, pending, cursor, shipped, id, mark
+        "SELECT topic, shape, replace_conflicts, schema_version, pass, pending, cursor, shipped, id, mark
          FROM _rowferry_tracked WHERE name = ?1",
         [table],
         |row| {
@@ -448,7 +464,7 @@ fn remembered(conn: &Connection, table: &str) -> Tried<Option<Remembered>> {
                 topic: row.get(0)?,
                 id: row.get(8)?,
                 shape: row.get(1)?,
-                guards: serde_json::from_str(&row.get::<_, String>(2)?).unwrap_or_default(),
+                replace_conflicts: serde_json::from_str(&row.get::<_, String>(2)?).unwrap_or_default(),
                 place: Place {
                     version: row.get(3)?,
                     pass: row.get::<_, i64>(4)? as u64,

@@ -5,7 +5,7 @@ use rusqlite::Connection;
 use rusqlite::functions::FunctionFlags;
 use rusqlite::types::ValueRef;
 
-use super::file::Tried;
+use super::file::SqlResult;
 
 /// Why a row stays behind whose text cannot be read exactly.
 pub const BROKEN_TEXT: &str =
@@ -22,7 +22,7 @@ const WHOLE: &str = "_rowferry_whole";
 const COLUMNS: usize = 50;
 
 /// Makes the function where the database keeps its text as UTF-16; whether it does.
-pub fn prepare(conn: &Connection) -> Tried<bool> {
+pub fn prepare(conn: &Connection) -> SqlResult<bool> {
     let encoding: String = conn.query_row("PRAGMA encoding", [], |row| row.get(0))?;
     let unit: fn([u8; 2]) -> u16 = match encoding.as_str() {
         "UTF-16le" => u16::from_le_bytes,

@@ -3,7 +3,7 @@
 use super::file::File;
 use super::order::{Collation, Order};
 use crate::error::{Error, Result};
-use crate::row::{ROWID, TableSchema};
+use crate::model::{ROWID, TableSchema};
 use crate::source::schema::{quote, rowid_name};
 
 /// The table in one of the databases. Of several sides the source's is the first, and those of the sinks follow.

@@ -10,8 +10,9 @@ use serde_json::value::RawValue;
 use super::scan;
 use super::schema::SchemaJson;
 use super::value::{Name, Read};
-use crate::row::{TableSchema, Value, recycle};
-use crate::sequence::{RunLink, Stamp, bounds};
+use crate::model::bounds;
+use crate::model::{RecordId, RunHeader};
+use crate::model::{TableSchema, Value, recycle};
 
 /// Members of an object by name, in their order.
 pub type Members<'a> = Vec<(Cow<'a, str>, Value<'a>)>;
@@ -19,25 +20,25 @@ pub type Members<'a> = Vec<(Cow<'a, str>, Value<'a>)>;
 /// One record of a topic.
 pub enum Record<'a> {
     /// A row in the order of the schema's columns.
-    Row { stamp: Stamp<'a>, row: Vec<Value<'a>> },
+    Row { stamp: RecordId<'a>, row: Vec<Value<'a>> },
     /// A row that is gone.
-    Deletion { stamp: Stamp<'a>, key: Members<'a> },
+    Deletion { stamp: RecordId<'a>, key: Members<'a> },
     /// A row of ours whose schema record was not read.
-    Loose { stamp: Stamp<'a>, row: Members<'a> },
+    Loose { stamp: RecordId<'a>, row: Members<'a> },
     /// The table's schema; `begin` names the full pass that begins here.
     Schema {
-        stamp: Stamp<'a>,
+        stamp: RecordId<'a>,
         schema: Box<TableSchema>,
         /// What tells the table from others of its source; none from earlier versions.
         id: Option<String>,
-        link: Option<RunLink>,
+        link: Option<RunHeader>,
         begin: Option<u64>,
     },
     /// The end of a full pass.
-    PassEnd { stamp: Stamp<'a>, pass: u64 },
+    PassEnd { stamp: RecordId<'a>, pass: u64 },
     /// The place of a row that the broker would not take.
     KeptBack {
-        stamp: Stamp<'a>,
+        stamp: RecordId<'a>,
         key: String,
         reason: String,
     },
@@ -48,7 +49,7 @@ pub enum Record<'a> {
 }
 
 impl<'a> Record<'a> {
-    pub fn stamp(&self) -> Option<Stamp<'a>> {
+    pub fn stamp(&self) -> Option<RecordId<'a>> {
         match self {
             Record::Row { stamp, .. }
             | Record::Deletion { stamp, .. }
@@ -61,7 +62,7 @@ impl<'a> Record<'a> {
     }
 
     /// The link to the runs before, in the first record of a run.
-    pub fn link(&self) -> Option<&RunLink> {
+    pub fn link(&self) -> Option<&RunHeader> {
         match self {
             Record::Schema { link, .. } => link.as_ref(),
             _ => None,
@@ -81,7 +82,7 @@ pub enum Key<'a> {
 pub const SCHEMA_START: &[u8] = b"{\"_schema\":";
 
 /// The stamp of a record that one of our sources sent, read without the rest where it stands as we write it.
-pub fn stamp(value: &[u8]) -> Option<Stamp<'_>> {
+pub fn stamp(value: &[u8]) -> Option<RecordId<'_>> {
     const MEMBER: &str = ",\"_ferry\":\"";
     let text = std::str::from_utf8(value).ok()?;
     // Inside of a JSON text its quotes would be escaped.
@@ -228,7 +229,7 @@ fn by_name<'a>(text: &'a str, schema: Option<&TableSchema>) -> Result<Record<'a>
     };
     let stamp = serde_json::from_str::<&str>(stamp.get())
         .ok()
-        .and_then(Stamp::parse)
+        .and_then(RecordId::parse)
         .ok_or_else(|| format!("member \"_ferry\" is no stamp: {stamp}"))?;
     // Whether it is genuine is judged before it is read.
     object.take("_sig");
@@ -294,7 +295,7 @@ fn part<'a, T: Deserialize<'a>>(name: &str, raw: &'a RawValue) -> Result<T, Stri
 }
 
 /// A pass that a run of ours can have begun.
-fn check_pass(pass: u64, stamp: &Stamp<'_>) -> Result<(), String> {
+fn check_pass(pass: u64, stamp: &RecordId<'_>) -> Result<(), String> {
     match bounds::is_pass(pass, stamp.epoch) {
         true => Ok(()),
         false => Err(format!(
@@ -304,7 +305,7 @@ fn check_pass(pass: u64, stamp: &Stamp<'_>) -> Result<(), String> {
     }
 }
 
-fn run_link(raw: &RawValue) -> Result<RunLink, String> {
+fn run_link(raw: &RawValue) -> Result<RunHeader, String> {
     let RunJson {
         acked,
         full,
@@ -325,7 +326,7 @@ fn run_link(raw: &RawValue) -> Result<RunLink, String> {
             "member \"_run\": no run has the number {run}, where keys are said to have moved"
         ));
     }
-    Ok(RunLink {
+    Ok(RunHeader {
         acked: acked.transpose()?,
         full,
         partitions,
@@ -333,7 +334,7 @@ fn run_link(raw: &RawValue) -> Result<RunLink, String> {
     })
 }
 
-fn schema_record<'a>(stamp: Stamp<'a>, schema: &'a RawValue, object: &mut Object<'a>) -> Result<Record<'a>, String> {
+fn schema_record<'a>(stamp: RecordId<'a>, schema: &'a RawValue, object: &mut Object<'a>) -> Result<Record<'a>, String> {
     let schema: SchemaJson = part("_schema", schema)?;
     let id = schema.id.as_deref().map(str::to_owned);
     let schema = Box::new(TableSchema::from(schema));

@@ -6,8 +6,8 @@ use std::sync::Arc;
 use super::decode::SCHEMA_START;
 use super::schema::SchemaJson;
 use super::value;
-use crate::row::{TableSchema, Value};
-use crate::sequence::RunLink;
+use crate::model::RunHeader;
+use crate::model::{TableSchema, Value};
 
 /// The member of a schema record's key.
 pub const SCHEMA_KEY: &str = "_schema";
@@ -109,7 +109,7 @@ impl Encoder {
     }
 
     /// The schema record; `begin` names the full pass that begins with it.
-    pub fn schema_record(&self, link: Option<&RunLink>, begin: Option<u64>, seq: u64, out: &mut Vec<u8>) {
+    pub fn schema_record(&self, link: Option<&RunHeader>, begin: Option<u64>, seq: u64, out: &mut Vec<u8>) {
         out.extend_from_slice(SCHEMA_START);
         let mut schema = SchemaJson::from(&*self.schema);
         schema.id = self.id.as_deref().map(Cow::Borrowed);

@@ -6,8 +6,9 @@ use std::sync::Arc;
 use super::decode::{self, Record};
 use super::scan;
 use super::sign::Signer;
-use crate::row::{Schemas, TableSchema, Value, recycle};
-use crate::sequence::{Stamp, bounds};
+use crate::model::RecordId;
+use crate::model::bounds;
+use crate::model::{Schemas, TableSchema, Value, recycle};
 
 /// What the records of a chunk were found to be, one after the other: those that could be read ahead as rows of ours.
 #[derive(Default)]
@@ -116,7 +117,7 @@ impl Rows {
         {
             return Some(seq);
         }
-        let Stamp { source, epoch, seq } = scan::stamp(stamp)?;
+        let RecordId { source, epoch, seq } = scan::stamp(stamp)?;
         self.heads.push(Head {
             schema: schema.clone(),
             run: format!("{source}.{epoch}."),
@@ -164,7 +165,7 @@ impl Rows {
         values.extend(cells.iter().map(|cell| cell.value(value)));
         let (source, epoch, seq) = (head.source.as_str(), head.epoch, row.seq);
         Ok(Record::Row {
-            stamp: Stamp { source, epoch, seq },
+            stamp: RecordId { source, epoch, seq },
             row: values,
         })
     }
@@ -201,7 +202,7 @@ impl Cell {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::row::Column;
+    use crate::model::Column;
     use crate::wire::encode::Encoder;
     use crate::wire::sign::SignKey;
 

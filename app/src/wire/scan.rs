@@ -5,8 +5,8 @@ use std::borrow::Cow;
 
 use super::value::{self, Read};
 use super::{sign, text};
-use crate::row::{TableSchema, Value};
-use crate::sequence::Stamp;
+use crate::model::RecordId;
+use crate::model::{TableSchema, Value};
 
 /// Digits that fit an i64 whatever they are.
 const DIGITS: usize = 18;
@@ -37,8 +37,8 @@ pub fn row<'a>(text: &'a str, schema: &TableSchema, row: &mut Vec<Value<'a>>) ->
 }
 
 /// Reads the stamp of a row. None when other members stand behind it.
-pub fn stamp(text: &str) -> Option<Stamp<'_>> {
-    Stamp::parse(text).filter(|_| text::special(text.as_bytes()).is_none())
+pub fn stamp(text: &str) -> Option<RecordId<'_>> {
+    RecordId::parse(text).filter(|_| text::special(text.as_bytes()).is_none())
 }
 
 /// A name as we write it: with its escapes, for one that cannot stand in a string as it is.

@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
-use crate::row::{Column, TableSchema};
+use crate::model::{Column, TableSchema};
 
 const BINARY: &str = "BINARY";
 

@@ -2,8 +2,8 @@
 
 use super::decode::{self, Key, Record};
 use super::encode::{Encoder, kept_back};
-use crate::row::{Column, TableSchema, Value};
-use crate::sequence::RunLink;
+use crate::model::RunHeader;
+use crate::model::{Column, TableSchema, Value};
 
 fn column(name: &str, declared: &str, pk: usize, pk_collation: &str) -> Column {
     Column {
@@ -150,7 +150,7 @@ fn keys_that_compare_equal_share_a_partition_key() {
 
 #[test]
 fn the_records_about_the_table_come_back() {
-    let link = RunLink {
+    let link = RunHeader {
         acked: Some((5, 40)),
         full: true,
         partitions: Some(5),
@@ -204,7 +204,7 @@ fn the_records_about_the_table_come_back() {
 
 #[test]
 fn a_link_tells_of_partitions_only_what_its_run_knows() {
-    let said = |link: &RunLink| {
+    let said = |link: &RunHeader| {
         let json = written(|e, out| e.schema_record(Some(link), None, 1, out));
         match decode::record(json.as_bytes(), None, Vec::new()).unwrap() {
             Record::Schema { link: Some(back), .. } => assert_eq!(back, *link),
@@ -214,7 +214,7 @@ fn a_link_tells_of_partitions_only_what_its_run_knows() {
         json[at..].split_once('}').unwrap().0.to_owned()
     };
     // As runs wrote it before there was a count.
-    let mut link = RunLink::default();
+    let mut link = RunHeader::default();
     assert_eq!(said(&link), r#""_run":{"acked":null,"full":false"#);
     link.partitions = Some(3);
     assert_eq!(said(&link), r#""_run":{"acked":null,"full":false,"partitions":3"#);
@@ -472,7 +472,7 @@ fn the_fast_reader_takes_no_other_name_for_a_column() {
 
 #[test]
 fn schemas_that_nothing_uses_take_no_memory() {
-    let schemas = crate::row::Schemas::default();
+    let schemas = crate::model::Schemas::default();
     let mut reader = super::rows::Reader::new(None, schemas.clone());
     let values: Vec<Vec<u8>> = (0..5000)
         .map(|i| {

@@ -6,7 +6,7 @@ use std::fmt;
 use serde::de::{self, Deserialize, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 
 use super::{base64, text};
-use crate::row::Value;
+use crate::model::Value;
 
 const BLOB: &str = "$blob";
 const REAL: &str = "$real";

@@ -17,7 +17,7 @@ fn other(carried: &str) -> Option<Conflict> {
 }
 
 fn taken(carried: &str) -> Option<Conflict> {
-    Some(Conflict::Taken {
+    Some(Conflict::LastTaken {
         carried: carried.into(),
     })
 }
@@ -30,7 +30,7 @@ fn id_only(table: &str) -> Arc<TableSchema> {
 fn a_topic_is_bound_to_one_table_of_a_source_which_that_one_alone_renames() {
     let folder = Folder::new();
     let mut sink = folder.sink();
-    let (topic, mut at) = (position(0).topic, position(0));
+    let (topic, mut at) = (position(0).at.topic, position(0));
     let mut landing = sink.begin().unwrap();
     assert_eq!(landing.binding(&topic).unwrap(), None);
     assert_eq!(landing.conflict(&topic, "s", Some("a"), "t").unwrap(), None);
@@ -86,8 +86,8 @@ fn a_topic_is_bound_to_one_table_of_a_source_which_that_one_alone_renames() {
 
 /// Lands a table of another topic, which someone drops.
 fn land_elsewhere(sink: &mut Sink) {
-    let mut at = Position {
-        topic: "another topic".into(),
+    let mut at = SinkPosition {
+        at: TopicPartition::new("another topic", 0),
         ..position(0)
     };
     let mut landing = sink.begin().unwrap();
@@ -100,7 +100,7 @@ fn land_elsewhere(sink: &mut Sink) {
 fn a_table_that_rows_made_before_their_schema_takes_the_name_in_it() {
     let folder = Folder::new();
     let mut sink = folder.sink();
-    let topic = position(0).topic;
+    let topic = position(0).at.topic;
     let mut landing = sink.begin().unwrap();
     landing.foreign_upsert(&topic, &[("id".into(), int(1))], &[]).unwrap();
     landing.bind(&topic, of("s", None)).unwrap();
@@ -114,7 +114,7 @@ fn a_table_that_rows_made_before_their_schema_takes_the_name_in_it() {
 #[test]
 fn whoever_binds_a_topic_second_sees_the_first_and_what_is_rolled_back_binds_nothing() {
     let folder = Folder::new();
-    let topic = position(0).topic;
+    let topic = position(0).at.topic;
     let (mut one, mut two) = (folder.sink(), folder.sink());
     assert_eq!(two.begin().unwrap().binding(&topic).unwrap(), None);
     let mut landing = one.begin().unwrap();

@@ -144,8 +144,8 @@ fn every_value_lands_as_it_is_in_a_column_of_every_type() {
             .enumerate()
             .map(|(i, v)| vec![int(i as i64), v])
             .collect();
-        let mut position = Position {
-            topic: table.as_str().into(),
+        let mut position = SinkPosition {
+            at: TopicPartition::new(table.as_str(), 0),
             ..position(0)
         };
         for row in &rows {

@@ -11,19 +11,19 @@ fn a_position_comes_back_as_it_was_moved() {
     let folder = Folder::new();
     let mut sink = folder.sink();
     assert_eq!(sink.positions("topic").unwrap(), []);
-    let origin = Some(Origin {
+    let origin = Some(LastApplied {
         source: "ab12".into(),
         epoch: 1_700_000_000_000_000,
         seq: 7,
         partitions: Some(5),
     });
-    let mut first = Position {
+    let mut first = SinkPosition {
         next_offset: 5,
         partial: true,
         origin,
         ..position(1)
     };
-    let plain = Position {
+    let plain = SinkPosition {
         next_offset: 9,
         healing: true,
         ..position(0)
@@ -61,7 +61,7 @@ fn partial_is_taken_over_on_the_first_contact_with_a_source_only() {
     let folder = Folder::new();
     let mut sink = folder.sink();
     let origin = |source: &str| {
-        Some(Origin {
+        Some(LastApplied {
             source: source.into(),
             epoch: 1,
             seq: 1,
@@ -69,7 +69,7 @@ fn partial_is_taken_over_on_the_first_contact_with_a_source_only() {
         })
     };
     let mut moved = |from: Option<i64>, source: &str, partial: bool| {
-        let to = Position {
+        let to = SinkPosition {
             next_offset: from.unwrap_or(0) + 1,
             origin: origin(source),
             partial,
@@ -91,7 +91,7 @@ fn of_two_consumers_in_one_sink_the_second_is_stopped_with_nothing_stored() {
     let folder = Folder::new();
     let (mut one, mut two) = (folder.sink(), folder.sink());
     let land = |sink: &mut Sink, id: i64, from: Option<i64>| {
-        let mut at = Position {
+        let mut at = SinkPosition {
             next_offset: from.unwrap_or(0) + 1,
             ..position(2)
         };
@@ -106,7 +106,7 @@ fn of_two_consumers_in_one_sink_the_second_is_stopped_with_nothing_stored() {
     let error = land(&mut two, 2, None).unwrap_err();
     assert!(
         error.contains(
-            "another consumer lands in this sink: topic topic, partition 2 should be new here and is at offset 1"
+            "another consumer lands in this sink: topic \"topic\" partition 2 should be new here and is at offset 1"
         ),
         "{error}"
     );

@@ -8,9 +8,10 @@ mod open;
 mod passes;
 mod reached;
 mod shapes;
-mod turn;
 mod types;
+mod write_turn;
 
+use crate::model::TopicPartition;
 use std::borrow::Cow;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -19,8 +20,8 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use rusqlite::Connection;
 
-use super::{Landed, Origin, Position, Sink, Taken, affinity, ddl};
-use crate::row::{Column, TableSchema, Value};
+use super::{Landed, LastApplied, LastTaken, Sink, SinkPosition, affinity, ddl};
+use crate::model::{Column, TableSchema, Value};
 use crate::sqlite;
 use crate::stop::Stop;
 
@@ -76,10 +77,9 @@ fn schema(table: &str, columns: &[(&str, &str, usize)]) -> TableSchema {
 }
 
 /// The position of a partition at its first record.
-fn position(partition: i32) -> Position {
-    Position {
-        topic: "topic".into(),
-        partition,
+fn position(partition: i32) -> SinkPosition {
+    SinkPosition {
+        at: TopicPartition::new("topic", partition),
         next_offset: 0,
         origin: None,
         reached: None,

@@ -104,13 +104,13 @@ fn a_sink_of_format_1_is_brought_up_to_date_by_whoever_comes_first() {
         });
         assert_eq!(query(&folder.user(), "SELECT format FROM _rowferry_sink"), [[int(4)]]);
         let mut sink = folder.sink();
-        let origin = Origin {
+        let origin = LastApplied {
             source: "ab".into(),
             epoch: 7,
             seq: 11,
             partitions: None,
         };
-        let kept = Position {
+        let kept = SinkPosition {
             next_offset: 12,
             origin: Some(origin),
             healing: true,
@@ -118,10 +118,10 @@ fn a_sink_of_format_1_is_brought_up_to_date_by_whoever_comes_first() {
             ..position(0)
         };
         assert_eq!(sink.positions("topic").unwrap(), std::slice::from_ref(&kept));
-        let moved = Position {
+        let moved = SinkPosition {
             next_offset: 13,
             reached: Some(9),
-            last: Some(Taken {
+            last: Some(LastTaken {
                 offset: 12,
                 fingerprint: u64::MAX - 7,
             }),
@@ -369,7 +369,7 @@ fn a_sink_in_another_encoding_is_refused() {
 fn a_sink_can_go_to_another_thread() {
     fn goes<T: Send>() {}
     goes::<Sink>();
-    goes::<Position>();
+    goes::<SinkPosition>();
 }
 
 #[test]

@@ -3,14 +3,14 @@
 use super::*;
 
 /// A position whose last record is of this run of source `s`.
-fn landed(partition: i32, run: u64) -> Position {
-    let origin = Origin {
+fn landed(partition: i32, run: u64) -> SinkPosition {
+    let origin = LastApplied {
         source: "s".into(),
         epoch: run,
         seq: 1,
         partitions: None,
     };
-    Position {
+    SinkPosition {
         next_offset: 10,
         origin: Some(origin),
         ..position(partition)
@@ -18,7 +18,7 @@ fn landed(partition: i32, run: u64) -> Position {
 }
 
 /// Writes positions that are new to the sink.
-fn note(sink: &mut Sink, positions: &[Position]) {
+fn note(sink: &mut Sink, positions: &[SinkPosition]) {
     let mut landing = sink.begin().unwrap();
     for position in positions {
         landing.move_position(position, None).unwrap();
@@ -67,7 +67,7 @@ fn a_position_that_another_consumer_has_moved_waits_nowhere() {
         "{error}"
     );
     note(&mut sink, std::slice::from_ref(&at));
-    let behind = Position { next_offset: 9, ..at };
+    let behind = SinkPosition { next_offset: 9, ..at };
     let error = sink.begin().unwrap().wait_at(&behind, 7).unwrap_err().to_string();
     assert!(error.contains("should be at offset 9 and is at offset 10"), "{error}");
     assert_eq!(sink.positions("topic").unwrap()[0].reached, None);
@@ -77,15 +77,15 @@ fn a_position_that_another_consumer_has_moved_waits_nowhere() {
 fn the_partitions_that_are_behind_are_named() {
     let folder = Folder::new();
     let mut sink = folder.sink();
-    let waits = |partition, run| Position {
+    let waits = |partition, run| SinkPosition {
         reached: Some(run),
         ..landed(partition, 5)
     };
-    let elsewhere = Position {
-        topic: "another".into(),
+    let elsewhere = SinkPosition {
+        at: TopicPartition::new("another", 6),
         ..landed(6, 9)
     };
-    let nothing = Position {
+    let nothing = SinkPosition {
         reached: Some(8),
         ..position(5)
     };
@@ -105,7 +105,7 @@ fn the_partitions_that_are_behind_are_named() {
     let partitions: Vec<i32> = (0..9).collect();
     for own in [landed(0, 6), landed(8, 6)] {
         let mut expected = vec![0, 3, 4, 6, 7, 8];
-        expected.retain(|p| *p != own.partition);
+        expected.retain(|p| *p != own.at.partition);
         assert_eq!(sink.others_have_reached(&own, "s", 7, &partitions).unwrap(), expected);
         let landing = sink.begin().unwrap();
         assert_eq!(

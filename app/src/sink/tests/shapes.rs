@@ -291,8 +291,8 @@ fn two_topics_cannot_carry_the_same_table() {
     let folder = Folder::new();
     let mut sink = folder.sink();
     land(&mut sink, &schema("users", &[("id", "INTEGER", 1)]), &[]);
-    let mut other = Position {
-        topic: "other".into(),
+    let mut other = SinkPosition {
+        at: TopicPartition::new("other", 0),
         ..position(0)
     };
     let mut landing = sink.begin().unwrap();

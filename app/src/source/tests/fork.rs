@@ -79,7 +79,7 @@ fn a_later_state_with_the_last_change_in_it_goes_on() {
 fn a_run_that_began_after_this_one_is_no_fork() {
     let mut ferry = Ferry::new("t", TABLE);
     ferry.assert_equal();
-    Ledger::open(&ferry.path, Capture::Triggers, Stop::default())
+    SourceState::open(&ferry.path, Capture::Triggers, Stop::default())
         .unwrap()
         .begin_run(0)
         .unwrap();
@@ -91,7 +91,7 @@ fn a_run_that_began_after_this_one_is_no_fork() {
 fn a_file_without_our_tables_is_said_to_be_one() {
     let mut ferry = Ferry::new("t", TABLE);
     ferry.assert_equal();
-    Ledger::open(&ferry.path, Capture::Triggers, Stop::default())
+    SourceState::open(&ferry.path, Capture::Triggers, Stop::default())
         .unwrap()
         .uninstall()
         .unwrap();
@@ -133,7 +133,7 @@ fn keys_that_the_log_holds_are_sent_again_in_one_transaction_with_the_place() {
     };
     assert_eq!(ferry.ledger.settle(&[(&tracked, vec![fence])]).unwrap(), 2);
     assert_eq!(ferry.ledger.acked("topic").unwrap(), [fence]);
-    let mut feed = Feed::open(&ferry.path, Capture::Triggers, &run, &tracked, true, Stop::default()).unwrap();
+    let mut feed = ChangeReader::open(&ferry.path, Capture::Triggers, &run, &tracked, true, Stop::default()).unwrap();
     let mut told = Vec::new();
     feed.read(100, 1 << 20, &mut |event| {
         told.push(match event {
@@ -185,7 +185,7 @@ fn a_copy_by_sqlites_backup_goes_on_where_the_log_tells_of_later_reads() {
             let backup = rusqlite::backup::Backup::new(&ferry.user, &mut to).unwrap();
             backup.run_to_completion(1000, Duration::ZERO, None).unwrap();
         }
-        let mut ledger = Ledger::open(&copy, Capture::Triggers, Stop::default()).unwrap();
+        let mut ledger = SourceState::open(&copy, Capture::Triggers, Stop::default()).unwrap();
         ledger.look().unwrap();
         let keys: Vec<_> = kept.iter().map(|&id| vec![Value::Integer(id)]).collect();
         if !keys.is_empty() {

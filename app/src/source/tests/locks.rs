@@ -81,7 +81,7 @@ fn the_last_mark_of_a_table_says_all_that_those_before_it_say() {
     );
     let kinds = |ferry: &mut Ferry| {
         while ferry.step(1) {}
-        let marks: Vec<Mark> = ferry.unnoted.drain(..).collect();
+        let marks: Vec<Checkpoint> = ferry.unnoted.drain(..).collect();
         let pairs = marks
             .windows(2)
             .map(|pair| pair[1].covers(&pair[0]))

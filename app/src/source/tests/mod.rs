@@ -2,12 +2,12 @@
 
 mod changes;
 mod fork;
-mod layout;
-mod ledger;
 mod locks;
+mod partitioning;
 mod random;
 mod readonly;
 mod reshape;
+mod source_state;
 mod tables;
 
 use std::collections::{HashMap, HashSet, VecDeque};
@@ -20,9 +20,9 @@ use std::time::Duration;
 use rusqlite::Connection;
 
 use super::values::{borrow, packed};
-use super::{Acked, Capture, Event, Feed, Ledger, Mark, Run, Tracked, schema};
+use super::{Acked, Capture, ChangeReader, Checkpoint, Event, Run, SourceState, Tracked, schema};
 use crate::error::{Error, Result};
-use crate::row::{TableSchema, Value};
+use crate::model::{TableSchema, Value};
 use crate::stop::Stop;
 
 /// A folder that goes away with the test.
@@ -100,13 +100,13 @@ impl Model {
 struct Ferry {
     path: PathBuf,
     user: Connection,
-    ledger: Ledger,
-    feed: Feed,
+    ledger: SourceState,
+    feed: ChangeReader,
     tracked: Tracked,
     run: Run,
     model: Model,
     /// Marks of batches that are under way.
-    unnoted: VecDeque<Mark>,
+    unnoted: VecDeque<Checkpoint>,
     table: String,
     _folder: Folder,
 }
@@ -225,7 +225,7 @@ impl Ferry {
     }
 }
 
-fn start(path: &Path, table: &str, topic: &str, backfill: bool) -> Result<(Ledger, Run, Tracked, Feed)> {
+fn start(path: &Path, table: &str, topic: &str, backfill: bool) -> Result<(SourceState, Run, Tracked, ChangeReader)> {
     start_with(path, table, topic, backfill, Capture::Triggers)
 }
 
@@ -235,10 +235,10 @@ fn start_with(
     topic: &str,
     backfill: bool,
     capture: Capture,
-) -> Result<(Ledger, Run, Tracked, Feed)> {
-    let mut ledger = Ledger::open(path, capture, Stop::default())?;
+) -> Result<(SourceState, Run, Tracked, ChangeReader)> {
+    let mut ledger = SourceState::open(path, capture, Stop::default())?;
     let run = ledger.begin_run(0)?;
     let tracked = ledger.track(table, topic, backfill)?;
-    let feed = Feed::open(path, capture, &run, &tracked, true, Stop::default())?;
+    let feed = ChangeReader::open(path, capture, &run, &tracked, true, Stop::default())?;
     Ok((ledger, run, tracked, feed))
 }

@@ -202,7 +202,7 @@ fn a_writer_beside_the_reader_and_the_ledger_ends_equal() {
             done,
         ) = (&mut ferry, &stop);
         std::thread::scope(|scope| {
-            let (marks, noted) = std::sync::mpsc::sync_channel::<Mark>(2);
+            let (marks, noted) = std::sync::mpsc::sync_channel::<Checkpoint>(2);
             scope.spawn(move || {
                 let user = Connection::open(&path).unwrap();
                 user.busy_timeout(Duration::from_secs(60)).unwrap();

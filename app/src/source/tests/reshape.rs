@@ -60,7 +60,7 @@ fn a_table_that_is_gone_is_waited_for() {
 #[test]
 fn a_table_that_is_gone_is_an_error_when_nobody_follows() {
     let ferry = Ferry::new("t", TABLE);
-    let mut feed = Feed::open(
+    let mut feed = ChangeReader::open(
         &ferry.path,
         Capture::Triggers,
         &ferry.run,

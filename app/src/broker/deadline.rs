@@ -1,0 +1,148 @@
+//! Calls that may hang or panic run on threads of their own, so that nobody who waits for them is caught up with them.
+
+use std::any::Any;
+use std::cell::Cell;
+use std::panic::{self, AssertUnwindSafe};
+use std::sync::Once;
+use std::sync::mpsc::{Receiver, RecvTimeoutError, sync_channel};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use crate::error::Result;
+use crate::stop::Stop;
+
+use crate::broker::error::KafkaError;
+
+/// The longest time between two looks at the stop flag.
+const LOOK: Duration = Duration::from_millis(50);
+
+thread_local! {
+    static QUIET: Cell<bool> = const { Cell::new(false) };
+}
+
+/// Runs `work` on a thread of its own and waits for it, for at most `limit` and no longer than the user wants.
+pub fn run_with_deadline<R: Send + 'static>(
+    limit: Duration,
+    stop: &Stop,
+    work: impl FnOnce() -> Result<R, KafkaError> + Send + 'static,
+) -> Result<Result<R, KafkaError>> {
+    let (done, answer) = sync_channel(1);
+    spawn("kafka-aside", move || {
+        let _ = done.send(contained(work));
+    });
+    wait(&answer, limit, stop)
+}
+
+/// Waits for what another thread does: `KafkaError` when it takes longer than `limit`, an error when the user wants to stop.
+pub fn wait<R>(
+    answer: &Receiver<Result<R, KafkaError>>,
+    limit: Duration,
+    stop: &Stop,
+) -> Result<Result<R, KafkaError>> {
+    let end = Instant::now() + limit;
+    loop {
+        stop.check()?;
+        let left = end.saturating_duration_since(Instant::now());
+        match answer.recv_timeout(left.min(LOOK)) {
+            Ok(answer) => return Ok(answer),
+            Err(RecvTimeoutError::Disconnected) => {
+                return Ok(Err(KafkaError::passing("the call broke off")));
+            }
+            Err(RecvTimeoutError::Timeout) if left.is_zero() => {
+                return Ok(Err(KafkaError::passing(format!(
+                    "no answer within {} s",
+                    limit.as_secs()
+                ))));
+            }
+            Err(RecvTimeoutError::Timeout) => {}
+        }
+    }
+}
+
+/// Starts a thread whose panics are not printed.
+pub fn spawn(name: &str, work: impl FnOnce() + Send + 'static) {
+    hush();
+    thread::Builder::new()
+        .name(name.to_string())
+        .spawn(move || {
+            QUIET.set(true);
+            work();
+        })
+        .expect("the system lends a thread");
+}
+
+/// Runs `work`, and makes a panic in it trouble: what came over the wire is not what a broker says.
+pub fn contained<R>(work: impl FnOnce() -> Result<R, KafkaError>) -> Result<R, KafkaError> {
+    panic::catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|panic| {
+        Err(KafkaError::passing(format!(
+            "the answer is not one that a broker gives ({})",
+            message(&*panic)
+        )))
+    })
+}
+
+fn message(panic: &(dyn Any + Send)) -> &str {
+    match (panic.downcast_ref::<&str>(), panic.downcast_ref::<String>()) {
+        (Some(text), _) => text,
+        (_, Some(text)) => text,
+        _ => "no reason given",
+    }
+}
+
+/// Keeps the panics of our threads off the user's screen; those of others are printed as ever.
+fn hush() {
+    static ONCE: Once = Once::new();
+    ONCE.call_once(|| {
+        let others = panic::take_hook();
+        panic::set_hook(Box::new(move |info| match QUIET.get() {
+            true => log::debug!("contained: {info}"),
+            false => others(info),
+        }));
+    });
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LIMIT: Duration = Duration::from_millis(100);
+
+    #[test]
+    fn a_panic_becomes_trouble() {
+        let answer = run_with_deadline::<()>(LIMIT, &Stop::default(), || panic!("capacity overflow")).unwrap();
+        let text = answer.unwrap_err().into_error().to_string();
+        assert!(
+            text.contains("not one that a broker gives (capacity overflow)"),
+            "{text}"
+        );
+    }
+
+    #[test]
+    fn a_call_that_hangs_is_left_behind() {
+        let began = Instant::now();
+        let answer = run_with_deadline(LIMIT, &Stop::default(), || {
+            thread::sleep(Duration::from_secs(5));
+            Ok(())
+        });
+        assert!(
+            answer
+                .unwrap()
+                .unwrap_err()
+                .into_error()
+                .to_string()
+                .contains("no answer within")
+        );
+        assert!(began.elapsed() < Duration::from_secs(2));
+    }
+
+    #[test]
+    fn a_stop_ends_the_wait() {
+        let stop = Stop::default();
+        stop.request();
+        let answer = run_with_deadline(Duration::from_secs(5), &stop, || {
+            thread::sleep(Duration::from_secs(5));
+            Ok(())
+        });
+        assert_eq!(answer.unwrap_err().exit_code(), 0);
+    }
+}

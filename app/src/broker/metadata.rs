@@ -1,0 +1,203 @@
+//! What a cluster says of a topic: asked over a plain connection, because the `kafka` crate forgets the error codes.
+//!
+//! A broker that has just begun knows no brokers, or no topics, or not all partitions until it is told of them. So what would be final is
+//! taken from a cluster only when it names brokers and each of them, asked by itself, says the same.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::thread;
+use std::time::Duration;
+
+use kafka_protocol::messages::metadata_request::MetadataRequestTopic;
+use kafka_protocol::messages::{MetadataRequest, MetadataResponse};
+use kafka_protocol::protocol::StrBytes;
+
+use crate::broker::connection::Connection;
+use crate::broker::error::KafkaError;
+use crate::broker::error_codes;
+use crate::broker::hosts::CONNECT;
+use crate::broker::transport::crate_kafka::worker::ClientConfig;
+
+pub fn every_topic() -> MetadataRequest {
+    MetadataRequest::default().with_topics(Some(Vec::new()))
+}
+
+/// What the cluster says of a topic.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum TopicState {
+    /// It is not there, and `other` topics are or not.
+    Missing { other: bool },
+    /// It has this many partitions, and each has a leader.
+    Ready(i32),
+    /// It is there, or soon will be, but cannot be used yet.
+    Unready(String),
+    /// The broker refuses it with this code.
+    Refused(i16),
+}
+
+impl TopicState {
+    /// Whether it is less than what is known of the topic, `known` partitions: so a broker answers that has not been told yet.
+    pub fn falls_short(&self, known: i32) -> bool {
+        match self {
+            TopicState::Missing { .. } => true,
+            TopicState::Ready(n) => *n < known,
+            TopicState::Unready(_) | TopicState::Refused(_) => false,
+        }
+    }
+}
+
+impl fmt::Display for TopicState {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            TopicState::Missing { .. } => f.write_str("is not there"),
+            TopicState::Ready(n) => write!(f, "has {n} partitions"),
+            TopicState::Unready(why) => f.write_str(why),
+            TopicState::Refused(code) => write!(f, "is refused with {}", error_codes::name(*code)),
+        }
+    }
+}
+
+/// Asks the cluster for a topic; `create` lets a broker make it. What falls short of the `known` partitions is asked of each broker.
+pub fn topic_state(config: &ClientConfig, topic: &str, create: bool, known: i32) -> Result<TopicState, KafkaError> {
+    let request = match create {
+        true => {
+            let name = StrBytes::from_string(topic.to_string()).into();
+            MetadataRequest::default().with_topics(Some(vec![MetadataRequestTopic::default().with_name(Some(name))]))
+        }
+        false => every_topic(),
+    };
+    let answer = metadata(config, &request)?;
+    let standing = judge(&answer, topic);
+    if !standing.falls_short(known) {
+        return Ok(standing);
+    }
+    if answer.brokers.is_empty() {
+        return Ok(TopicState::Unready("the broker knows of no broker yet".to_string()));
+    }
+    let others = thread::scope(|scope| {
+        let asked: Vec<_> = answer
+            .brokers
+            .iter()
+            .map(|broker| format!("{}:{}", broker.host.as_str(), broker.port))
+            .map(|host| scope.spawn(|| judge_of(&host, config, &request, topic).map(|judged| (host, judged))))
+            .collect();
+        let join = |asked: thread::ScopedJoinHandle<'_, _>| asked.join().unwrap_or_else(|_| Err(broken_off()));
+        asked.into_iter().map(join).collect::<Result<Vec<_>, _>>()
+    })?;
+    Ok(match others.into_iter().find(|(_, judged)| *judged != standing) {
+        Some((host, _)) => TopicState::Unready(format!("{host} says otherwise than another broker")),
+        None => standing,
+    })
+}
+
+fn judge_of(
+    host: &str,
+    config: &ClientConfig,
+    request: &MetadataRequest,
+    topic: &str,
+) -> Result<TopicState, KafkaError> {
+    Ok(judge(&metadata_of(host, config, request)?, topic))
+}
+
+fn broken_off() -> KafkaError {
+    KafkaError::passing("the call broke off")
+}
+
+/// The longest that `standing` takes: one broker that can be reached is asked, then all others at once.
+pub fn longest(config: &ClientConfig) -> Duration {
+    config.limit * 2 + CONNECT * (config.hosts.count() as u32 + 2)
+}
+
+/// Asks the cluster for all topics: how many partitions each has.
+pub fn partition_counts(config: &ClientConfig) -> Result<HashMap<String, i32>, KafkaError> {
+    let answer = metadata(config, &every_topic())?;
+    let counted = answer
+        .topics
+        .into_iter()
+        .filter(|topic| topic.error_code == 0)
+        .filter_map(|topic| Some((topic.name?.to_string(), topic.partitions.len() as i32)));
+    Ok(counted.collect())
+}
+
+fn metadata(config: &ClientConfig, request: &MetadataRequest) -> Result<MetadataResponse, KafkaError> {
+    let host = config.hosts.reachable().map_err(KafkaError::passing)?;
+    metadata_of(&host, config, request)
+}
+
+fn metadata_of(host: &str, config: &ClientConfig, request: &MetadataRequest) -> Result<MetadataResponse, KafkaError> {
+    Connection::open(host, &config.client_id, CONNECT)
+        .and_then(|mut broker| broker.ask(request, config.limit))
+        .map_err(|why| KafkaError::passing(format!("{host}: {why}")))
+}
+
+fn judge(answer: &MetadataResponse, topic: &str) -> TopicState {
+    const UNKNOWN_TOPIC: i16 = 3;
+    const LEADER_NOT_AVAILABLE: i16 = 5;
+    let named =
+        |name: &Option<kafka_protocol::messages::TopicName>| name.as_ref().is_some_and(|name| name.as_str() == topic);
+    let missing = TopicState::Missing {
+        other: answer.topics.iter().any(|t| !named(&t.name)),
+    };
+    let Some(found) = answer.topics.iter().find(|t| named(&t.name)) else {
+        return missing;
+    };
+    match found.error_code {
+        0 => {}
+        UNKNOWN_TOPIC => return missing,
+        LEADER_NOT_AVAILABLE => return TopicState::Unready("it has no leader yet".to_string()),
+        code => return TopicState::Refused(code),
+    }
+    let mut ids: Vec<i32> = found.partitions.iter().map(|p| p.partition_index).collect();
+    ids.sort_unstable();
+    if ids.is_empty() || !ids.iter().copied().eq(0..ids.len() as i32) {
+        return TopicState::Unready(format!("its partitions are {ids:?}"));
+    }
+    let known = |id: i32| answer.brokers.iter().any(|broker| broker.node_id.0 == id);
+    match found.partitions.iter().find(|p| !known(p.leader_id.0)) {
+        Some(p) => TopicState::Unready(format!("partition {} has no leader", p.partition_index)),
+        None => TopicState::Ready(ids.len() as i32),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use kafka_protocol::messages::metadata_response::{
+        MetadataResponseBroker, MetadataResponsePartition, MetadataResponseTopic,
+    };
+
+    use super::*;
+
+    fn answer(error: i16, leaders: &[i32]) -> MetadataResponse {
+        let partitions = leaders.iter().enumerate().map(|(i, &leader)| {
+            MetadataResponsePartition::default()
+                .with_partition_index(i as i32)
+                .with_leader_id(leader.into())
+        });
+        let topic = MetadataResponseTopic::default()
+            .with_name(Some(StrBytes::from_static_str("t").into()))
+            .with_error_code(error)
+            .with_partitions(partitions.collect());
+        MetadataResponse::default()
+            .with_brokers(vec![MetadataResponseBroker::default().with_node_id(1.into())])
+            .with_topics(vec![topic])
+    }
+
+    #[test]
+    fn a_topic_is_ready_when_each_partition_has_a_leader_that_is_there() {
+        assert_eq!(judge(&answer(0, &[1, 1, 1]), "t"), TopicState::Ready(3));
+        assert_eq!(judge(&answer(0, &[1]), "other"), TopicState::Missing { other: true });
+        assert_eq!(judge(&answer(3, &[]), "t"), TopicState::Missing { other: false });
+        assert_eq!(judge(&answer(29, &[]), "t"), TopicState::Refused(29));
+        for unready in [answer(5, &[]), answer(0, &[]), answer(0, &[1, -1]), answer(0, &[1, 2])] {
+            assert!(matches!(judge(&unready, "t"), TopicState::Unready(_)), "{unready:?}");
+        }
+    }
+
+    #[test]
+    fn less_than_is_known_falls_short() {
+        let ready = |known| TopicState::Ready(3).falls_short(known);
+        assert!(!ready(0) && !ready(3) && ready(4));
+        assert!(TopicState::Missing { other: true }.falls_short(0));
+        assert!(!TopicState::Refused(38).falls_short(9) && !TopicState::Unready(String::new()).falls_short(9));
+    }
+}

@@ -1,0 +1,3 @@
+//! The ways to speak to Kafka.
+
+pub(crate) mod crate_kafka;
