@@ -20,7 +20,7 @@ use crate::broker::connection::bounds::Answer;
 use crate::broker::connection::{Connection, ConnectionError};
 use crate::broker::deadline;
 use crate::broker::error::KafkaError;
-use crate::broker::hosts::{CONNECT, Hosts};
+use crate::broker::hosts::{CONNECT_TIMEOUT, Hosts};
 use crate::broker::metadata::every_topic;
 use crate::broker::transport::crate_kafka::worker::ClientConfig;
 
@@ -159,7 +159,7 @@ fn ask(
     limit: Duration,
     connected: impl FnOnce(),
 ) -> Result<Option<BrokerVersions>, ConnectionError> {
-    let mut broker = Connection::open(host, client_id, CONNECT)?;
+    let mut broker = Connection::open(host, client_id, CONNECT_TIMEOUT)?;
     connected();
     let began = Instant::now();
     let (told, versions) = channel();
@@ -180,7 +180,7 @@ fn ask(
 fn ask_versions(host: &str, client_id: &str, limit: Duration, told: Sender<Option<BrokerVersions>>) {
     let (host, client_id) = (host.to_string(), client_id.to_string());
     deadline::spawn("kafka-versions", move || {
-        let asked = Connection::open(&host, &client_id, CONNECT)
+        let asked = Connection::open(&host, &client_id, CONNECT_TIMEOUT)
             .and_then(|mut broker| broker.ask(&ApiVersionsRequest::default(), limit));
         if !matches!(asked, Err(ConnectionError::Silent)) {
             let _ = told.send(asked.ok().as_ref().and_then(BrokerVersions::of));
@@ -215,7 +215,7 @@ fn find_out(config: &ClientConfig) {
 
 fn try_to_find_out(hosts: &Hosts, client_id: &str, limit: Duration) -> Option<BrokerVersions> {
     let host = hosts.reachable().ok()?;
-    let open = || Connection::open(&host, client_id, CONNECT);
+    let open = || Connection::open(&host, client_id, CONNECT_TIMEOUT);
     let began = Instant::now();
     let _: MetadataResponse = open().ok()?.ask(&every_topic(), limit).ok()?;
     let limit = limit.max(began.elapsed() * 4);

@@ -15,7 +15,7 @@ use kafka_protocol::protocol::StrBytes;
 use crate::broker::connection::Connection;
 use crate::broker::error::KafkaError;
 use crate::broker::error_codes;
-use crate::broker::hosts::CONNECT;
+use crate::broker::hosts::CONNECT_TIMEOUT;
 use crate::broker::transport::crate_kafka::worker::ClientConfig;
 
 pub fn every_topic() -> MetadataRequest {
@@ -105,7 +105,7 @@ fn broken_off() -> KafkaError {
 
 /// The longest that `standing` takes: one broker that can be reached is asked, then all others at once.
 pub fn longest(config: &ClientConfig) -> Duration {
-    config.limit * 2 + CONNECT * (config.hosts.count() as u32 + 2)
+    config.limit * 2 + CONNECT_TIMEOUT * (config.hosts.count() as u32 + 2)
 }
 
 /// Asks the cluster for all topics: how many partitions each has.
@@ -125,7 +125,7 @@ fn metadata(config: &ClientConfig, request: &MetadataRequest) -> Result<Metadata
 }
 
 fn metadata_of(host: &str, config: &ClientConfig, request: &MetadataRequest) -> Result<MetadataResponse, KafkaError> {
-    Connection::open(host, &config.client_id, CONNECT)
+    Connection::open(host, &config.client_id, CONNECT_TIMEOUT)
         .and_then(|mut broker| broker.ask(request, config.limit))
         .map_err(|why| KafkaError::passing(format!("{host}: {why}")))
 }

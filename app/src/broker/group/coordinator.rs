@@ -10,7 +10,7 @@ use crate::broker::connection::bounds::Answer;
 use crate::broker::connection::{Connection, ConnectionError};
 use crate::broker::error::KafkaError;
 use crate::broker::error_codes;
-use crate::broker::hosts::CONNECT;
+use crate::broker::hosts::CONNECT_TIMEOUT;
 use crate::broker::transport::crate_kafka::worker::ClientConfig;
 
 /// The coordinator of one group.
@@ -91,7 +91,7 @@ impl Coordinator {
     fn find(&self, limit: Duration) -> Result<Connection, KafkaError> {
         let host = self.config.hosts.reachable().map_err(|why| self.trouble(&why))?;
         let at = |host: &str, why: &dyn std::fmt::Display| self.trouble(&format!("{host}: {why}"));
-        let mut any = Connection::open(&host, &self.config.client_id, CONNECT).map_err(|e| at(&host, &e))?;
+        let mut any = Connection::open(&host, &self.config.client_id, CONNECT_TIMEOUT).map_err(|e| at(&host, &e))?;
         let request = FindCoordinatorRequest::default().with_key(text(&self.group));
         let found: FindCoordinatorResponse = any.ask(&request, limit).map_err(|e| at(&host, &e))?;
         if found.error_code != 0 {
@@ -103,7 +103,7 @@ impl Coordinator {
             });
         }
         let host = format!("{}:{}", found.host.as_str(), found.port);
-        Connection::open(&host, &self.config.client_id, CONNECT).map_err(|e| at(&host, &e))
+        Connection::open(&host, &self.config.client_id, CONNECT_TIMEOUT).map_err(|e| at(&host, &e))
     }
 
     fn trouble(&self, why: &str) -> KafkaError {
