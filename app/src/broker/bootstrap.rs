@@ -127,7 +127,7 @@ pub fn look(config: &ClientConfig) -> Result<Contact> {
             Err(RecvTimeoutError::Timeout) => {}
             // A thread broke off over what it read.
             Err(RecvTimeoutError::Disconnected) => why.iter_mut().for_each(|why| {
-                why.get_or_insert(ConnectionError::Silent);
+                why.get_or_insert(ConnectionError::TimedOut);
             }),
         }
         let waits = |at: &usize| why[*at].is_none() && connected[*at];
@@ -145,7 +145,7 @@ pub fn look(config: &ClientConfig) -> Result<Contact> {
         if began.elapsed() >= REACH {
             let unreached = why.iter_mut().zip(&connected).filter(|(_, connected)| !**connected);
             for (why, _) in unreached.filter(|(why, _)| why.is_none()) {
-                *why = Some(ConnectionError::Nothing(io::Error::from(ErrorKind::TimedOut)));
+                *why = Some(ConnectionError::Unreachable(io::Error::from(ErrorKind::TimedOut)));
             }
         }
     }
@@ -166,7 +166,7 @@ fn ask(
     ask_versions(host, client_id, limit, told);
     let answer: Result<MetadataResponse, _> = broker.ask(&every_topic(), limit);
     let versions = match &answer {
-        Err(ConnectionError::Silent | ConnectionError::Nothing(_)) => None,
+        Err(ConnectionError::TimedOut | ConnectionError::Unreachable(_)) => None,
         _ => versions.recv_timeout(VERSIONS.max(began.elapsed() * 3)).ok(),
     };
     match (answer, versions) {
@@ -182,7 +182,7 @@ fn ask_versions(host: &str, client_id: &str, limit: Duration, told: Sender<Optio
     deadline::spawn("kafka-versions", move || {
         let asked = Connection::open(&host, &client_id, CONNECT_TIMEOUT)
             .and_then(|mut broker| broker.ask(&ApiVersionsRequest::default(), limit));
-        if !matches!(asked, Err(ConnectionError::Silent)) {
+        if !matches!(asked, Err(ConnectionError::TimedOut)) {
             let _ = told.send(asked.ok().as_ref().and_then(BrokerVersions::of));
         }
     });
@@ -222,7 +222,7 @@ fn try_to_find_out(hosts: &Hosts, client_id: &str, limit: Duration) -> Option<Br
     let request = ApiVersionsRequest::default();
     match open().ok()?.ask(&request, limit) {
         Ok(answer) => BrokerVersions::of(&answer),
-        Err(ConnectionError::Silent) => Some(BrokerVersions::OF_0_9),
+        Err(ConnectionError::TimedOut) => Some(BrokerVersions::OF_0_9),
         Err(_) => None,
     }
 }
@@ -248,7 +248,7 @@ fn judge(why: Vec<(String, ConnectionError)>) -> Contact {
     let reasons: Vec<String> = why.iter().map(|(host, why)| format!("{host}: {why}")).collect();
     let nobody = format!("no Kafka broker answers at {list} ({})", reasons.join("; "));
     let taken =
-        |(_, why): &&(String, ConnectionError)| matches!(why, ConnectionError::Silent | ConnectionError::Closed(_));
+        |(_, why): &&(String, ConnectionError)| matches!(why, ConnectionError::TimedOut | ConnectionError::Closed(_));
     if why.iter().find(taken).is_some() {
         let guess = "a broker that starts, stops or is slow, or what answers is no Kafka broker";
         return Contact::Unready(KafkaError::passing(format!("{nobody}: {guess}")).or(WAY_OUT));
@@ -305,9 +305,9 @@ mod tests {
 
     #[test]
     fn only_what_no_broker_does_is_final() {
-        let nothing = || ConnectionError::Nothing(io::Error::from(ErrorKind::ConnectionRefused));
+        let nothing = || ConnectionError::Unreachable(io::Error::from(ErrorKind::ConnectionRefused));
         let closed = || ConnectionError::Closed(io::Error::from(ErrorKind::UnexpectedEof));
-        for why in [closed(), ConnectionError::Silent] {
+        for why in [closed(), ConnectionError::TimedOut] {
             let Contact::Unready(trouble) = judge(vec![at("a:1", ConnectionError::NotKafka), at("b:2", why)]) else {
                 panic!("a broker may do that");
             };

@@ -22,9 +22,9 @@ const FIRST: i32 = i32::from_be_bytes(*b"\r\n\r\n");
 #[derive(Debug)]
 pub enum ConnectionError {
     /// The address cannot be reached.
-    Nothing(io::Error),
+    Unreachable(io::Error),
     /// The connection stands, but nothing comes in time.
-    Silent,
+    TimedOut,
     /// The other side closed the connection.
     Closed(io::Error),
     /// What comes is not Kafka's protocol.
@@ -34,8 +34,8 @@ pub enum ConnectionError {
 impl std::fmt::Display for ConnectionError {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
-            ConnectionError::Nothing(e) => write!(f, "it cannot be reached ({e})"),
-            ConnectionError::Silent => write!(f, "it takes the connection, but does not answer"),
+            ConnectionError::Unreachable(e) => write!(f, "it cannot be reached ({e})"),
+            ConnectionError::TimedOut => write!(f, "it takes the connection, but does not answer"),
             ConnectionError::Closed(e) => write!(f, "it closes the connection ({e})"),
             ConnectionError::NotKafka => write!(f, "it does not speak Kafka's protocol"),
         }
@@ -54,7 +54,7 @@ pub struct Connection {
 impl Connection {
     /// Connects.
     pub fn open(host: &str, client_id: &str, limit: Duration) -> Result<Self, ConnectionError> {
-        let stream = address::connect(host, limit).map_err(ConnectionError::Nothing)?;
+        let stream = address::connect(host, limit).map_err(ConnectionError::Unreachable)?;
         Ok(Self {
             stream,
             client_id: StrBytes::from_string(client_id.to_string()),
@@ -108,7 +108,7 @@ impl Connection {
             Ok(_) => Ok(true),
             Err(e) if e.kind() == ErrorKind::Interrupted => Ok(false),
             Err(e) => match unanswered(e) {
-                ConnectionError::Silent => Ok(false),
+                ConnectionError::TimedOut => Ok(false),
                 why => Err(why),
             },
         }
@@ -150,7 +150,7 @@ impl Connection {
         while !buffer.is_empty() {
             let left = end.saturating_duration_since(Instant::now());
             if left.is_zero() {
-                return Err(ConnectionError::Silent);
+                return Err(ConnectionError::TimedOut);
             }
             let read = self
                 .stream
@@ -169,7 +169,7 @@ impl Connection {
 
 fn unanswered(e: io::Error) -> ConnectionError {
     match e.kind() {
-        ErrorKind::WouldBlock | ErrorKind::TimedOut => ConnectionError::Silent,
+        ErrorKind::WouldBlock | ErrorKind::TimedOut => ConnectionError::TimedOut,
         _ => ConnectionError::Closed(e),
     }
 }

@@ -260,7 +260,7 @@ impl GroupSession {
                     return Ok(None);
                 }
                 if began.elapsed() >= patience {
-                    return Err(ConnectionError::Silent);
+                    return Err(ConnectionError::TimedOut);
                 }
                 if !said && began.elapsed() >= SAY {
                     said = true;
