@@ -42,7 +42,7 @@ pub fn group_metadata(counts: &HashMap<String, i32>, members: &[&[u8]]) {
 /// An answer of this kind.
 pub fn answer(kind: u8, bytes: &[u8]) {
     fn read<R: Answer>(mut bytes: &[u8]) {
-        if bounds::hold::<R>(bytes) {
+        if bounds::are_kept::<R>(bytes) {
             let _ = R::decode(&mut bytes, R::VERSION);
         }
     }

@@ -86,7 +86,7 @@ answers! {
 }
 
 /// Whether an answer's lengths and counts stay within its bytes.
-pub fn hold<R: Answer>(answer: &[u8]) -> bool {
+pub fn are_kept<R: Answer>(answer: &[u8]) -> bool {
     let mut rest = Cursor::new(answer);
     walk(R::LAYOUT, &mut rest, &mut 0).is_some()
 }

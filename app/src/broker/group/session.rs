@@ -249,8 +249,8 @@ impl GroupSession {
         let answer = self.coordinator.talk(limit, |connection| {
             connection.send::<R, _>(request, limit)?;
             loop {
-                if connection.arrives(LOOK)? {
-                    return connection.receive(limit).map(Some);
+                if let Some(answer) = connection.poll_answer(LOOK)? {
+                    return Ok(Some(answer));
                 }
                 if leaves_since.is_none() && (stop.requested() || leaves(words)) {
                     leaves_since = Some(Instant::now());
