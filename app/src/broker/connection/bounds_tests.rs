@@ -23,8 +23,9 @@ fn sample(layout: &[Field], entries: u8, bytes: &mut Vec<u8>) {
     }
 }
 
-/// A layout is that of the decoder: both find the same end. Of an answer that is cut, or has another number in some place, nothing comes but
-/// an answer or none: had the decoder been shown it, this process would have been ended.
+/// A layout is that of the decoder: both find the same end. Of an answer that is cut, or has
+/// another number in some place, nothing comes but an answer or none: had the decoder been shown
+/// it, this process would have been ended.
 fn check<R: Answer>() {
     for entries in [0, 1, 3] {
         let mut bytes = Vec::new();

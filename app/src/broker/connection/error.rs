@@ -27,7 +27,8 @@ impl fmt::Display for ConnectionError {
     }
 }
 
-/// What a failed read or write means. One that took too long is told by the read timeout that we set.
+/// What a failed read or write means. One that took too long is told by the read timeout that we
+/// set.
 impl From<io::Error> for ConnectionError {
     fn from(e: io::Error) -> Self {
         match e.kind() {

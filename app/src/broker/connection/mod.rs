@@ -93,8 +93,8 @@ impl Connection {
         self.poll_answer(limit)?.ok_or(ConnectionError::TimedOut)
     }
 
-    /// The answer to what was sent last, if it is there within this time. What has come of it is kept
-    /// for the next call.
+    /// The answer to what was sent last, if it is there within this time. What has come of it is
+    /// kept for the next call.
     pub fn poll_answer<R: Answer>(&mut self, within: Duration) -> Result<Option<R>, ConnectionError> {
         let end = Instant::now() + within;
         let (stream, frame) = (&mut self.stream, &mut self.frame);
@@ -140,8 +140,8 @@ mod tests {
 
     const LIMIT: Duration = Duration::from_secs(5);
 
-    /// A broker that answers each request with this body, a number of bytes at a time. Both size and
-    /// correlation id stand before it.
+    /// A broker that answers each request with this body, a number of bytes at a time. Both size
+    /// and correlation id stand before it.
     fn serve(body: Vec<u8>, bytes_at_a_time: usize, pause: Duration) -> (String, thread::JoinHandle<()>) {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let host = listener.local_addr().unwrap().to_string();

@@ -51,7 +51,7 @@ impl InFlight {
         }
         let config = &self.config;
         match config.versions.get() {
-            Some(versions) if versions.can_peek() => {}
+            Some(versions) if versions.tell_batch_headers() => {}
             Some(_) => return Ok(Ok(None)),
             None => return Ok(Err(KafkaError::passing("the broker has not told yet what it speaks"))),
         }

@@ -39,7 +39,7 @@ pub fn of_any(
     partitions: Vec<i32>,
 ) -> Result<Result<HighWatermark, KafkaError>> {
     match config.versions.get() {
-        Some(versions) if versions.tell_learning() => {}
+        Some(versions) if versions.tell_unknown_high_watermark() => {}
         Some(_) => return Ok(Ok(HighWatermark::Untold)),
         None => return Ok(Err(KafkaError::passing("the broker has not told yet what it speaks"))),
     }
