@@ -23,7 +23,7 @@ use crate::broker::deadline;
 use crate::broker::error::KafkaError;
 use crate::broker::group::coordinator::{Coordinator, text};
 use crate::broker::group::member::{Assignment, GroupConfig, LastProgress, MemberCommand, Membership};
-use crate::broker::group::range_assignor::{self, PROTOCOL_TYPE, RANGE};
+use crate::broker::group::range_assignor::{self, ASSIGNOR, PROTOCOL_TYPE};
 use crate::broker::retry::RetryBudget;
 use crate::broker::transport::crate_kafka::worker::ClientConfig;
 use crate::broker::{error_codes, metadata};
@@ -151,7 +151,7 @@ impl GroupSession {
 
     fn try_to_join(&mut self) -> Result<Option<(Assignment, i32)>, Refusal> {
         let protocol = JoinGroupRequestProtocol::default()
-            .with_name(text(RANGE))
+            .with_name(text(ASSIGNOR))
             .with_metadata(range_assignor::subscription(&self.terms.topics, &self.terms.note).into());
         let request = JoinGroupRequest::default()
             .with_group_id(self.coordinator.group_id())
@@ -192,12 +192,12 @@ impl GroupSession {
                 .chain(missing)
                 .map(|(topic, count)| (topic.to_string(), count))
                 .collect();
-            assignments = range_assignor::range(&members, &counts)
+            assignments = range_assignor::assign(&members, &counts)
                 .iter()
                 .map(|(id, share)| {
                     SyncGroupRequestAssignment::default()
                         .with_member_id(text(id))
-                        .with_assignment(range_assignor::assignment(share).into())
+                        .with_assignment(range_assignor::write_assignment(share).into())
                 })
                 .collect();
             self.leads = Some(counts);
