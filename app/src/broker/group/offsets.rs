@@ -22,7 +22,7 @@ use crate::broker::deadline;
 use crate::broker::error::KafkaError;
 use crate::broker::error_codes;
 use crate::broker::group::coordinator::{Coordinator, text, topic_name};
-use crate::broker::group::member::Membership;
+use crate::broker::group::membership::Membership;
 use crate::broker::group::range_assignor;
 
 /// How long one try goes on; a group's first needs a moment, while the broker makes its topic.
@@ -100,7 +100,7 @@ impl Group {
             let answer: OffsetCommitResponse = coordinator.ask(&request)?;
             let codes = answer.topics.iter().flat_map(|topic| &topic.partitions);
             match codes.map(|p| p.error_code).find(|&code| code != 0) {
-                Some(code) if !error_codes::is_unseated(code) => Err(coordinator.code(code)),
+                Some(code) if !error_codes::must_rejoin(code) => Err(coordinator.code(code)),
                 _ => Ok(()),
             }
         }
@@ -163,7 +163,7 @@ impl Group {
                     .with_group_id(coordinator.group_id())
                     .with_member_id(text(member));
                 let answer: LeaveGroupResponse = coordinator.ask(&request)?;
-                if answer.error_code != 0 && !error_codes::is_unseated(answer.error_code) {
+                if answer.error_code != 0 && !error_codes::must_rejoin(answer.error_code) {
                     return Err(coordinator.code(answer.error_code));
                 }
             }
