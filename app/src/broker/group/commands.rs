@@ -10,7 +10,8 @@ pub enum MemberCommand {
     Leave,
 }
 
-/// The thread's end. A wish to leave stays one: it may come at a time when it can't be followed yet.
+/// The thread's end. A wish to leave stays one: it may come at a time when it can't be followed
+/// yet.
 pub struct Commands {
     received: Receiver<MemberCommand>,
     leave_wanted: bool,
@@ -54,7 +55,8 @@ impl Commands {
         command
     }
 
-    /// Whether it is time to leave. That an assignment was given up says nothing to one who has none.
+    /// Whether it is time to leave. That an assignment was given up says nothing to one who has
+    /// none.
     pub fn leave_wanted(&mut self) -> bool {
         while !self.leave_wanted {
             match self.received.try_recv() {

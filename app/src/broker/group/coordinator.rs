@@ -1,4 +1,5 @@
-//! The broker that coordinates a consumer group: asked over a plain connection, and looked for anew whenever that breaks.
+//! The broker that coordinates a consumer group: asked over a plain connection, and looked for anew
+//! whenever that breaks.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -80,7 +81,8 @@ impl Coordinator {
         self.with_connection(within, |connection| connection.poll_answer(within))
     }
 
-    /// Uses the connection, once the coordinator is found within a limit. One that fails is of no more use.
+    /// Uses the connection, once the coordinator is found within a limit. One that fails is of no
+    /// more use.
     fn with_connection<R>(
         &mut self,
         limit: Duration,

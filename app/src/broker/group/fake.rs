@@ -165,7 +165,8 @@ impl FakeCoordinator {
         counts
     }
 
-    /// The next reply, once its time has come. Where none is written down the others are waited for.
+    /// The next reply, once its time has come. Where none is written down the others are waited
+    /// for.
     fn poll<R>(
         &self,
         within: Duration,

@@ -32,7 +32,8 @@ impl PartitionWatch {
         }
     }
 
-    /// Whether a count is done that differs; `count` begins one when it is time. No answer says nothing.
+    /// Whether a count is done that differs; `count` begins one when it is time. No answer says
+    /// nothing.
     pub fn has_changed(&mut self, count: impl FnOnce() -> Receiver<PartitionCounts>) -> bool {
         let now = Instant::now();
         match &self.state {

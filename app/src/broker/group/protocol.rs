@@ -27,7 +27,8 @@ const MEMBER_ID_GRACE: Duration = Duration::from_secs(1);
 /// How long other members may be waited for before the user is told.
 const UNTOLD_WAIT: Duration = Duration::from_secs(2);
 
-/// The shortest time that the others may take to join again; longer where their session timeouts are.
+/// The shortest time that the others may take to join again; longer where their session timeouts
+/// are.
 const MIN_REBALANCE_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// So many topics that are not there yet are looked for: a member can name any number of them.

@@ -122,8 +122,8 @@ impl GroupSession {
         }
     }
 
-    /// Holds an assignment: heartbeats until the group assigns anew, the session is lost, or the work
-    /// on the assignment stands still. The leader watches the topics' partitions meanwhile.
+    /// Holds an assignment: heartbeats until the group assigns anew, the session is lost, or the
+    /// work on the assignment stands still. The leader watches the topics' partitions meanwhile.
     fn hold(&mut self, generation: i32, over: &Stop, mut watch: Option<PartitionWatch>) -> Result<HoldEnd> {
         let interval = (self.protocol.session_timeout() / 10).clamp(STOP_POLL, MAX_HEARTBEAT_INTERVAL);
         let mut next_heartbeat = Instant::now() + interval;
