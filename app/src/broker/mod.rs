@@ -357,7 +357,7 @@ impl Cluster {
 
     /// The offsets that a consumer group shows to others, committed in a member's name.
     pub fn group(&self, group: &str, membership: Membership) -> Group {
-        Group::new(self, group, membership)
+        Group::new(self.config.clone(), self.retry(), group, membership)
     }
 
     /// For what has the last word when the user has stopped everything else; its tries are bounded.

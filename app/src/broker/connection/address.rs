@@ -10,7 +10,7 @@ const DEFAULT_PORT: u16 = 9092;
 
 /// Reads what stands behind --brokers: HOST, HOST:PORT or [IPV6]:PORT, also several with commas
 /// between.
-pub fn parse(brokers: &[String]) -> Result<Vec<String>> {
+pub(crate) fn parse(brokers: &[String]) -> Result<Vec<String>> {
     let all: Vec<String> = brokers
         .iter()
         .flat_map(|list| list.split(','))
@@ -68,7 +68,7 @@ fn bad(text: &str, why: &str) -> Error {
 }
 
 /// Connects to the first of the host's addresses that lets us, waiting at most `limit` for each.
-pub fn connect(host: &str, limit: Duration) -> io::Result<TcpStream> {
+pub(crate) fn connect(host: &str, limit: Duration) -> io::Result<TcpStream> {
     let mut last = io::Error::new(io::ErrorKind::NotFound, "the name has no address");
     for address in host.to_socket_addrs()? {
         match TcpStream::connect_timeout(&address, limit) {

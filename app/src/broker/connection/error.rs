@@ -5,7 +5,7 @@ use std::io::{self, ErrorKind};
 
 /// Why there is no answer.
 #[derive(Debug)]
-pub enum ConnectionError {
+pub(crate) enum ConnectionError {
     /// The address cannot be reached.
     Unreachable(io::Error),
     /// The connection stands, but nothing comes in time.

@@ -31,7 +31,7 @@ const SIZE: usize = 4;
 
 /// A connection to one broker. After any failure it is of no more use.
 #[derive(Debug)]
-pub struct Connection {
+pub(crate) struct Connection {
     stream: TcpStream,
     client_id: StrBytes,
     /// That of the request that was sent last.
@@ -42,7 +42,7 @@ pub struct Connection {
 
 impl Connection {
     /// Connects.
-    pub fn open(host: &str, client_id: &str, limit: Duration) -> Result<Self, ConnectionError> {
+    pub(crate) fn open(host: &str, client_id: &str, limit: Duration) -> Result<Self, ConnectionError> {
         let stream = address::connect(host, limit).map_err(ConnectionError::Unreachable)?;
         Ok(Self {
             stream,
@@ -53,7 +53,7 @@ impl Connection {
     }
 
     /// Sends a request and reads its answer.
-    pub fn ask<Q, R>(&mut self, request: &Q, limit: Duration) -> Result<R, ConnectionError>
+    pub(crate) fn ask<Q, R>(&mut self, request: &Q, limit: Duration) -> Result<R, ConnectionError>
     where
         Q: Encodable + HeaderVersion,
         R: Answer,
@@ -64,7 +64,7 @@ impl Connection {
     }
 
     /// Sends the request for an answer, which is to be received before the next one is sent.
-    pub fn send<R, Q>(&mut self, request: &Q, limit: Duration) -> Result<(), ConnectionError>
+    pub(crate) fn send<R, Q>(&mut self, request: &Q, limit: Duration) -> Result<(), ConnectionError>
     where
         R: Answer,
         Q: Encodable + HeaderVersion,
@@ -89,13 +89,13 @@ impl Connection {
     }
 
     /// Reads the answer to what was sent last.
-    pub fn receive<R: Answer>(&mut self, limit: Duration) -> Result<R, ConnectionError> {
+    pub(crate) fn receive<R: Answer>(&mut self, limit: Duration) -> Result<R, ConnectionError> {
         self.poll_answer(limit)?.ok_or(ConnectionError::TimedOut)
     }
 
     /// The answer to what was sent last, if it is there within this time. What has come of it is
     /// kept for the next call.
-    pub fn poll_answer<R: Answer>(&mut self, within: Duration) -> Result<Option<R>, ConnectionError> {
+    pub(crate) fn poll_answer<R: Answer>(&mut self, within: Duration) -> Result<Option<R>, ConnectionError> {
         let end = Instant::now() + within;
         let (stream, frame) = (&mut self.stream, &mut self.frame);
         // Size and correlation id are judged one by one: a server of another kind, such as one that

@@ -16,11 +16,11 @@ use crate::broker::group::coordinator::Coordinator;
 use crate::broker::group::fake::FakeCoordinator;
 
 /// How many partitions each topic of the cluster has.
-pub type PartitionCounts = Result<HashMap<String, i32>, KafkaError>;
+pub(super) type PartitionCounts = Result<HashMap<String, i32>, KafkaError>;
 
 /// Whom a member asks. Error codes in an answer are the caller's to judge; no answer is an error,
 /// and the coordinator is looked for anew.
-pub enum GroupClient {
+pub(super) enum GroupClient {
     Coordinator(Coordinator),
     #[cfg(test)]
     Fake(FakeCoordinator),
@@ -28,7 +28,7 @@ pub enum GroupClient {
 
 impl GroupClient {
     /// How long one request may take whose answer waits for nobody else.
-    pub fn request_timeout(&self) -> Duration {
+    pub(super) fn request_timeout(&self) -> Duration {
         match self {
             Self::Coordinator(coordinator) => coordinator.config().limit,
             #[cfg(test)]
@@ -37,7 +37,7 @@ impl GroupClient {
     }
 
     /// Sends a JoinGroup, whose answer waits for other members.
-    pub fn send_join(&mut self, request: &JoinGroupRequest) -> Result<(), KafkaError> {
+    pub(super) fn send_join(&mut self, request: &JoinGroupRequest) -> Result<(), KafkaError> {
         match self {
             Self::Coordinator(coordinator) => coordinator.send::<_, JoinGroupResponse>(request),
             #[cfg(test)]
@@ -46,7 +46,7 @@ impl GroupClient {
     }
 
     /// Its answer, if it comes within this time.
-    pub fn poll_join(&mut self, within: Duration) -> Result<Option<JoinGroupResponse>, KafkaError> {
+    pub(super) fn poll_join(&mut self, within: Duration) -> Result<Option<JoinGroupResponse>, KafkaError> {
         match self {
             Self::Coordinator(coordinator) => coordinator.poll_answer(within),
             #[cfg(test)]
@@ -55,7 +55,7 @@ impl GroupClient {
     }
 
     /// Sends a SyncGroup, whose answer waits for the leader.
-    pub fn send_sync(&mut self, request: &SyncGroupRequest) -> Result<(), KafkaError> {
+    pub(super) fn send_sync(&mut self, request: &SyncGroupRequest) -> Result<(), KafkaError> {
         match self {
             Self::Coordinator(coordinator) => coordinator.send::<_, SyncGroupResponse>(request),
             #[cfg(test)]
@@ -64,7 +64,7 @@ impl GroupClient {
     }
 
     /// Its answer, if it comes within this time.
-    pub fn poll_sync(&mut self, within: Duration) -> Result<Option<SyncGroupResponse>, KafkaError> {
+    pub(super) fn poll_sync(&mut self, within: Duration) -> Result<Option<SyncGroupResponse>, KafkaError> {
         match self {
             Self::Coordinator(coordinator) => coordinator.poll_answer(within),
             #[cfg(test)]
@@ -72,7 +72,11 @@ impl GroupClient {
         }
     }
 
-    pub fn heartbeat(&mut self, request: &HeartbeatRequest, limit: Duration) -> Result<HeartbeatResponse, KafkaError> {
+    pub(super) fn heartbeat(
+        &mut self,
+        request: &HeartbeatRequest,
+        limit: Duration,
+    ) -> Result<HeartbeatResponse, KafkaError> {
         match self {
             Self::Coordinator(coordinator) => coordinator.ask_within(limit, request),
             #[cfg(test)]
@@ -80,7 +84,7 @@ impl GroupClient {
         }
     }
 
-    pub fn leave(&mut self, request: &LeaveGroupRequest) -> Result<LeaveGroupResponse, KafkaError> {
+    pub(super) fn leave(&mut self, request: &LeaveGroupRequest) -> Result<LeaveGroupResponse, KafkaError> {
         match self {
             Self::Coordinator(coordinator) => coordinator.ask(request),
             #[cfg(test)]
@@ -90,7 +94,7 @@ impl GroupClient {
 
     /// Gives up the connection: an answer may still come on it that nobody waits for, or another
     /// broker is the coordinator by now.
-    pub fn disconnect(&mut self) {
+    pub(super) fn disconnect(&mut self) {
         match self {
             Self::Coordinator(coordinator) => coordinator.disconnect(),
             #[cfg(test)]
@@ -99,7 +103,7 @@ impl GroupClient {
     }
 
     /// Asks for the partitions of all topics, on a thread of its own: heartbeats go on meanwhile.
-    pub fn count_partitions(&self) -> Receiver<PartitionCounts> {
+    pub(super) fn count_partitions(&self) -> Receiver<PartitionCounts> {
         match self {
             Self::Coordinator(coordinator) => coordinator.count_partitions(),
             #[cfg(test)]

@@ -4,7 +4,7 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, TryRecvError};
 use std::time::Instant;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum MemberCommand {
+pub(super) enum MemberCommand {
     /// The assignment is no longer worked on.
     GivenUp,
     Leave,
@@ -12,13 +12,13 @@ pub enum MemberCommand {
 
 /// The thread's end. A wish to leave stays one: it may come at a time when it can't be followed
 /// yet.
-pub struct Commands {
+pub(super) struct Commands {
     received: Receiver<MemberCommand>,
     leave_wanted: bool,
 }
 
 impl Commands {
-    pub fn new(received: Receiver<MemberCommand>) -> Self {
+    pub(super) fn new(received: Receiver<MemberCommand>) -> Self {
         Self {
             received,
             leave_wanted: false,
@@ -26,7 +26,7 @@ impl Commands {
     }
 
     /// The next command. Where nobody is left to give one it is time to leave.
-    pub fn next(&mut self) -> MemberCommand {
+    pub(super) fn next(&mut self) -> MemberCommand {
         if self.leave_wanted {
             return MemberCommand::Leave;
         }
@@ -35,7 +35,7 @@ impl Commands {
     }
 
     /// The same, if it comes before this.
-    pub fn next_before(&mut self, end: Instant) -> Option<MemberCommand> {
+    pub(super) fn next_before(&mut self, end: Instant) -> Option<MemberCommand> {
         if self.leave_wanted {
             return Some(MemberCommand::Leave);
         }
@@ -57,7 +57,7 @@ impl Commands {
 
     /// Whether it is time to leave. That an assignment was given up says nothing to one who has
     /// none.
-    pub fn leave_wanted(&mut self) -> bool {
+    pub(super) fn leave_wanted(&mut self) -> bool {
         while !self.leave_wanted {
             match self.received.try_recv() {
                 Ok(MemberCommand::GivenUp) => {}

@@ -19,7 +19,7 @@ use crate::broker::{error_codes, metadata};
 
 /// The coordinator of one group.
 #[derive(Debug)]
-pub struct Coordinator {
+pub(super) struct Coordinator {
     config: Arc<ClientConfig>,
     group: String,
     /// While it stands.
@@ -27,7 +27,7 @@ pub struct Coordinator {
 }
 
 impl Coordinator {
-    pub fn new(config: Arc<ClientConfig>, group: &str) -> Self {
+    pub(super) fn new(config: Arc<ClientConfig>, group: &str) -> Self {
         Self {
             config,
             group: group.to_string(),
@@ -35,20 +35,20 @@ impl Coordinator {
         }
     }
 
-    pub fn group(&self) -> &str {
+    pub(super) fn group(&self) -> &str {
         &self.group
     }
 
-    pub fn group_id(&self) -> GroupId {
+    pub(super) fn group_id(&self) -> GroupId {
         GroupId(text(&self.group))
     }
 
-    pub fn config(&self) -> &Arc<ClientConfig> {
+    pub(super) fn config(&self) -> &Arc<ClientConfig> {
         &self.config
     }
 
     /// Sends a request and reads its answer.
-    pub fn ask<Q, R>(&mut self, request: &Q) -> Result<R, KafkaError>
+    pub(super) fn ask<Q, R>(&mut self, request: &Q) -> Result<R, KafkaError>
     where
         Q: Encodable + HeaderVersion,
         R: Answer,
@@ -58,7 +58,7 @@ impl Coordinator {
     }
 
     /// The same, where an answer that takes longer than this is of no use.
-    pub fn ask_within<Q, R>(&mut self, limit: Duration, request: &Q) -> Result<R, KafkaError>
+    pub(super) fn ask_within<Q, R>(&mut self, limit: Duration, request: &Q) -> Result<R, KafkaError>
     where
         Q: Encodable + HeaderVersion,
         R: Answer,
@@ -67,7 +67,7 @@ impl Coordinator {
     }
 
     /// Sends a request whose answer is polled for.
-    pub fn send<Q, R>(&mut self, request: &Q) -> Result<(), KafkaError>
+    pub(super) fn send<Q, R>(&mut self, request: &Q) -> Result<(), KafkaError>
     where
         Q: Encodable + HeaderVersion,
         R: Answer,
@@ -77,7 +77,7 @@ impl Coordinator {
     }
 
     /// The answer to what was sent last, if it is there within this time.
-    pub fn poll_answer<R: Answer>(&mut self, within: Duration) -> Result<Option<R>, KafkaError> {
+    pub(super) fn poll_answer<R: Answer>(&mut self, within: Duration) -> Result<Option<R>, KafkaError> {
         self.with_connection(within, |connection| connection.poll_answer(within))
     }
 
@@ -98,18 +98,18 @@ impl Coordinator {
     }
 
     /// An error code of the coordinator as an error; another broker may be the coordinator by now.
-    pub fn code(&mut self, code: i16) -> KafkaError {
+    pub(super) fn code(&mut self, code: i16) -> KafkaError {
         self.disconnect();
         code_error(&self.group, code)
     }
 
     /// Gives up the connection.
-    pub fn disconnect(&mut self) {
+    pub(super) fn disconnect(&mut self) {
         self.connection = None;
     }
 
     /// Asks for the partitions of all topics, on a thread of its own.
-    pub fn count_partitions(&self) -> Receiver<Result<HashMap<String, i32>, KafkaError>> {
+    pub(super) fn count_partitions(&self) -> Receiver<Result<HashMap<String, i32>, KafkaError>> {
         let (sender, counts) = channel();
         let config = self.config.clone();
         deadline::spawn("kafka-count", move || {
@@ -141,14 +141,14 @@ impl Coordinator {
 }
 
 /// An error code that a group's coordinator answers.
-pub fn code_error(group: &str, code: i16) -> KafkaError {
+pub(super) fn code_error(group: &str, code: i16) -> KafkaError {
     KafkaError::code(code).at(&format!("group {group}"))
 }
 
-pub fn text(text: &str) -> StrBytes {
+pub(super) fn text(text: &str) -> StrBytes {
     StrBytes::from_string(text.to_string())
 }
 
-pub fn topic_name(topic: &str) -> TopicName {
+pub(super) fn topic_name(topic: &str) -> TopicName {
     TopicName(text(topic))
 }

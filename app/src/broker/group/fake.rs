@@ -18,7 +18,7 @@ use crate::model::TopicPartition;
 
 /// Shared by the session that asks and the test that looks.
 #[derive(Clone, Default)]
-pub struct FakeCoordinator(Arc<Mutex<Script>>);
+pub(super) struct FakeCoordinator(Arc<Mutex<Script>>);
 
 #[derive(Default)]
 struct Script {
@@ -33,7 +33,7 @@ struct Script {
 
 /// What comes of a request.
 #[derive(Clone)]
-pub enum Reply<R> {
+pub(super) enum Reply<R> {
     Answer(R),
     Late(Duration, R),
     /// The connection breaks.
@@ -42,7 +42,7 @@ pub enum Reply<R> {
 
 /// A request. The same heartbeat several times is noted once.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Asked {
+pub(super) enum Asked {
     Join {
         member: String,
         session_timeout: Duration,
@@ -61,28 +61,28 @@ pub enum Asked {
 }
 
 impl FakeCoordinator {
-    pub fn on_join(&self, reply: Reply<JoinGroupResponse>) {
+    pub(super) fn on_join(&self, reply: Reply<JoinGroupResponse>) {
         self.script().joins.push_back(reply);
     }
 
-    pub fn on_sync(&self, reply: Reply<SyncGroupResponse>) {
+    pub(super) fn on_sync(&self, reply: Reply<SyncGroupResponse>) {
         self.script().syncs.push_back(reply);
     }
 
-    pub fn on_heartbeat(&self, reply: Reply<i16>) {
+    pub(super) fn on_heartbeat(&self, reply: Reply<i16>) {
         self.script().heartbeats.push_back(reply);
     }
 
     /// How many replies to heartbeats are still to come.
-    pub fn heartbeats_left(&self) -> usize {
+    pub(super) fn heartbeats_left(&self) -> usize {
         self.script().heartbeats.len()
     }
 
-    pub fn set_partitions(&self, topic: &str, count: i32) {
+    pub(super) fn set_partitions(&self, topic: &str, count: i32) {
         self.script().counts.insert(topic.to_string(), count);
     }
 
-    pub fn asked(&self) -> Vec<Asked> {
+    pub(super) fn asked(&self) -> Vec<Asked> {
         self.script().asked.clone()
     }
 

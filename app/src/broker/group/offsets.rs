@@ -18,11 +18,12 @@ use crate::error::Result;
 use crate::model::TopicPartition;
 use crate::stop::Stop;
 
-use crate::broker::Cluster;
 use crate::broker::error::KafkaError;
 use crate::broker::group::coordinator::{Coordinator, text, topic_name};
 use crate::broker::group::membership::Membership;
 use crate::broker::group::range_assignor;
+use crate::broker::retry::RetryBudget;
+use crate::broker::transport::crate_kafka::worker::ClientConfig;
 use crate::broker::{deadline, error_codes};
 
 /// How long one try goes on; a group's first needs a moment, while the broker makes its topic.
@@ -34,9 +35,9 @@ const REQUEST_PAUSE: Duration = Duration::from_millis(100);
 const COMMIT: &str = "commit the group's offsets";
 
 /// A question to a group's coordinator.
-trait Request<R>: Fn(&mut Coordinator) -> Result<R, KafkaError> + Clone + Send + 'static {}
+trait Ask<R>: Fn(&mut Coordinator) -> Result<R, KafkaError> + Clone + Send + 'static {}
 
-impl<R, F: Fn(&mut Coordinator) -> Result<R, KafkaError> + Clone + Send + 'static> Request<R> for F {}
+impl<R, F: Fn(&mut Coordinator) -> Result<R, KafkaError> + Clone + Send + 'static> Ask<R> for F {}
 
 /// An offset that a group keeps, with the note that stands beside it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -48,17 +49,24 @@ pub struct Committed {
 /// The offsets of a consumer group, committed in the name of one of its members.
 #[derive(Debug)]
 pub struct Group {
-    cluster: Cluster,
+    config: Arc<ClientConfig>,
+    retry: RetryBudget,
     group: String,
     membership: Membership,
     coordinator: Arc<Mutex<Coordinator>>,
 }
 
 impl Group {
-    pub(in crate::broker) fn new(cluster: &Cluster, group: &str, membership: Membership) -> Self {
+    pub(in crate::broker) fn new(
+        config: Arc<ClientConfig>,
+        retry: RetryBudget,
+        group: &str,
+        membership: Membership,
+    ) -> Self {
         Self {
-            coordinator: Arc::new(Mutex::new(Coordinator::new(cluster.config.clone(), group))),
-            cluster: cluster.clone(),
+            coordinator: Arc::new(Mutex::new(Coordinator::new(config.clone(), group))),
+            config,
+            retry,
             group: group.to_string(),
             membership,
         }
@@ -76,10 +84,10 @@ impl Group {
     /// The same until it is done, as long as our patience lasts.
     pub fn commit_with_retry(&mut self, offsets: &[(TopicPartition, i64)], note: &str) -> Result<()> {
         let ask = self.commit_request(offsets, note);
-        self.retry(COMMIT, ask)
+        self.ask_with_retry(COMMIT, ask)
     }
 
-    fn commit_request(&self, offsets: &[(TopicPartition, i64)], note: &str) -> impl Request<()> {
+    fn commit_request(&self, offsets: &[(TopicPartition, i64)], note: &str) -> impl Ask<()> {
         let mut topics: BTreeMap<&str, Vec<OffsetCommitRequestPartition>> = BTreeMap::new();
         for (TopicPartition { topic, partition }, offset) in offsets {
             let entry = OffsetCommitRequestPartition::default()
@@ -118,7 +126,7 @@ impl Group {
         let request = OffsetFetchRequest::default()
             .with_group_id(GroupId(text(&self.group)))
             .with_topics(Some(vec![wanted]));
-        self.retry("read the group's offsets", move |coordinator: &mut Coordinator| {
+        self.ask_with_retry("read the group's offsets", move |coordinator: &mut Coordinator| {
             let answer: OffsetFetchResponse = coordinator.ask(&request)?;
             let all = || answer.topics.iter().flat_map(|topic| &topic.partitions);
             let code = all().map(|p| p.error_code).find(|&code| code != 0);
@@ -142,7 +150,7 @@ impl Group {
     /// assignment is over, too.
     pub fn notes_of_others(&mut self) -> Result<Vec<String>> {
         let own = self.membership.member.clone();
-        self.retry("ask for the group's members", move |coordinator: &mut Coordinator| {
+        self.ask_with_retry("ask for the group's members", move |coordinator: &mut Coordinator| {
             let request = DescribeGroupsRequest::default().with_groups(vec![coordinator.group_id()]);
             let answer: DescribeGroupsResponse = coordinator.ask(&request)?;
             let group = answer.groups.first();
@@ -162,7 +170,7 @@ impl Group {
     /// Takes members out of the group that can no longer leave it by themselves. One that the group
     /// does not know is out already.
     pub fn evict(&mut self, members: Vec<String>) -> Result<()> {
-        let stop = self.cluster.config.stop.clone();
+        let stop = self.config.stop.clone();
         let ask = move |coordinator: &mut Coordinator| {
             for member in &members {
                 let request = LeaveGroupRequest::default()
@@ -181,15 +189,15 @@ impl Group {
 
     /// Tries until it is done. What trying again does not mend, or has not mended for as long as
     /// our patience lasts, is an error.
-    fn retry<R: Send + 'static>(&mut self, verb: &str, ask: impl Request<R>) -> Result<R> {
-        let (mut retry, stop) = (self.cluster.retry(), self.cluster.config.stop.clone());
+    fn ask_with_retry<R: Send + 'static>(&mut self, verb: &str, ask: impl Ask<R>) -> Result<R> {
+        let stop = self.config.stop.clone();
         loop {
             match self.try_for_a_while(verb, &stop, ask.clone())? {
                 Ok(done) => {
-                    retry.over();
+                    self.retry.over();
                     return Ok(done);
                 }
-                Err(error) => retry.back_off(error)?,
+                Err(error) => self.retry.back_off(error)?,
             }
         }
     }
@@ -198,12 +206,12 @@ impl Group {
         &mut self,
         verb: &str,
         stop: &Stop,
-        ask: impl Request<R>,
+        ask: impl Ask<R>,
     ) -> Result<Result<R, KafkaError>> {
         let coordinator = self.coordinator.clone();
         // The last request may be one of three: for the coordinator, at the coordinator, and for
         // another member or so.
-        let longest = TRY_TIMEOUT + self.cluster.config.limit * 3;
+        let longest = TRY_TIMEOUT + self.config.limit * 3;
         let answer = deadline::run_with_deadline(longest, stop, move || {
             let mut coordinator = coordinator.lock().unwrap_or_else(PoisonError::into_inner);
             let end = Instant::now() + TRY_TIMEOUT;
@@ -216,7 +224,7 @@ impl Group {
         });
         if !matches!(answer, Ok(Ok(_))) {
             // A thread that hangs keeps the old connection and its lock to itself.
-            let fresh = Coordinator::new(self.cluster.config.clone(), &self.group);
+            let fresh = Coordinator::new(self.config.clone(), &self.group);
             self.coordinator = Arc::new(Mutex::new(fresh));
         }
         Ok(answer?.map_err(|error| error.at(&format!("cannot {verb}"))))

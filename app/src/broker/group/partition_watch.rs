@@ -10,7 +10,7 @@ use crate::broker::group::client::PartitionCounts;
 const COUNT_INTERVAL: Duration = Duration::from_secs(5);
 
 /// Kept by the leader while it holds its own assignment.
-pub struct PartitionWatch {
+pub(super) struct PartitionWatch {
     /// How many partitions of each topic were assigned.
     assigned: HashMap<String, i32>,
     state: State,
@@ -25,7 +25,7 @@ enum State {
 }
 
 impl PartitionWatch {
-    pub fn new(assigned: HashMap<String, i32>) -> Self {
+    pub(super) fn new(assigned: HashMap<String, i32>) -> Self {
         Self {
             assigned,
             state: State::WaitUntil(Instant::now() + COUNT_INTERVAL),
@@ -34,7 +34,7 @@ impl PartitionWatch {
 
     /// Whether a count is done that differs; `count` begins one when it is time. No answer says
     /// nothing.
-    pub fn has_changed(&mut self, count: impl FnOnce() -> Receiver<PartitionCounts>) -> bool {
+    pub(super) fn has_changed(&mut self, count: impl FnOnce() -> Receiver<PartitionCounts>) -> bool {
         let now = Instant::now();
         match &self.state {
             State::WaitUntil(time) if now < *time => false,

@@ -38,22 +38,22 @@ const MAX_MISSING_TOPICS: usize = 1000;
 const MAX_SESSION_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// What an attempt to join brought.
-pub enum JoinOutcome {
+pub(super) enum JoinOutcome {
     Assigned(Assigned),
     /// Meanwhile it is time to leave.
     LeaveWanted,
 }
 
-pub struct Assigned {
-    pub partitions: Vec<TopicPartition>,
-    pub membership: Membership,
+pub(super) struct Assigned {
+    pub(super) partitions: Vec<TopicPartition>,
+    pub(super) membership: Membership,
     /// How many partitions each of the group's topics has, where this member leads the group and
     /// assigned them.
-    pub counts: Option<HashMap<String, i32>>,
+    pub(super) counts: Option<HashMap<String, i32>>,
 }
 
 /// Why a request to the group did not do what it should have.
-pub enum GroupError {
+pub(super) enum GroupError {
     /// The group has gone on without this member, or is about to assign anew: join again.
     Rebalance,
     /// The group does not know this member any more: join again, as a new one.
@@ -68,7 +68,7 @@ impl From<KafkaError> for GroupError {
 }
 
 /// What one member knows of its place.
-pub struct MemberProtocol {
+pub(super) struct MemberProtocol {
     client: GroupClient,
     config: GroupConfig,
     /// That of the config, or longer where the coordinator is too slow for it.
@@ -78,7 +78,7 @@ pub struct MemberProtocol {
 }
 
 impl MemberProtocol {
-    pub fn new(client: GroupClient, config: GroupConfig) -> Self {
+    pub(super) fn new(client: GroupClient, config: GroupConfig) -> Self {
         Self {
             client,
             session_timeout: config.session_timeout,
@@ -87,20 +87,20 @@ impl MemberProtocol {
         }
     }
 
-    pub fn client(&self) -> &GroupClient {
+    pub(super) fn client(&self) -> &GroupClient {
         &self.client
     }
 
-    pub fn config(&self) -> &GroupConfig {
+    pub(super) fn config(&self) -> &GroupConfig {
         &self.config
     }
 
-    pub fn session_timeout(&self) -> Duration {
+    pub(super) fn session_timeout(&self) -> Duration {
         self.session_timeout
     }
 
     /// Joins the group and waits for an assignment; `leave_wanted` tells when it is time to leave.
-    pub fn join(&mut self, leave_wanted: &mut dyn FnMut() -> bool) -> Result<JoinOutcome, GroupError> {
+    pub(super) fn join(&mut self, leave_wanted: &mut dyn FnMut() -> bool) -> Result<JoinOutcome, GroupError> {
         self.client.send_join(&self.join_request())?;
         // The others may take as long as their own session timeouts allow.
         let patience = (self.session_timeout * 2).max(MIN_REBALANCE_TIMEOUT);
@@ -256,7 +256,7 @@ impl MemberProtocol {
     }
 
     /// Tells the group that this member lives.
-    pub fn heartbeat(&mut self, generation: i32) -> Result<(), GroupError> {
+    pub(super) fn heartbeat(&mut self, generation: i32) -> Result<(), GroupError> {
         let request = HeartbeatRequest::default()
             .with_group_id(self.group_id())
             .with_generation_id(generation)
@@ -267,7 +267,7 @@ impl MemberProtocol {
     }
 
     /// Leaves the group, where it knows this member.
-    pub fn leave(&mut self) {
+    pub(super) fn leave(&mut self) {
         if self.member_id.is_empty() {
             return;
         }

@@ -32,7 +32,7 @@ enum HoldEnd {
 }
 
 /// What one member does in its group.
-pub struct GroupSession {
+pub(super) struct GroupSession {
     protocol: MemberProtocol,
     retry: RetryBudget,
     commands: Commands,
@@ -41,7 +41,7 @@ pub struct GroupSession {
 }
 
 impl GroupSession {
-    pub fn new(
+    pub(super) fn new(
         client: GroupClient,
         retry: RetryBudget,
         config: GroupConfig,
@@ -59,7 +59,7 @@ impl GroupSession {
     }
 
     /// Takes part until the member leaves, or the group cannot be used.
-    pub fn run(mut self, assignments: &Sender<Result<Assignment>>) {
+    pub(super) fn run(mut self, assignments: &Sender<Result<Assignment>>) {
         let ended = self.take_part(assignments);
         self.protocol.leave();
         if let Err(error) = ended {

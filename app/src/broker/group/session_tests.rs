@@ -27,7 +27,7 @@ fn config() -> GroupConfig {
         topics: vec!["t".to_string()],
         note: String::new(),
         session_timeout: LONG,
-        progress_timeout: LONG,
+        progress_timeout: LONG * 10,
     }
 }
 
