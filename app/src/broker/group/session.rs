@@ -72,7 +72,8 @@ impl GroupSession {
         loop {
             let assigned = match self.join()? {
                 JoinOutcome::Assigned(assigned) => assigned,
-                JoinOutcome::LeaveWanted => return Ok(()),
+                // A stop is told as one to whoever still waits for an assignment.
+                JoinOutcome::LeaveWanted => return self.stop.check(),
             };
             let (generation, over) = (assigned.membership.generation, self.stop.part());
             self.last_progress.renew();
