@@ -17,8 +17,8 @@ pub struct Stop {
     whole: Option<Arc<Stop>>,
 }
 
-/// The longest time between two looks at the flag.
-const LOOK: Duration = Duration::from_millis(20);
+/// The longest time between two looks at the flag, for everything that waits.
+pub const STOP_POLL: Duration = Duration::from_millis(50);
 
 impl Stop {
     /// A flag that the first Ctrl-C or SIGTERM raises; the second one ends the program at once.
@@ -65,7 +65,7 @@ impl Stop {
             if left.is_zero() {
                 return Ok(());
             }
-            thread::sleep(left.min(LOOK));
+            thread::sleep(left.min(STOP_POLL));
         }
     }
 }

@@ -1,86 +1,41 @@
-//! The first contact: what answers at the addresses that the user gave. Asked over plain connections, because the `kafka` crate waits
-//! without a limit.
+//! The first contact: what answers at the addresses that the user gave. Asked over plain
+//! connections, because the `kafka` crate waits without a limit.
 //!
-//! Nothing that a young, busy or dying broker can do is final. An address that nobody listens on is told at once, and so is a complete
-//! answer that no broker gives. But a connection that is taken and then closed or left in silence may be a broker's that starts, stops
-//! or is slow: that is trouble, which is borne like any other.
+//! Nothing that a young, busy or dying broker can do is final. An address that nobody listens on is
+//! told at once, and so is a complete answer that no broker gives. But a connection that is taken
+//! and then closed or left in silence may be a broker's that starts, stops or is slow: that is an
+//! error like any other, and tried again.
 
 use std::io::{self, ErrorKind};
-use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
-use std::sync::{Arc, OnceLock, Weak};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
+use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
-use kafka_protocol::messages::{
-    ApiKey, ApiVersionsRequest, ApiVersionsResponse, FetchResponse, ListOffsetsResponse, MetadataResponse,
-};
+use kafka_protocol::messages::{ApiVersionsRequest, MetadataResponse};
 
 use crate::error::{Error, Result};
+use crate::stop::STOP_POLL;
 
-use crate::broker::connection::bounds::Answer;
 use crate::broker::connection::{Connection, ConnectionError};
 use crate::broker::deadline;
 use crate::broker::error::KafkaError;
-use crate::broker::hosts::{CONNECT, Hosts};
+use crate::broker::hosts::{CONNECT_TIMEOUT, Hosts};
 use crate::broker::metadata::every_topic;
 use crate::broker::transport::crate_kafka::worker::ClientConfig;
+use crate::broker::versions::BrokerVersions;
 
 /// How long all addresses may take to let us connect.
-const REACH: Duration = Duration::from_secs(4);
+const CONNECT_ALL_TIMEOUT: Duration = Duration::from_secs(4);
 
 /// How long a broker that takes the connection may be silent before the user is told.
-const SAY: Duration = Duration::from_secs(3);
+const UNTOLD_SILENCE: Duration = Duration::from_secs(3);
 
-/// How long a broker may take at least to tell its versions when it has answered another question; one of 0.9 never does.
-const VERSIONS: Duration = Duration::from_secs(1);
+/// How long a broker may take at least to tell its versions when it has answered another question;
+/// one of 0.9 never does.
+const MIN_VERSIONS_TIMEOUT: Duration = Duration::from_secs(1);
 
-const LOOK: Duration = Duration::from_millis(50);
-
-/// The newest versions of what we ask for beside the old protocol.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct BrokerVersions {
-    /// The oldest and the newest.
-    fetch: (i16, i16),
-    list_offsets: i16,
-}
-
-impl BrokerVersions {
-    /// Those of a broker that does not tell them.
-    const OF_0_9: Self = Self {
-        fetch: (0, 1),
-        list_offsets: 0,
-    };
-
-    /// What a broker's answer says. One that does not speak of fetching says nothing yet.
-    fn of(answer: &ApiVersionsResponse) -> Option<Self> {
-        let find = |key: ApiKey| answer.api_keys.iter().find(|api| api.api_key == key as i16);
-        let fetch = find(ApiKey::Fetch).filter(|_| answer.error_code == 0)?;
-        Some(Self {
-            fetch: (fetch.min_version, fetch.max_version),
-            list_offsets: find(ApiKey::ListOffsets).map_or(0, |api| api.max_version),
-        })
-    }
-
-    /// Whether the broker no longer speaks our protocol. Fetch tells, not Produce: 4.x names version 0 for that, and refuses it all the same.
-    fn are_too_new(&self) -> bool {
-        self.fetch.0 > 0
-    }
-
-    /// Whether it knows the way to fetch that `peek` needs.
-    pub fn can_peek(&self) -> bool {
-        self.fetch.1 >= FetchResponse::VERSION
-    }
-
-    /// Whether a leader says that it does not know yet how far its log goes.
-    pub fn tell_learning(&self) -> bool {
-        self.list_offsets >= ListOffsetsResponse::VERSION
-    }
-}
-
-/// What the brokers speak, as soon as one has told it.
-pub type KnownVersions = Arc<OnceLock<BrokerVersions>>;
-
-/// What came of a look at all addresses.
-pub enum Contact {
+/// What is there at all addresses.
+pub(crate) enum Contact {
     Broker,
     /// Nobody takes a connection, or what answers is no broker.
     Nobody(KafkaError),
@@ -88,86 +43,124 @@ pub enum Contact {
     Unready(KafkaError),
 }
 
-/// What becomes known of one address.
-enum News {
+/// What is known of one address.
+enum HostState {
+    Connecting,
+    /// It takes the connection, but has not answered.
     Connected,
-    Ended(Result<Option<BrokerVersions>, ConnectionError>),
+    Failed(ConnectionError),
 }
 
-/// Looks at all addresses at once, until the first broker answers or none is left.
-pub fn look(config: &ClientConfig) -> Result<Contact> {
-    let (post, news) = channel();
+/// What becomes known of one address.
+enum HostEvent {
+    Connected,
+    Answered(Option<BrokerVersions>),
+    Failed(ConnectionError),
+}
+
+/// Asks all addresses at once, until the first broker answers or none is left.
+pub(crate) fn first_contact(config: &ClientConfig) -> Result<Contact> {
     let (hosts, limit) = (config.hosts.all(), config.limit);
-    for (at, host) in hosts.iter().enumerate() {
-        let (host, client_id, post) = (host.clone(), config.client_id.clone(), post.clone());
-        deadline::spawn("kafka-contact", move || {
-            let connected = || drop(post.send((at, News::Connected)));
-            let ended = ask(&host, &client_id, limit, connected);
-            let _ = post.send((at, News::Ended(ended)));
-        });
-    }
-    drop(post);
+    let events = ask_all(&hosts, config);
     let began = Instant::now();
-    let mut connected = vec![false; hosts.len()];
-    let mut why: Vec<Option<ConnectionError>> = hosts.iter().map(|_| None).collect();
-    let mut said = false;
-    while why.iter().any(Option::is_none) {
+    let mut states: Vec<HostState> = hosts.iter().map(|_| HostState::Connecting).collect();
+    let mut silence_is_told = false;
+    while states.iter().any(|state| !matches!(state, HostState::Failed(_))) {
         config.stop.check()?;
-        match news.recv_timeout(LOOK) {
-            Ok((at, News::Connected)) => connected[at] = true,
-            Ok((at, News::Ended(Ok(Some(versions))))) if versions.are_too_new() => return Err(too_new(&hosts[at])),
-            Ok((_, News::Ended(Ok(versions)))) => {
+        match events.recv_timeout(STOP_POLL) {
+            Ok((at, HostEvent::Connected)) => {
+                if matches!(states[at], HostState::Connecting) {
+                    states[at] = HostState::Connected;
+                }
+            }
+            Ok((at, HostEvent::Failed(why))) => states[at] = HostState::Failed(why),
+            Ok((at, HostEvent::Answered(Some(versions)))) if versions.are_too_new() => {
+                return Err(too_new(&hosts[at]));
+            }
+            Ok((_, HostEvent::Answered(versions))) => {
                 match versions {
                     Some(versions) => drop(config.versions.set(versions)),
-                    None => find_out(config),
+                    None => find_versions_meanwhile(config),
                 }
                 return Ok(Contact::Broker);
             }
-            Ok((at, News::Ended(Err(unanswered)))) => why[at] = Some(unanswered),
             Err(RecvTimeoutError::Timeout) => {}
             // A thread broke off over what it read.
-            Err(RecvTimeoutError::Disconnected) => why.iter_mut().for_each(|why| {
-                why.get_or_insert(ConnectionError::Silent);
-            }),
+            Err(RecvTimeoutError::Disconnected) => {
+                fail_where(&mut states, || ConnectionError::TimedOut, |_| true);
+            }
         }
-        let waits = |at: &usize| why[*at].is_none() && connected[*at];
-        if !said
-            && began.elapsed() >= SAY
-            && let Some(at) = (0..hosts.len()).find(waits)
+        if !silence_is_told
+            && began.elapsed() >= UNTOLD_SILENCE
+            && let Some(at) = states.iter().position(|state| matches!(state, HostState::Connected))
         {
-            said = true;
+            silence_is_told = true;
             log::info!(
                 "{} takes the connection, but does not answer yet: waiting for up to {} s",
                 hosts[at],
                 limit.as_secs()
             );
         }
-        if began.elapsed() >= REACH {
-            let unreached = why.iter_mut().zip(&connected).filter(|(_, connected)| !**connected);
-            for (why, _) in unreached.filter(|(why, _)| why.is_none()) {
-                *why = Some(ConnectionError::Nothing(io::Error::from(ErrorKind::TimedOut)));
-            }
+        if began.elapsed() >= CONNECT_ALL_TIMEOUT {
+            let timed_out = || ConnectionError::Unreachable(io::Error::from(ErrorKind::TimedOut));
+            fail_where(&mut states, timed_out, |state| matches!(state, HostState::Connecting));
         }
     }
-    Ok(judge(hosts.into_iter().zip(why.into_iter().flatten()).collect()))
+    let failure = |(host, state)| match state {
+        HostState::Failed(why) => Some((host, why)),
+        HostState::Connecting | HostState::Connected => None,
+    };
+    Ok(contact_of_failures(
+        hosts.into_iter().zip(states).filter_map(failure).collect(),
+    ))
 }
 
-/// Asks one address for topics and for versions at once, so that the time of one answer tells how long to wait for the other.
-fn ask(
+/// Gives up the addresses of which this holds, but for those that have failed in a way of their
+/// own.
+fn fail_where(states: &mut [HostState], why: impl Fn() -> ConnectionError, which: impl Fn(&HostState) -> bool) {
+    for state in states {
+        if !matches!(state, HostState::Failed(_)) && which(state) {
+            *state = HostState::Failed(why());
+        }
+    }
+}
+
+/// Asks each address on a thread of its own.
+fn ask_all(hosts: &[String], config: &ClientConfig) -> Receiver<(usize, HostEvent)> {
+    let (sender, events) = channel();
+    for (at, host) in hosts.iter().enumerate() {
+        let (host, client_id, limit, sender) = (host.clone(), config.client_id.clone(), config.limit, sender.clone());
+        deadline::spawn("kafka-contact", move || {
+            let connected = || drop(sender.send((at, HostEvent::Connected)));
+            let event = match ask_host(&host, &client_id, limit, connected) {
+                Ok(versions) => HostEvent::Answered(versions),
+                Err(why) => HostEvent::Failed(why),
+            };
+            let _ = sender.send((at, event));
+        });
+    }
+    events
+}
+
+/// Asks one address for topics and for versions at once, so that the time of one answer tells how
+/// long to wait for the other.
+fn ask_host(
     host: &str,
     client_id: &str,
     limit: Duration,
     connected: impl FnOnce(),
 ) -> Result<Option<BrokerVersions>, ConnectionError> {
-    let mut broker = Connection::open(host, client_id, CONNECT)?;
+    let mut broker = Connection::open(host, client_id, CONNECT_TIMEOUT)?;
     connected();
     let began = Instant::now();
     let (told, versions) = channel();
     ask_versions(host, client_id, limit, told);
     let answer: Result<MetadataResponse, _> = broker.ask(&every_topic(), limit);
     let versions = match &answer {
-        Err(ConnectionError::Silent | ConnectionError::Nothing(_)) => None,
-        _ => versions.recv_timeout(VERSIONS.max(began.elapsed() * 3)).ok(),
+        Err(ConnectionError::TimedOut | ConnectionError::Unreachable(_)) => None,
+        _ => versions
+            .recv_timeout(MIN_VERSIONS_TIMEOUT.max(began.elapsed() * 3))
+            .ok(),
     };
     match (answer, versions) {
         (Err(_), Some(Some(versions))) if versions.are_too_new() => Ok(Some(versions)),
@@ -176,21 +169,23 @@ fn ask(
     }
 }
 
-/// Asks for versions on a connection and a thread of their own; none come where the broker closes the connection.
+/// Asks for versions on a connection and a thread of their own; none come where the broker closes
+/// the connection.
 fn ask_versions(host: &str, client_id: &str, limit: Duration, told: Sender<Option<BrokerVersions>>) {
     let (host, client_id) = (host.to_string(), client_id.to_string());
     deadline::spawn("kafka-versions", move || {
-        let asked = Connection::open(&host, &client_id, CONNECT)
+        let asked = Connection::open(&host, &client_id, CONNECT_TIMEOUT)
             .and_then(|mut broker| broker.ask(&ApiVersionsRequest::default(), limit));
-        if !matches!(asked, Err(ConnectionError::Silent)) {
+        if !matches!(asked, Err(ConnectionError::TimedOut)) {
             let _ = told.send(asked.ok().as_ref().and_then(BrokerVersions::of));
         }
     });
 }
 
-/// Finds out what the brokers speak when the first contact did not tell, from a thread of its own: a slow broker of today is not to be
-/// taken for one of 0.9 for a whole run. Only one that answers other questions, and not this one for far longer, is.
-fn find_out(config: &ClientConfig) {
+/// Finds out what the brokers speak when the first contact did not tell, from a thread of its own:
+/// a slow broker of today is not to be taken for one of 0.9 for a whole run. Only one that answers
+/// other questions, and not this one for far longer, is.
+fn find_versions_meanwhile(config: &ClientConfig) {
     let (hosts, client_id, limit, stop) = (
         config.hosts.clone(),
         config.client_id.clone(),
@@ -200,39 +195,39 @@ fn find_out(config: &ClientConfig) {
     let told = Arc::downgrade(&config.versions);
     deadline::spawn("kafka-versions", move || {
         while Weak::strong_count(&told) > 0 {
-            if let Some(versions) = try_to_find_out(&hosts, &client_id, limit)
+            if let Some(versions) = find_versions(&hosts, &client_id, limit)
                 && let Some(told) = told.upgrade()
             {
                 let _ = told.set(versions);
                 return;
             }
-            if stop.sleep(VERSIONS).is_err() {
+            if stop.sleep(MIN_VERSIONS_TIMEOUT).is_err() {
                 return;
             }
         }
     });
 }
 
-fn try_to_find_out(hosts: &Hosts, client_id: &str, limit: Duration) -> Option<BrokerVersions> {
+fn find_versions(hosts: &Hosts, client_id: &str, limit: Duration) -> Option<BrokerVersions> {
     let host = hosts.reachable().ok()?;
-    let open = || Connection::open(&host, client_id, CONNECT);
+    let open = || Connection::open(&host, client_id, CONNECT_TIMEOUT);
     let began = Instant::now();
     let _: MetadataResponse = open().ok()?.ask(&every_topic(), limit).ok()?;
     let limit = limit.max(began.elapsed() * 4);
     let request = ApiVersionsRequest::default();
     match open().ok()?.ask(&request, limit) {
         Ok(answer) => BrokerVersions::of(&answer),
-        Err(ConnectionError::Silent) => Some(BrokerVersions::OF_0_9),
+        Err(ConnectionError::TimedOut) => Some(BrokerVersions::OF_0_9),
         Err(_) => None,
     }
 }
 
-/// The error for brokers that tell late that they are too new.
-pub fn check(config: &ClientConfig) -> Result<()> {
-    match config.versions.get().is_some_and(BrokerVersions::are_too_new) {
-        true => Err(too_new(&config.hosts.to_string())),
-        false => Ok(()),
+/// An error where brokers tell late that they are too new.
+pub(crate) fn refuse_too_new(config: &ClientConfig) -> Result<()> {
+    if config.versions.get().is_some_and(BrokerVersions::are_too_new) {
+        return Err(too_new(&config.hosts.to_string()));
     }
+    Ok(())
 }
 
 fn too_new(host: &str) -> Error {
@@ -242,18 +237,26 @@ fn too_new(host: &str) -> Error {
     .way_out("run a broker of version 0.9 to 3.9 (sh server_up.sh starts 2.8.1), and name it with --brokers")
 }
 
-fn judge(why: Vec<(String, ConnectionError)>) -> Contact {
+/// What it means that none of these answered.
+fn contact_of_failures(failures: Vec<(String, ConnectionError)>) -> Contact {
     const WAY_OUT: &str = "start a broker with `sh server_up.sh`, or name the plaintext listener of another with --brokers HOST:PORT (this client speaks neither TLS nor SASL)";
-    let list = why.iter().map(|(host, _)| host.as_str()).collect::<Vec<_>>().join(", ");
-    let reasons: Vec<String> = why.iter().map(|(host, why)| format!("{host}: {why}")).collect();
+    let list = failures
+        .iter()
+        .map(|(host, _)| host.as_str())
+        .collect::<Vec<_>>()
+        .join(", ");
+    let reasons: Vec<String> = failures.iter().map(|(host, why)| format!("{host}: {why}")).collect();
     let nobody = format!("no Kafka broker answers at {list} ({})", reasons.join("; "));
-    let taken =
-        |(_, why): &&(String, ConnectionError)| matches!(why, ConnectionError::Silent | ConnectionError::Closed(_));
-    if why.iter().find(taken).is_some() {
+    let is_taken =
+        |(_, why): &(String, ConnectionError)| matches!(why, ConnectionError::TimedOut | ConnectionError::Closed(_));
+    if failures.iter().any(is_taken) {
         let guess = "a broker that starts, stops or is slow, or what answers is no Kafka broker";
         return Contact::Unready(KafkaError::passing(format!("{nobody}: {guess}")).or(WAY_OUT));
     }
-    match why.iter().find(|(_, why)| matches!(why, ConnectionError::NotKafka)) {
+    match failures
+        .iter()
+        .find(|(_, why)| matches!(why, ConnectionError::NotKafka))
+    {
         Some((host, why)) => {
             let what = format!("what answers at {host} is no Kafka broker: {why}");
             Contact::Nobody(KafkaError::passing(what).or(WAY_OUT))
@@ -267,37 +270,8 @@ fn judge(why: Vec<(String, ConnectionError)>) -> Contact {
 
 #[cfg(test)]
 mod tests {
-    use kafka_protocol::messages::api_versions_response::ApiVersion;
-
     use super::*;
     use crate::stop::Stop;
-
-    fn answer(fetch: Option<(i16, i16)>) -> ApiVersionsResponse {
-        let api = |key: ApiKey, (min, max)| {
-            ApiVersion::default()
-                .with_api_key(key as i16)
-                .with_min_version(min)
-                .with_max_version(max)
-        };
-        let mut keys = vec![api(ApiKey::Produce, (0, 12)), api(ApiKey::ListOffsets, (0, 5))];
-        keys.extend(fetch.map(|versions| api(ApiKey::Fetch, versions)));
-        ApiVersionsResponse::default().with_api_keys(keys)
-    }
-
-    #[test]
-    fn a_broker_is_too_new_by_what_it_names_for_fetch() {
-        let versions = |fetch| BrokerVersions::of(&answer(Some(fetch))).unwrap();
-        assert!(versions((4, 17)).are_too_new());
-        assert!(!versions((0, 17)).are_too_new() && versions((0, 17)).can_peek());
-        assert!(!versions((0, 3)).are_too_new() && !versions((0, 3)).can_peek());
-        assert!(versions((0, 3)).tell_learning() && !BrokerVersions::OF_0_9.tell_learning());
-    }
-
-    #[test]
-    fn half_an_answer_says_nothing_of_versions() {
-        assert_eq!(BrokerVersions::of(&answer(None)), None);
-        assert_eq!(BrokerVersions::of(&answer(Some((4, 17))).with_error_code(35)), None);
-    }
 
     fn at(host: &str, why: ConnectionError) -> (String, ConnectionError) {
         (host.to_string(), why)
@@ -305,14 +279,16 @@ mod tests {
 
     #[test]
     fn only_what_no_broker_does_is_final() {
-        let nothing = || ConnectionError::Nothing(io::Error::from(ErrorKind::ConnectionRefused));
+        let nothing = || ConnectionError::Unreachable(io::Error::from(ErrorKind::ConnectionRefused));
         let closed = || ConnectionError::Closed(io::Error::from(ErrorKind::UnexpectedEof));
-        for why in [closed(), ConnectionError::Silent] {
-            let Contact::Unready(trouble) = judge(vec![at("a:1", ConnectionError::NotKafka), at("b:2", why)]) else {
+        for why in [closed(), ConnectionError::TimedOut] {
+            let Contact::Unready(error) =
+                contact_of_failures(vec![at("a:1", ConnectionError::NotKafka), at("b:2", why)])
+            else {
                 panic!("a broker may do that");
             };
-            assert!(!trouble.is_fatal());
-            let error = trouble.into_error().to_string();
+            assert!(!error.is_fatal());
+            let error = error.into_error().to_string();
             assert!(error.contains("no Kafka broker answers at a:1, b:2"), "{error}");
             assert!(error.contains("neither TLS nor SASL"), "{error}");
         }
@@ -326,10 +302,10 @@ mod tests {
                 "what answers at b:2 is no Kafka broker",
             ),
         ] {
-            let Contact::Nobody(trouble) = judge(why) else {
+            let Contact::Nobody(error) = contact_of_failures(why) else {
                 panic!("no broker does that");
             };
-            let error = trouble.into_error();
+            let error = error.into_error();
             assert!(error.to_string().contains(told), "{error}");
         }
     }
@@ -340,17 +316,17 @@ mod tests {
         let address = listener.local_addr().unwrap().to_string();
         let mut config = ClientConfig {
             hosts: Hosts::new(vec![address]),
-            versions: KnownVersions::default(),
+            versions: Default::default(),
             client_id: "test".to_string(),
             compression: crate::broker::Compression::None,
             limit: Duration::from_millis(200),
             stop: Stop::default(),
         };
-        assert!(matches!(look(&config), Ok(Contact::Unready(_))));
+        assert!(matches!(first_contact(&config), Ok(Contact::Unready(_))));
         config.stop.request();
-        assert_eq!(look(&config).err().map(|e| e.exit_code()), Some(0));
+        assert_eq!(first_contact(&config).err().map(|e| e.exit_code()), Some(0));
         config.stop = Stop::default();
         drop(listener);
-        assert!(matches!(look(&config), Ok(Contact::Nobody(_))));
+        assert!(matches!(first_contact(&config), Ok(Contact::Nobody(_))));
     }
 }

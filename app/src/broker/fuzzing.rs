@@ -18,31 +18,34 @@ pub fn group_metadata(counts: &HashMap<String, i32>, members: &[&[u8]]) {
         .iter()
         .map(|bytes| (range_assignor::user_data(bytes), range_assignor::read_assignment(bytes)))
         .collect();
-    let wanted = members
+    let topics = members
         .iter()
         .map(|bytes| range_assignor::subscribed_topics(bytes))
         .enumerate();
-    let members: Vec<(String, BTreeSet<&str>)> = wanted.map(|(id, wanted)| (id.to_string(), wanted)).collect();
-    let dealt = range_assignor::range(&members, counts);
+    let members: Vec<(String, BTreeSet<&str>)> = topics.map(|(id, topics)| (id.to_string(), topics)).collect();
+    let assignments = range_assignor::assign(&members, counts);
     for (topic, count) in counts {
-        let takers = members.iter().filter(|(_, wanted)| wanted.contains(topic.as_str()));
-        let shares = takers.clone().filter_map(|(id, _)| dealt[id].get(topic));
-        let mut partitions: Vec<i32> = shares.flatten().copied().collect();
+        let subscribed = members.iter().filter(|(_, topics)| topics.contains(topic.as_str()));
+        let assigned = subscribed.clone().flat_map(|(id, _)| &assignments[id]);
+        let mut partitions: Vec<i32> = assigned
+            .filter(|at| *at.topic == **topic)
+            .map(|at| at.partition)
+            .collect();
         partitions.sort_unstable();
-        let all = if takers.count() > 0 { 0..*count } else { 0..0 };
+        let all = if subscribed.count() > 0 { 0..*count } else { 0..0 };
         assert!(partitions.iter().copied().eq(all), "{topic}: {partitions:?} of {count}");
     }
-    for share in dealt.values() {
-        let back =
-            range_assignor::read_assignment(&range_assignor::assignment(share)).expect("what is written is read");
-        assert_eq!(back.len(), share.values().map(Vec::len).sum::<usize>());
+    for assignment in assignments.values() {
+        let written = range_assignor::write_assignment(assignment);
+        let back = range_assignor::read_assignment(&written).expect("what is written is read");
+        assert_eq!(back.len(), assignment.len());
     }
 }
 
 /// An answer of this kind.
 pub fn answer(kind: u8, bytes: &[u8]) {
     fn read<R: Answer>(mut bytes: &[u8]) {
-        if bounds::hold::<R>(bytes) {
+        if bounds::are_kept::<R>(bytes) {
             let _ = R::decode(&mut bytes, R::VERSION);
         }
     }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use crate::broker::connection::address;
 
 /// How long we wait for a connection.
-pub const CONNECT: Duration = Duration::from_secs(1);
+pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// The addresses that all clients of a cluster share.
 #[derive(Debug, Clone)]
@@ -45,7 +45,7 @@ impl Hosts {
         let all = self.all();
         let mut why = Vec::new();
         for host in &all {
-            match address::connect(host, CONNECT) {
+            match address::connect(host, CONNECT_TIMEOUT) {
                 Ok(_) => return Ok(host.clone()),
                 Err(e) => why.push(format!("{host}: {e}")),
             }

@@ -1,7 +1,9 @@
-//! What a cluster says of a topic: asked over a plain connection, because the `kafka` crate forgets the error codes.
+//! What a cluster says of a topic: asked over a plain connection, because the `kafka` crate forgets
+//! the error codes.
 //!
-//! A broker that has just begun knows no brokers, or no topics, or not all partitions until it is told of them. So what would be final is
-//! taken from a cluster only when it names brokers and each of them, asked by itself, says the same.
+//! A broker that has just begun knows no brokers, or no topics, or not all partitions until it is
+//! told of them. So what would be final is taken from a cluster only when it names brokers and each
+//! of them, asked by itself, says the same.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -15,16 +17,22 @@ use kafka_protocol::protocol::StrBytes;
 use crate::broker::connection::Connection;
 use crate::broker::error::KafkaError;
 use crate::broker::error_codes;
-use crate::broker::hosts::CONNECT;
+use crate::broker::hosts::CONNECT_TIMEOUT;
 use crate::broker::transport::crate_kafka::worker::ClientConfig;
 
-pub fn every_topic() -> MetadataRequest {
+pub(crate) fn every_topic() -> MetadataRequest {
     MetadataRequest::default().with_topics(Some(Vec::new()))
+}
+
+/// A topic that is named is made by brokers that are set up so.
+fn one_topic(topic: &str) -> MetadataRequest {
+    let name = StrBytes::from_string(topic.to_string()).into();
+    MetadataRequest::default().with_topics(Some(vec![MetadataRequestTopic::default().with_name(Some(name))]))
 }
 
 /// What the cluster says of a topic.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum TopicState {
+pub(crate) enum TopicState {
     /// It is not there, and `other` topics are or not.
     Missing { other: bool },
     /// It has this many partitions, and each has a leader.
@@ -36,8 +44,9 @@ pub enum TopicState {
 }
 
 impl TopicState {
-    /// Whether it is less than what is known of the topic, `known` partitions: so a broker answers that has not been told yet.
-    pub fn falls_short(&self, known: i32) -> bool {
+    /// Whether it is less than what is known of the topic, `known` partitions: so a broker answers
+    /// that has not been told yet.
+    pub(crate) fn falls_short(&self, known: i32) -> bool {
         match self {
             TopicState::Missing { .. } => true,
             TopicState::Ready(n) => *n < known,
@@ -57,19 +66,19 @@ impl fmt::Display for TopicState {
     }
 }
 
-/// Asks the cluster for a topic; `create` lets a broker make it. What falls short of the `known` partitions is asked of each broker.
-pub fn topic_state(config: &ClientConfig, topic: &str, create: bool, known: i32) -> Result<TopicState, KafkaError> {
-    let request = match create {
-        true => {
-            let name = StrBytes::from_string(topic.to_string()).into();
-            MetadataRequest::default().with_topics(Some(vec![MetadataRequestTopic::default().with_name(Some(name))]))
-        }
-        false => every_topic(),
-    };
+/// Asks the cluster for a topic; `create` lets a broker make it. What falls short of the `known`
+/// partitions is asked of each broker.
+pub(crate) fn topic_state(
+    config: &ClientConfig,
+    topic: &str,
+    create: bool,
+    known: i32,
+) -> Result<TopicState, KafkaError> {
+    let request = if create { one_topic(topic) } else { every_topic() };
     let answer = metadata(config, &request)?;
-    let standing = judge(&answer, topic);
-    if !standing.falls_short(known) {
-        return Ok(standing);
+    let state = state_in(&answer, topic);
+    if !state.falls_short(known) {
+        return Ok(state);
     }
     if answer.brokers.is_empty() {
         return Ok(TopicState::Unready("the broker knows of no broker yet".to_string()));
@@ -79,37 +88,39 @@ pub fn topic_state(config: &ClientConfig, topic: &str, create: bool, known: i32)
             .brokers
             .iter()
             .map(|broker| format!("{}:{}", broker.host.as_str(), broker.port))
-            .map(|host| scope.spawn(|| judge_of(&host, config, &request, topic).map(|judged| (host, judged))))
+            .map(|host| scope.spawn(|| state_at(&host, config, &request, topic).map(|state| (host, state))))
             .collect();
-        let join = |asked: thread::ScopedJoinHandle<'_, _>| asked.join().unwrap_or_else(|_| Err(broken_off()));
+        let join = |asked: thread::ScopedJoinHandle<'_, _>| {
+            asked
+                .join()
+                .unwrap_or_else(|_| Err(KafkaError::passing("the call broke off")))
+        };
         asked.into_iter().map(join).collect::<Result<Vec<_>, _>>()
     })?;
-    Ok(match others.into_iter().find(|(_, judged)| *judged != standing) {
+    Ok(match others.into_iter().find(|(_, other)| *other != state) {
         Some((host, _)) => TopicState::Unready(format!("{host} says otherwise than another broker")),
-        None => standing,
+        None => state,
     })
 }
 
-fn judge_of(
+/// What one broker says of the topic.
+fn state_at(
     host: &str,
     config: &ClientConfig,
     request: &MetadataRequest,
     topic: &str,
 ) -> Result<TopicState, KafkaError> {
-    Ok(judge(&metadata_of(host, config, request)?, topic))
+    Ok(state_in(&metadata_of(host, config, request)?, topic))
 }
 
-fn broken_off() -> KafkaError {
-    KafkaError::passing("the call broke off")
-}
-
-/// The longest that `standing` takes: one broker that can be reached is asked, then all others at once.
-pub fn longest(config: &ClientConfig) -> Duration {
-    config.limit * 2 + CONNECT * (config.hosts.count() as u32 + 2)
+/// The longest that `topic_state` takes: one broker that can be reached is asked, then all others
+/// at once.
+pub(crate) fn topic_state_timeout(config: &ClientConfig) -> Duration {
+    config.limit * 2 + CONNECT_TIMEOUT * (config.hosts.count() as u32 + 2)
 }
 
 /// Asks the cluster for all topics: how many partitions each has.
-pub fn partition_counts(config: &ClientConfig) -> Result<HashMap<String, i32>, KafkaError> {
+pub(crate) fn partition_counts(config: &ClientConfig) -> Result<HashMap<String, i32>, KafkaError> {
     let answer = metadata(config, &every_topic())?;
     let counted = answer
         .topics
@@ -125,12 +136,13 @@ fn metadata(config: &ClientConfig, request: &MetadataRequest) -> Result<Metadata
 }
 
 fn metadata_of(host: &str, config: &ClientConfig, request: &MetadataRequest) -> Result<MetadataResponse, KafkaError> {
-    Connection::open(host, &config.client_id, CONNECT)
+    Connection::open(host, &config.client_id, CONNECT_TIMEOUT)
         .and_then(|mut broker| broker.ask(request, config.limit))
         .map_err(|why| KafkaError::passing(format!("{host}: {why}")))
 }
 
-fn judge(answer: &MetadataResponse, topic: &str) -> TopicState {
+/// What an answer says of the topic.
+fn state_in(answer: &MetadataResponse, topic: &str) -> TopicState {
     const UNKNOWN_TOPIC: i16 = 3;
     const LEADER_NOT_AVAILABLE: i16 = 5;
     let named =
@@ -184,12 +196,12 @@ mod tests {
 
     #[test]
     fn a_topic_is_ready_when_each_partition_has_a_leader_that_is_there() {
-        assert_eq!(judge(&answer(0, &[1, 1, 1]), "t"), TopicState::Ready(3));
-        assert_eq!(judge(&answer(0, &[1]), "other"), TopicState::Missing { other: true });
-        assert_eq!(judge(&answer(3, &[]), "t"), TopicState::Missing { other: false });
-        assert_eq!(judge(&answer(29, &[]), "t"), TopicState::Refused(29));
+        assert_eq!(state_in(&answer(0, &[1, 1, 1]), "t"), TopicState::Ready(3));
+        assert_eq!(state_in(&answer(0, &[1]), "other"), TopicState::Missing { other: true });
+        assert_eq!(state_in(&answer(3, &[]), "t"), TopicState::Missing { other: false });
+        assert_eq!(state_in(&answer(29, &[]), "t"), TopicState::Refused(29));
         for unready in [answer(5, &[]), answer(0, &[]), answer(0, &[1, -1]), answer(0, &[1, 2])] {
-            assert!(matches!(judge(&unready, "t"), TopicState::Unready(_)), "{unready:?}");
+            assert!(matches!(state_in(&unready, "t"), TopicState::Unready(_)), "{unready:?}");
         }
     }
 

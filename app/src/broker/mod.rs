@@ -19,6 +19,7 @@ mod produce_batch;
 mod producer;
 mod retry;
 mod transport;
+mod versions;
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -37,7 +38,7 @@ pub use partitioner::partition_for;
 pub use produce_batch::ProduceBatch;
 pub use producer::{OffsetJump, Placeholder, Producer, Sent};
 
-use bootstrap::{Contact, KnownVersions};
+use bootstrap::Contact;
 use connection::address;
 use error::KafkaError;
 use hosts::Hosts;
@@ -45,6 +46,7 @@ use metadata::TopicState;
 use retry::{OutageLog, RetryBudget};
 use transport::crate_kafka::unknown_high_watermark::{self, HighWatermark};
 use transport::crate_kafka::worker::{self, ClientConfig, Worker};
+use versions::KnownVersions;
 
 /// How records are compressed on their way and in the log.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, clap::ValueEnum)]
@@ -128,7 +130,7 @@ impl Cluster {
         let (config, mut retry) = (&cluster.config, cluster.retry());
         let mut met = false;
         loop {
-            match bootstrap::look(config)? {
+            match bootstrap::first_contact(config)? {
                 Contact::Broker => {
                     retry.over();
                     return Ok(cluster);
@@ -174,47 +176,49 @@ impl Cluster {
         // What falls short, and since when the cluster has said so.
         let mut doubt: Option<(TopicState, Instant)> = None;
         loop {
-            bootstrap::check(&self.config)?;
+            bootstrap::refuse_too_new(&self.config)?;
             let asked = Instant::now();
             let (config, name) = (self.config.clone(), topic.to_string());
             let ask = move || metadata::topic_state(&config, &name, create, known);
-            let trouble = match deadline::run_with_deadline(metadata::longest(&self.config), &self.config.stop, ask)? {
-                Ok(TopicState::Ready(n)) if n >= known => {
-                    retry.over();
-                    self.note_count(topic, n);
-                    return Ok(Some(n));
-                }
-                Ok(standing @ (TopicState::Missing { .. } | TopicState::Ready(_))) => {
-                    let since = match &doubt {
-                        Some((before, since)) if *before == standing => *since,
-                        _ => Instant::now(),
-                    };
-                    let steady = match steady(&standing) {
-                        Duration::ZERO => Duration::ZERO,
-                        // A cluster that is slow to answer is slow to learn, too.
-                        time => time.max(asked.elapsed() * 4),
-                    };
-                    if since.elapsed() >= steady {
-                        return self.believe(topic, create, &standing);
+            let trouble =
+                match deadline::run_with_deadline(metadata::topic_state_timeout(&self.config), &self.config.stop, ask)?
+                {
+                    Ok(TopicState::Ready(n)) if n >= known => {
+                        retry.over();
+                        self.note_count(topic, n);
+                        return Ok(Some(n));
                     }
-                    if doubt.is_none() && !create {
-                        let secs = steady.as_secs();
-                        log::info!("{what} {standing}, so the brokers say: looking again for {secs} s");
+                    Ok(standing @ (TopicState::Missing { .. } | TopicState::Ready(_))) => {
+                        let since = match &doubt {
+                            Some((before, since)) if *before == standing => *since,
+                            _ => Instant::now(),
+                        };
+                        let steady = match steady(&standing) {
+                            Duration::ZERO => Duration::ZERO,
+                            // A cluster that is slow to answer is slow to learn, too.
+                            time => time.max(asked.elapsed() * 4),
+                        };
+                        if since.elapsed() >= steady {
+                            return self.believe(topic, create, &standing);
+                        }
+                        if doubt.is_none() && !create {
+                            let secs = steady.as_secs();
+                            log::info!("{what} {standing}, so the brokers say: looking again for {secs} s");
+                        }
+                        doubt = Some((standing, since));
+                        self.config.stop.sleep(LOOK)?;
+                        continue;
                     }
-                    doubt = Some((standing, since));
-                    self.config.stop.sleep(LOOK)?;
-                    continue;
-                }
-                Ok(TopicState::Unready(_)) if began.elapsed() < SETTLING => {
-                    doubt = None;
-                    self.config.stop.sleep(LOOK)?;
-                    continue;
-                }
-                Ok(TopicState::Unready(why)) => KafkaError::passing(why),
-                Ok(TopicState::Refused(code)) if create => KafkaError::code(code).or(self.create(topic)),
-                Ok(TopicState::Refused(code)) => KafkaError::code(code),
-                Err(trouble) => trouble,
-            };
+                    Ok(TopicState::Unready(_)) if began.elapsed() < SETTLING => {
+                        doubt = None;
+                        self.config.stop.sleep(LOOK)?;
+                        continue;
+                    }
+                    Ok(TopicState::Unready(why)) => KafkaError::passing(why),
+                    Ok(TopicState::Refused(code)) if create => KafkaError::code(code).or(self.create(topic)),
+                    Ok(TopicState::Refused(code)) => KafkaError::code(code),
+                    Err(trouble) => trouble,
+                };
             doubt = None;
             retry.back_off(trouble.at(&what))?;
         }
@@ -347,13 +351,13 @@ impl Cluster {
     }
 
     /// A place in a consumer group.
-    pub fn join(&self, terms: GroupConfig) -> Member {
-        Member::start(self.to_the_end(), self.retry(), terms, &self.config.stop)
+    pub fn join(&self, config: GroupConfig) -> Member {
+        Member::start(self.to_the_end(), self.retry(), config, &self.config.stop)
     }
 
-    /// The offsets that a consumer group shows to others, committed from a member's seat.
-    pub fn group(&self, group: &str, seat: Membership) -> Group {
-        Group::new(self, group, seat)
+    /// The offsets that a consumer group shows to others, committed in a member's name.
+    pub fn group(&self, group: &str, membership: Membership) -> Group {
+        Group::new(self.config.clone(), self.retry(), group, membership)
     }
 
     /// For what has the last word when the user has stopped everything else; its tries are bounded.

@@ -8,17 +8,18 @@ use crate::error::{Error, Result};
 
 const DEFAULT_PORT: u16 = 9092;
 
-/// Reads what stands behind --brokers: HOST, HOST:PORT or [IPV6]:PORT, also several with commas between.
-pub fn parse(brokers: &[String]) -> Result<Vec<String>> {
+/// Reads what stands behind --brokers: HOST, HOST:PORT or [IPV6]:PORT, also several with commas
+/// between.
+pub(crate) fn parse(brokers: &[String]) -> Result<Vec<String>> {
     let all: Vec<String> = brokers
         .iter()
         .flat_map(|list| list.split(','))
         .map(|text| parse_one(text.trim()))
         .collect::<Result<_>>()?;
-    match all.is_empty() {
-        true => Err(bad("", "there is no address")),
-        false => Ok(all),
+    if all.is_empty() {
+        return Err(bad("", "there is no address"));
     }
+    Ok(all)
 }
 
 fn parse_one(text: &str) -> Result<String> {
@@ -54,9 +55,10 @@ fn parse_one(text: &str) -> Result<String> {
             _ => return Err(bad(text, "the port is no number from 1 to 65535")),
         },
     };
-    Ok(match host.contains(':') {
-        true => format!("[{host}]:{port}"),
-        false => format!("{host}:{port}"),
+    Ok(if host.contains(':') {
+        format!("[{host}]:{port}")
+    } else {
+        format!("{host}:{port}")
     })
 }
 
@@ -66,7 +68,7 @@ fn bad(text: &str, why: &str) -> Error {
 }
 
 /// Connects to the first of the host's addresses that lets us, waiting at most `limit` for each.
-pub fn connect(host: &str, limit: Duration) -> io::Result<TcpStream> {
+pub(crate) fn connect(host: &str, limit: Duration) -> io::Result<TcpStream> {
     let mut last = io::Error::new(io::ErrorKind::NotFound, "the name has no address");
     for address in host.to_socket_addrs()? {
         match TcpStream::connect_timeout(&address, limit) {

@@ -1,6 +1,8 @@
-//! What an answer says of its own lengths and counts is looked at before the decoders of `kafka-protocol` see it: those reserve what a
-//! count claims, and a process that cannot have so much memory is ended, which no panic handler stops. So the layout of each answer
-//! that is asked for stands here, in the one version that is asked for, and only what lies within its frame is decoded.
+//! What an answer says of its own lengths and counts is looked at before the decoders of
+//! `kafka-protocol` see it: those reserve what a count claims, and a process that cannot have so
+//! much memory is ended, which no panic handler stops. So the layout of each answer that is asked
+//! for stands here, in the one version that is asked for, and only what lies within its frame is
+//! decoded.
 
 use kafka_protocol::messages::{
     ApiKey, ApiVersionsResponse, DescribeGroupsResponse, FetchResponse, FindCoordinatorResponse, HeartbeatResponse,
@@ -9,17 +11,19 @@ use kafka_protocol::messages::{
 };
 use kafka_protocol::protocol::{Decodable, HeaderVersion};
 
-/// An entry with fields takes up to so many times its bytes once it is decoded; no cluster has so many.
+/// An entry with fields takes up to so many times its bytes once it is decoded; no cluster has so
+/// many.
 const MOST_ENTRIES: usize = 1 << 20;
 
-/// What all members of a group say of themselves lies in one record of the brokers, which take 1 MiB unless they are set up otherwise.
+/// What all members of a group say of themselves lies in one record of the brokers, which take 1
+/// MiB unless they are set up otherwise.
 const SMALL: usize = 16 << 20;
 
 /// All topics of a large cluster, or the largest batch that we look at.
 const LARGE: usize = 64 << 20;
 
 /// A part of an answer. A length or count of -1 is none, and takes no bytes.
-pub enum Field {
+pub(crate) enum Field {
     /// Numbers that take so many bytes together.
     Fixed(usize),
     /// A length of 16 bits and that many bytes.
@@ -32,8 +36,9 @@ pub enum Field {
 
 use Field::{Bytes, Fixed, List, Text};
 
-/// An answer that is asked for, in the version that all brokers from 0.9 to 3.9 speak, unless something in a newer one is needed.
-pub trait Answer: Decodable + HeaderVersion {
+/// An answer that is asked for, in the version that all brokers from 0.9 to 3.9 speak, unless
+/// something in a newer one is needed.
+pub(crate) trait Answer: Decodable + HeaderVersion {
     const API: ApiKey;
     const VERSION: i16;
     const LAYOUT: &'static [Field];
@@ -56,14 +61,16 @@ const NUMBER: Field = Fixed(4);
 
 answers! {
     ApiVersionsResponse: ApiVersions 0, SMALL, [Fixed(2), List(&[Fixed(6)])];
-    // Brokers: id, host, port. Topics: code, name, partitions: code, id, leader, replicas, those in sync.
+    // Brokers: id, host, port. Topics: code, name, partitions: code, id, leader, replicas, those in
+    // sync.
     MetadataResponse: Metadata 0, LARGE, [
         List(&[Fixed(4), Text, Fixed(4)]),
         List(&[Fixed(2), Text, List(&[Fixed(10), List(&[NUMBER]), List(&[NUMBER])])])
     ];
     // Throttled. Topics: name, partitions: id, code, timestamp, offset, leader's epoch.
     ListOffsetsResponse: ListOffsets 5, SMALL, [Fixed(4), List(&[Text, List(&[Fixed(26)])])];
-    // Throttled. Topics: name, partitions: id, code, high watermark, last stable offset, aborted transactions, records.
+    // Throttled. Topics: name, partitions: id, code, high watermark, last stable offset, aborted
+    // transactions, records.
     FetchResponse: Fetch 4, LARGE, [
         Fixed(4),
         List(&[Text, List(&[Fixed(22), List(&[Fixed(16)]), Bytes])])
@@ -75,7 +82,8 @@ answers! {
     SyncGroupResponse: SyncGroup 0, SMALL, [Fixed(2), Bytes];
     HeartbeatResponse: Heartbeat 0, SMALL, [Fixed(2)];
     LeaveGroupResponse: LeaveGroup 0, SMALL, [Fixed(2)];
-    // Groups: code, group, state, type, protocol, members: id, client, its host, subscription, assignment.
+    // Groups: code, group, state, type, protocol, members: id, client, its host, subscription,
+    // assignment.
     DescribeGroupsResponse: DescribeGroups 0, SMALL, [
         List(&[Fixed(2), Text, Text, Text, Text, List(&[Text, Text, Text, Bytes, Bytes])])
     ];
@@ -86,7 +94,7 @@ answers! {
 }
 
 /// Whether an answer's lengths and counts stay within its bytes.
-pub fn hold<R: Answer>(answer: &[u8]) -> bool {
+pub(crate) fn are_kept<R: Answer>(answer: &[u8]) -> bool {
     let mut rest = Cursor::new(answer);
     walk(R::LAYOUT, &mut rest, &mut 0).is_some()
 }
@@ -112,15 +120,16 @@ fn walk(layout: &[Field], rest: &mut Cursor, entries: &mut usize) -> Option<()> 
     Some(())
 }
 
-/// Reads what others wrote, and never beyond what is there. None is the end of the bytes, or a length that cannot be.
-pub struct Cursor<'a>(&'a [u8]);
+/// Reads what others wrote, and never beyond what is there. None is the end of the bytes, or a
+/// length that cannot be.
+pub(crate) struct Cursor<'a>(&'a [u8]);
 
 impl<'a> Cursor<'a> {
-    pub fn new(bytes: &'a [u8]) -> Self {
+    pub(crate) fn new(bytes: &'a [u8]) -> Self {
         Self(bytes)
     }
 
-    pub fn take(&mut self, bytes: usize) -> Option<&'a [u8]> {
+    pub(crate) fn take(&mut self, bytes: usize) -> Option<&'a [u8]> {
         let (taken, rest) = self.0.split_at_checked(bytes)?;
         self.0 = rest;
         Some(taken)
@@ -132,25 +141,25 @@ impl<'a> Cursor<'a> {
         Some(*taken)
     }
 
-    pub fn i16(&mut self) -> Option<i16> {
+    pub(crate) fn i16(&mut self) -> Option<i16> {
         self.array().map(i16::from_be_bytes)
     }
 
-    pub fn i32(&mut self) -> Option<i32> {
+    pub(crate) fn i32(&mut self) -> Option<i32> {
         self.array().map(i32::from_be_bytes)
     }
 
     /// How many entries follow. It is a claim: nothing may be reserved by it.
-    pub fn count(&mut self) -> Option<usize> {
+    pub(crate) fn count(&mut self) -> Option<usize> {
         length(self.i32()?)
     }
 
-    pub fn text(&mut self) -> Option<&'a [u8]> {
+    pub(crate) fn text(&mut self) -> Option<&'a [u8]> {
         let length = length(self.i16()?.into())?;
         self.take(length)
     }
 
-    pub fn bytes(&mut self) -> Option<&'a [u8]> {
+    pub(crate) fn bytes(&mut self) -> Option<&'a [u8]> {
         let length = length(self.i32()?)?;
         self.take(length)
     }

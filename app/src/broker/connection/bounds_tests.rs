@@ -23,24 +23,25 @@ fn sample(layout: &[Field], entries: u8, bytes: &mut Vec<u8>) {
     }
 }
 
-/// A layout is that of the decoder: both find the same end. Of an answer that is cut, or has another number in some place, nothing comes but
-/// an answer or none: had the decoder been shown it, this process would have been ended.
+/// A layout is that of the decoder: both find the same end. Of an answer that is cut, or has
+/// another number in some place, nothing comes but an answer or none: had the decoder been shown
+/// it, this process would have been ended.
 fn check<R: Answer>() {
     for entries in [0, 1, 3] {
         let mut bytes = Vec::new();
         sample(R::LAYOUT, entries, &mut bytes);
-        assert!(hold::<R>(&bytes), "{:?}", R::API);
+        assert!(are_kept::<R>(&bytes), "{:?}", R::API);
         let mut rest = &bytes[..];
         assert!(R::decode(&mut rest, R::VERSION).is_ok(), "{:?}", R::API);
         assert!(rest.is_empty(), "{:?} leaves {} bytes", R::API, rest.len());
         for cut in 0..bytes.len() {
-            assert!(!hold::<R>(&bytes[..cut]), "{cut} bytes of {:?}", R::API);
+            assert!(!are_kept::<R>(&bytes[..cut]), "{cut} bytes of {:?}", R::API);
         }
         for at in 0..bytes.len() {
             for lie in LIES {
                 let mut bytes = bytes.clone();
                 bytes[at..].iter_mut().zip(lie).for_each(|(byte, lie)| *byte = *lie);
-                if hold::<R>(&bytes) {
+                if are_kept::<R>(&bytes) {
                     let _ = R::decode(&mut &bytes[..], R::VERSION);
                 }
             }
@@ -69,7 +70,7 @@ fn an_answer_has_no_more_entries_than_a_cluster() {
     let mut bytes = vec![0, 0];
     bytes.extend((MOST_ENTRIES as i32 + 1).to_be_bytes());
     bytes.resize(6 + (MOST_ENTRIES + 1) * 6, 0);
-    assert!(!hold::<ApiVersionsResponse>(&bytes));
+    assert!(!are_kept::<ApiVersionsResponse>(&bytes));
     bytes[2..6].copy_from_slice(&(MOST_ENTRIES as i32).to_be_bytes());
-    assert!(hold::<ApiVersionsResponse>(&bytes));
+    assert!(are_kept::<ApiVersionsResponse>(&bytes));
 }

@@ -1,9 +1,17 @@
-//! A plain connection to one broker, with a limit on every wait, for the few requests that the `kafka` crate lacks.
+//! A plain connection to one broker, with a limit on every wait, for the few requests that the
+//! `kafka` crate lacks.
+//!
+//! - `address`: what the user writes behind --brokers, and how we get through to it
+//! - `bounds`: which answers are asked for, and the bounds of what they say of themselves
+//! - `frame`: an answer on its way
+//! - `error`: why there is none
 
 pub(super) mod address;
 pub(super) mod bounds;
+mod error;
+mod frame;
 
-use std::io::{self, ErrorKind, Read, Write};
+use std::io::{self, Write};
 use std::net::TcpStream;
 use std::time::{Duration, Instant};
 
@@ -11,59 +19,41 @@ use kafka_protocol::messages::{RequestHeader, ResponseHeader};
 use kafka_protocol::protocol::{Decodable, Encodable, HeaderVersion, StrBytes};
 
 use bounds::Answer;
+pub(super) use error::ConnectionError;
+use frame::Frame;
 
-/// What is made room for before the first bytes of an answer have come; then as much again as has come, whatever its size is said to be.
-const FIRST_BYTES: usize = 64 << 10;
+/// The first request's correlation id. Its bytes also end a line twice, so that a server of another
+/// kind answers at once.
+const FIRST_CORRELATION_ID: i32 = i32::from_be_bytes(*b"\r\n\r\n");
 
-/// The first request's number. Its bytes also end a line twice, so that a server of another kind answers at once.
-const FIRST: i32 = i32::from_be_bytes(*b"\r\n\r\n");
-
-/// Why there is no answer.
-#[derive(Debug)]
-pub enum ConnectionError {
-    /// The address cannot be reached.
-    Nothing(io::Error),
-    /// The connection stands, but nothing comes in time.
-    Silent,
-    /// The other side closed the connection.
-    Closed(io::Error),
-    /// What comes is not Kafka's protocol.
-    NotKafka,
-}
-
-impl std::fmt::Display for ConnectionError {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self {
-            ConnectionError::Nothing(e) => write!(f, "it cannot be reached ({e})"),
-            ConnectionError::Silent => write!(f, "it takes the connection, but does not answer"),
-            ConnectionError::Closed(e) => write!(f, "it closes the connection ({e})"),
-            ConnectionError::NotKafka => write!(f, "it does not speak Kafka's protocol"),
-        }
-    }
-}
+/// So many bytes in front of an answer tell its size.
+const SIZE: usize = 4;
 
 /// A connection to one broker. After any failure it is of no more use.
 #[derive(Debug)]
-pub struct Connection {
+pub(crate) struct Connection {
     stream: TcpStream,
     client_id: StrBytes,
-    /// The number of the request that was sent last.
-    last: i32,
+    /// That of the request that was sent last.
+    correlation_id: i32,
+    /// What has come of its answer.
+    frame: Frame,
 }
 
 impl Connection {
     /// Connects.
-    pub fn open(host: &str, client_id: &str, limit: Duration) -> Result<Self, ConnectionError> {
-        let stream = address::connect(host, limit).map_err(ConnectionError::Nothing)?;
+    pub(crate) fn open(host: &str, client_id: &str, limit: Duration) -> Result<Self, ConnectionError> {
+        let stream = address::connect(host, limit).map_err(ConnectionError::Unreachable)?;
         Ok(Self {
             stream,
             client_id: StrBytes::from_string(client_id.to_string()),
-            last: FIRST - 1,
+            correlation_id: FIRST_CORRELATION_ID - 1,
+            frame: Frame::default(),
         })
     }
 
     /// Sends a request and reads its answer.
-    pub fn ask<Q, R>(&mut self, request: &Q, limit: Duration) -> Result<R, ConnectionError>
+    pub(crate) fn ask<Q, R>(&mut self, request: &Q, limit: Duration) -> Result<R, ConnectionError>
     where
         Q: Encodable + HeaderVersion,
         R: Answer,
@@ -74,16 +64,16 @@ impl Connection {
     }
 
     /// Sends the request for an answer, which is to be received before the next one is sent.
-    pub fn send<R, Q>(&mut self, request: &Q, limit: Duration) -> Result<(), ConnectionError>
+    pub(crate) fn send<R, Q>(&mut self, request: &Q, limit: Duration) -> Result<(), ConnectionError>
     where
         R: Answer,
         Q: Encodable + HeaderVersion,
     {
-        self.last += 1;
+        self.correlation_id += 1;
         let header = RequestHeader::default()
             .with_request_api_key(R::API as i16)
             .with_request_api_version(R::VERSION)
-            .with_correlation_id(self.last)
+            .with_correlation_id(self.correlation_id)
             .with_client_id(Some(self.client_id.clone()));
         let mut bytes = vec![0; 4];
         header
@@ -95,87 +85,51 @@ impl Connection {
         self.stream
             .set_write_timeout(Some(limit))
             .and_then(|()| self.stream.write_all(&bytes))
-            .map_err(unanswered)
-    }
-
-    /// Whether the answer begins to come within this time.
-    pub fn arrives(&mut self, within: Duration) -> Result<bool, ConnectionError> {
-        let peeked = self
-            .stream
-            .set_read_timeout(Some(within))
-            .and_then(|()| self.stream.peek(&mut [0]));
-        match peeked {
-            Ok(_) => Ok(true),
-            Err(e) if e.kind() == ErrorKind::Interrupted => Ok(false),
-            Err(e) => match unanswered(e) {
-                ConnectionError::Silent => Ok(false),
-                why => Err(why),
-            },
-        }
+            .map_err(ConnectionError::from)
     }
 
     /// Reads the answer to what was sent last.
-    pub fn receive<R: Answer>(&mut self, limit: Duration) -> Result<R, ConnectionError> {
-        let end = Instant::now() + limit;
-        // Each word is judged by itself: a server of another kind, such as one that speaks TLS, may close after fewer than both.
-        let size = usize::try_from(self.word(end)?).unwrap_or(0);
+    pub(crate) fn receive<R: Answer>(&mut self, limit: Duration) -> Result<R, ConnectionError> {
+        self.poll_answer(limit)?.ok_or(ConnectionError::TimedOut)
+    }
+
+    /// The answer to what was sent last, if it is there within this time. What has come of it is
+    /// kept for the next call.
+    pub(crate) fn poll_answer<R: Answer>(&mut self, within: Duration) -> Result<Option<R>, ConnectionError> {
+        let end = Instant::now() + within;
+        let (stream, frame) = (&mut self.stream, &mut self.frame);
+        // Size and correlation id are judged one by one: a server of another kind, such as one that
+        // speaks TLS, may close after fewer bytes than both have.
+        if !frame.fill(SIZE, stream, end)? {
+            return Ok(None);
+        }
+        let size = usize::try_from(frame.i32(0)).unwrap_or(0);
         if !(4..=R::LARGEST).contains(&size) {
             return Err(ConnectionError::NotKafka);
         }
-        let answers = self.word(end)?;
-        if answers != self.last {
+        if !frame.fill(SIZE + 4, stream, end)? {
+            return Ok(None);
+        }
+        if frame.i32(SIZE) != self.correlation_id {
             return Err(ConnectionError::NotKafka);
         }
-        let mut answer = answers.to_be_bytes().to_vec();
-        while answer.len() < size {
-            let come = answer.len();
-            answer.resize(size.min(come * 2).max(size.min(FIRST_BYTES)), 0);
-            self.read(&mut answer[come..], end)?;
+        if !frame.fill(SIZE + size, stream, end)? {
+            return Ok(None);
         }
-        let mut body = &answer[..];
+        let answer = std::mem::take(frame);
+        let mut body = answer.from(SIZE);
         ResponseHeader::decode(&mut body, R::header_version(R::VERSION))
             .ok()
-            .filter(|_| bounds::hold::<R>(body))
+            .filter(|_| bounds::are_kept::<R>(body))
             .and_then(|_| R::decode(&mut body, R::VERSION).ok())
             .ok_or(ConnectionError::NotKafka)
-    }
-
-    fn word(&mut self, end: Instant) -> Result<i32, ConnectionError> {
-        let mut word = [0; 4];
-        self.read(&mut word, end)?;
-        Ok(i32::from_be_bytes(word))
-    }
-
-    fn read(&mut self, mut buffer: &mut [u8], end: Instant) -> Result<(), ConnectionError> {
-        while !buffer.is_empty() {
-            let left = end.saturating_duration_since(Instant::now());
-            if left.is_zero() {
-                return Err(ConnectionError::Silent);
-            }
-            let read = self
-                .stream
-                .set_read_timeout(Some(left))
-                .and_then(|()| self.stream.read(buffer));
-            match read {
-                Ok(0) => return Err(ConnectionError::Closed(ErrorKind::UnexpectedEof.into())),
-                Ok(n) => buffer = &mut buffer[n..],
-                Err(e) if e.kind() == ErrorKind::Interrupted => {}
-                Err(e) => return Err(unanswered(e)),
-            }
-        }
-        Ok(())
-    }
-}
-
-fn unanswered(e: io::Error) -> ConnectionError {
-    match e.kind() {
-        ErrorKind::WouldBlock | ErrorKind::TimedOut => ConnectionError::Silent,
-        _ => ConnectionError::Closed(e),
+            .map(Some)
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::io::Read;
     use std::net::TcpListener;
     use std::thread;
 
@@ -184,23 +138,36 @@ mod tests {
     use super::*;
     use crate::broker::metadata::every_topic;
 
-    /// What comes of a broker's answer to Metadata, given without its size and number.
-    fn metadata(body: Vec<u8>) -> Result<MetadataResponse, ConnectionError> {
+    const LIMIT: Duration = Duration::from_secs(5);
+
+    /// A broker that answers each request with this body, a number of bytes at a time. Both size
+    /// and correlation id stand before it.
+    fn serve(body: Vec<u8>, bytes_at_a_time: usize, pause: Duration) -> (String, thread::JoinHandle<()>) {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let host = listener.local_addr().unwrap().to_string();
         let server = thread::spawn(move || {
             let (mut client, _) = listener.accept().unwrap();
+            client.set_nodelay(true).unwrap();
             let mut size = [0; 4];
-            client.read_exact(&mut size).unwrap();
-            let mut request = vec![0; u32::from_be_bytes(size) as usize];
-            client.read_exact(&mut request).unwrap();
-            let mut answer = (body.len() as i32 + 4).to_be_bytes().to_vec();
-            answer.extend(&request[4..8]);
-            answer.extend(body);
-            let _ = client.write_all(&answer);
+            while client.read_exact(&mut size).is_ok() {
+                let mut request = vec![0; u32::from_be_bytes(size) as usize];
+                client.read_exact(&mut request).unwrap();
+                let mut answer = (body.len() as i32 + 4).to_be_bytes().to_vec();
+                answer.extend(&request[4..8]);
+                answer.extend(&body);
+                for bytes in answer.chunks(bytes_at_a_time) {
+                    let _ = client.write_all(bytes);
+                    thread::sleep(pause);
+                }
+            }
         });
-        let limit = Duration::from_secs(5);
-        let answer = Connection::open(&host, "test", limit).and_then(|mut broker| broker.ask(&every_topic(), limit));
+        (host, server)
+    }
+
+    /// What comes of a broker's answer to Metadata.
+    fn metadata(body: Vec<u8>) -> Result<MetadataResponse, ConnectionError> {
+        let (host, server) = serve(body, usize::MAX, Duration::ZERO);
+        let answer = Connection::open(&host, "test", LIMIT).and_then(|mut broker| broker.ask(&every_topic(), LIMIT));
         server.join().unwrap();
         answer
     }
@@ -215,5 +182,53 @@ mod tests {
             }
         }
         assert!(metadata(vec![0; 8]).unwrap().topics.is_empty());
+    }
+    #[test]
+    fn an_answer_that_comes_byte_by_byte_is_put_together_by_many_polls() {
+        let (host, server) = serve(vec![0; 8], 1, Duration::from_millis(12));
+        let mut broker = Connection::open(&host, "test", LIMIT).unwrap();
+        for _ in 0..2 {
+            broker.send::<MetadataResponse, _>(&every_topic(), LIMIT).unwrap();
+            let (began, mut polls) = (Instant::now(), 0);
+            let answer = loop {
+                polls += 1;
+                match broker
+                    .poll_answer::<MetadataResponse>(Duration::from_millis(5))
+                    .unwrap()
+                {
+                    Some(answer) => break answer,
+                    None => assert!(began.elapsed() < LIMIT),
+                }
+            };
+            assert!(answer.topics.is_empty());
+            assert!(polls > 8, "{polls} polls for 16 bytes");
+        }
+        drop(broker);
+        server.join().unwrap();
+    }
+
+    #[test]
+    fn what_closes_amid_an_answer_is_told_from_what_is_slow() {
+        let (host, server) = serve(vec![0; 8], 1, Duration::from_millis(20));
+        let mut broker = Connection::open(&host, "test", LIMIT).unwrap();
+        let asked = broker.ask::<_, MetadataResponse>(&every_topic(), Duration::from_millis(100));
+        assert!(matches!(asked, Err(ConnectionError::TimedOut)), "{asked:?}");
+        drop(broker);
+        server.join().unwrap();
+
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let host = listener.local_addr().unwrap().to_string();
+        let server = thread::spawn(move || {
+            let (mut client, _) = listener.accept().unwrap();
+            let mut request = [0; 4];
+            client.read_exact(&mut request).unwrap();
+            let mut rest = vec![0; u32::from_be_bytes(request) as usize];
+            client.read_exact(&mut rest).unwrap();
+            client.write_all(&[0, 0]).unwrap();
+        });
+        let mut broker = Connection::open(&host, "test", LIMIT).unwrap();
+        let asked = broker.ask::<_, MetadataResponse>(&every_topic(), LIMIT);
+        assert!(matches!(asked, Err(ConnectionError::Closed(_))), "{asked:?}");
+        server.join().unwrap();
     }
 }

@@ -11,7 +11,7 @@ use kafka_protocol::protocol::StrBytes;
 use crate::broker::connection::Connection;
 use crate::broker::error::KafkaError;
 use crate::broker::fetcher::FetchPosition;
-use crate::broker::hosts::CONNECT;
+use crate::broker::hosts::CONNECT_TIMEOUT;
 
 /// Enough for many batches without records; a broker sends the first batch whole, however large.
 const BYTES: i32 = 64 << 10;
@@ -44,7 +44,7 @@ pub fn read(
         .with_min_bytes(1)
         .with_max_bytes(BYTES)
         .with_topics(vec![topic]);
-    let answer: FetchResponse = Connection::open(host, client_id, CONNECT)
+    let answer: FetchResponse = Connection::open(host, client_id, CONNECT_TIMEOUT)
         .and_then(|mut broker| broker.ask(&request, limit))
         .map_err(|why| KafkaError::passing(format!("{host}: {why}")))?;
     match answer.responses.first().and_then(|topic| topic.partitions.first()) {

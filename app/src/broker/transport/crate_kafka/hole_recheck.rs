@@ -5,7 +5,7 @@ use crate::error::Result;
 use crate::broker::deadline;
 use crate::broker::error::KafkaError;
 use crate::broker::fetched_partition::{FetchedPartition, PartitionAnswer};
-use crate::broker::hosts::CONNECT;
+use crate::broker::hosts::CONNECT_TIMEOUT;
 use crate::broker::in_flight::{InFlight, PartitionFetch};
 use crate::broker::transport::crate_kafka::batch_header::{self, Found};
 use crate::broker::transport::crate_kafka::window::PEEK;
@@ -51,14 +51,14 @@ impl InFlight {
         }
         let config = &self.config;
         match config.versions.get() {
-            Some(versions) if versions.can_peek() => {}
+            Some(versions) if versions.tell_batch_headers() => {}
             Some(_) => return Ok(Ok(None)),
             None => return Ok(Err(KafkaError::passing("the broker has not told yet what it speaks"))),
         }
         let (broker, client_id, position) = (host.to_string(), config.client_id.clone(), ask.position.clone());
         let limit = config.limit;
         let look = move || batch_header::read(&broker, &client_id, &position, limit);
-        let (base, behind) = match deadline::run_with_deadline(limit + CONNECT, &config.stop, look)? {
+        let (base, behind) = match deadline::run_with_deadline(limit + CONNECT_TIMEOUT, &config.stop, look)? {
             Ok(Some(Found::Nothing { behind })) => return Ok(Ok(Some(behind))),
             Ok(Some(Found::Batch { base, behind })) if base < ask.position.offset => (base, behind),
             Ok(_) => return Ok(Ok(None)),

@@ -15,7 +15,7 @@ use crate::model::TopicPartition;
 use crate::broker::connection::Connection;
 use crate::broker::deadline;
 use crate::broker::error::KafkaError;
-use crate::broker::hosts::CONNECT;
+use crate::broker::hosts::CONNECT_TIMEOUT;
 use crate::broker::transport::crate_kafka::worker::{self, ClientConfig, Worker};
 
 /// Asks for the offset of the next record.
@@ -39,7 +39,7 @@ pub fn of_any(
     partitions: Vec<i32>,
 ) -> Result<Result<HighWatermark, KafkaError>> {
     match config.versions.get() {
-        Some(versions) if versions.tell_learning() => {}
+        Some(versions) if versions.tell_unknown_high_watermark() => {}
         Some(_) => return Ok(Ok(HighWatermark::Untold)),
         None => return Ok(Err(KafkaError::passing("the broker has not told yet what it speaks"))),
     }
@@ -64,7 +64,7 @@ pub fn of_any(
             return Ok(Err(at(KafkaError::passing("it is not there, or has no leader"))));
         };
         let ask = move || knows(&host, &id, &name, partition, limit);
-        match deadline::run_with_deadline(limit + CONNECT, &config.stop, ask)? {
+        match deadline::run_with_deadline(limit + CONNECT_TIMEOUT, &config.stop, ask)? {
             Ok(true) => {}
             Ok(false) => return Ok(Ok(HighWatermark::Still(partition))),
             Err(trouble) => return Ok(Err(at(trouble))),
@@ -85,7 +85,7 @@ fn knows(host: &str, client_id: &str, topic: &str, partition: i32, limit: Durati
     let request = ListOffsetsRequest::default()
         .with_replica_id((-1).into())
         .with_topics(vec![topic]);
-    let answer: ListOffsetsResponse = Connection::open(host, client_id, CONNECT)
+    let answer: ListOffsetsResponse = Connection::open(host, client_id, CONNECT_TIMEOUT)
         .and_then(|mut broker| broker.ask(&request, limit))
         .map_err(|why| KafkaError::passing(format!("{host}: {why}")))?;
     match answer.topics.first().and_then(|topic| topic.partitions.first()) {

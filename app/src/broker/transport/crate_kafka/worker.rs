@@ -15,10 +15,10 @@ use crate::error::Result;
 use crate::stop::Stop;
 
 use crate::broker::Compression;
-use crate::broker::bootstrap::KnownVersions;
 use crate::broker::deadline;
 use crate::broker::error::KafkaError;
 use crate::broker::hosts::Hosts;
+use crate::broker::versions::KnownVersions;
 
 /// What every client of a cluster is made of.
 #[derive(Debug, Clone)]
