@@ -2,7 +2,7 @@
 
 use kafka_protocol::ResponseError;
 
-/// What to do after an error code.
+/// What an error means for another try.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum RetryClass {
     /// It may pass: the leader moves, a broker starts or is slow.
@@ -13,6 +13,8 @@ pub enum RetryClass {
     OutOfRange,
     /// Trying again changes nothing.
     Fatal,
+    /// The user wants to stop; no code means that.
+    Stopped,
 }
 
 /// The way out of a code by which a broker forbids something.

@@ -112,13 +112,13 @@ impl Fetcher {
                 }
             };
             if self.troubled.is_empty() && trouble.is_none() {
-                self.retry.over();
+                self.retry.record_success();
             }
             let something =
                 !fetched.out_of_range.is_empty() || fetched.chunks.iter().any(|chunk| !chunk.stands_still());
             if let Some(trouble) = trouble {
                 self.leaders.clear();
-                self.retry.note(trouble)?;
+                self.retry.record_failure(trouble)?;
                 if !something {
                     self.retry.wait()?;
                 }
@@ -140,7 +140,7 @@ impl Fetcher {
             let leaders = places.into_iter().map(|place| (worker::leader(client, &place), place));
             Ok(leaders.collect::<Vec<_>>())
         };
-        let found = match Worker::new(self.cluster.config.clone()).call(find)? {
+        let found = match Worker::new(self.cluster.config.clone()).call(find) {
             Ok(found) => found,
             Err(trouble) => return Ok(Some(trouble.at("looking for partition leaders"))),
         };
@@ -163,7 +163,7 @@ impl Fetcher {
             true => Ok(trouble),
             false => {
                 if let Some(trouble) = trouble {
-                    self.retry.note(trouble)?;
+                    self.retry.record_failure(trouble)?;
                 }
                 Ok(None)
             }
@@ -251,16 +251,19 @@ impl Fetcher {
             let place = ask.position.at.clone();
             let found = match FetchedPartition::find(&response, &ask.position.at, ask.position.offset) {
                 PartitionAnswer::Records(chunk) if chunk.begins_with_hole() => {
-                    self.in_flight.look_again(&request.host, &ask, chunk)?
+                    self.in_flight.look_again(&request.host, &ask, chunk)
                 }
                 PartitionAnswer::Records(chunk) => Ok(chunk),
                 PartitionAnswer::Code(code) if error_codes::retry_class(code) == RetryClass::OutOfRange => {
                     match self.range(&ask.position)? {
-                        Ok(out) => {
+                        Some(out) => {
                             fetched.out_of_range.push(out);
                             continue;
                         }
-                        Err(trouble) => Err(trouble),
+                        None => Err(KafkaError::passing(format!(
+                            "{place}: offset {} is out of range, then again not",
+                            ask.position.offset
+                        ))),
                     }
                 }
                 PartitionAnswer::Code(code) => Err(KafkaError::code(code).at(&place.to_string())),
@@ -284,7 +287,7 @@ impl Fetcher {
             self.alone.remove(&place);
             let more = chunk.next_offset() < chunk.high_water();
             if chunk.is_empty() && more {
-                match self.in_flight.passed(&request.host, &ask)? {
+                match self.in_flight.passed(&request.host, &ask) {
                     Ok(Some(passed)) => fetched.put(chunk.passing(passed)),
                     Err(why) => {
                         trouble = Some(why.at(&place.to_string()));
@@ -309,14 +312,14 @@ impl Fetcher {
     /// window in which it is not. Those records land, and what the position is then is the batch's.
     fn before_unreadable(&mut self, request: &Request, trouble: &KafkaError) -> Result<Option<FetchedPartition>> {
         let [ask] = &request.asks[..] else { return Ok(None) };
-        if !(trouble.unreadable && trouble.is_fatal()) {
+        if !(trouble.is_unreadable() && trouble.is_fatal()) {
             return Ok(None);
         }
         let mut ask = ask.clone();
         while ask.window > 1 {
             ask.window /= 2;
             self.in_flight.abandon(&request.host);
-            match self.in_flight.call(&request.host, ask.clone())? {
+            match self.in_flight.call(&request.host, ask.clone()) {
                 Ok(response) => {
                     return Ok(
                         match FetchedPartition::find(&response, &ask.position.at, ask.position.offset) {
@@ -327,7 +330,7 @@ impl Fetcher {
                         },
                     );
                 }
-                Err(trouble) if trouble.unreadable => {}
+                Err(trouble) if trouble.is_unreadable() => {}
                 Err(_) => return Ok(None),
             }
         }
@@ -338,7 +341,7 @@ impl Fetcher {
     fn broken(&mut self, request: &Request, trouble: KafkaError) -> Result<KafkaError> {
         self.in_flight.abandon(&request.host);
         let places = request.asks.iter().map(|ask| ask.position.at.clone());
-        if trouble.unreadable && request.asks.len() > 1 {
+        if trouble.is_unreadable() && request.asks.len() > 1 {
             self.alone.extend(places);
             return Ok(KafkaError::passing(
                 "an answer cannot be read: looking for the partition that it is",
@@ -353,8 +356,8 @@ impl Fetcher {
         self.windows.entry(place).or_insert_with(|| Window::new(share))
     }
 
-    /// What a partition holds instead of the offset that was asked for; trouble when it holds it after all.
-    fn range(&self, position: &FetchPosition) -> Result<Result<OutOfRange, KafkaError>> {
+    /// What a partition holds instead of the offset that was asked for; none when it holds it after all.
+    fn range(&self, position: &FetchPosition) -> Result<Option<OutOfRange>> {
         let FetchPosition {
             at: TopicPartition { topic, partition },
             offset,
@@ -363,15 +366,12 @@ impl Fetcher {
         let earliest = self.cluster.earliest(topic)?.get(at).copied();
         let latest = self.cluster.latest(topic)?.get(at).copied();
         Ok(match (earliest, latest) {
-            (Some(earliest), Some(latest)) if !(earliest..=latest).contains(offset) => Ok(OutOfRange {
+            (Some(earliest), Some(latest)) if !(earliest..=latest).contains(offset) => Some(OutOfRange {
                 at: position.at.clone(),
                 earliest,
                 latest,
             }),
-            _ => Err(KafkaError::passing(format!(
-                "{}: offset {offset} is out of range, then again not",
-                position.at
-            ))),
+            _ => None,
         })
     }
 }

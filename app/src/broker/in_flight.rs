@@ -26,7 +26,7 @@ pub struct PartitionFetch {
 }
 
 /// What came of a request.
-pub type Answer = Result<Arc<Response>, KafkaError>;
+pub type Answer = std::result::Result<Arc<Response>, KafkaError>;
 
 /// A request to one broker.
 #[derive(Debug)]
@@ -101,11 +101,9 @@ impl InFlight {
                 answered.extend(self.requests.remove(&number).map(|request| (request, answer)));
             }
             let now = Instant::now();
-            let limit = self.config.limit.as_secs();
+            let limit = self.config.limit;
             let overdue = self.requests.extract_if(|_, request| request.until <= now);
-            answered.extend(
-                overdue.map(|(_, request)| (request, Err(KafkaError::passing(format!("no answer within {limit} s"))))),
-            );
+            answered.extend(overdue.map(|(_, request)| (request, Err(KafkaError::overdue(limit)))));
         }
         for (request, answer) in &answered {
             if answer.is_err() {
@@ -116,7 +114,7 @@ impl InFlight {
     }
 
     /// Asks a broker that has nothing else to answer, and waits for it.
-    pub fn call(&mut self, host: &str, ask: PartitionFetch) -> Result<Answer> {
+    pub fn call(&mut self, host: &str, ask: PartitionFetch) -> Answer {
         self.worker(host)
             .call(move |client| fetch(client, &[ask], Duration::ZERO))
     }

@@ -100,7 +100,7 @@ impl LeaderProducer {
             };
             let what = format!("sending to {}", first.bundle.at);
             let ack_limit = self.ack_limit;
-            let answers = match self.worker.call(move |client| produce(client, slices, ack_limit))? {
+            let answers = match self.worker.call(move |client| produce(client, slices, ack_limit)) {
                 Ok(answers) => answers,
                 Err(trouble) => {
                     self.retry.back_off(trouble.at(&what))?;
@@ -116,7 +116,7 @@ impl LeaderProducer {
                 trouble = parcel.answered(&slice, answer, too_large)?.or(trouble);
             }
             match trouble {
-                None => self.retry.over(),
+                None => self.retry.record_success(),
                 Some(trouble) => {
                     self.worker.abandon();
                     self.retry.back_off(trouble)?;

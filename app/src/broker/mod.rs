@@ -130,7 +130,7 @@ impl Cluster {
         loop {
             match bootstrap::look(config)? {
                 Contact::Broker => {
-                    retry.over();
+                    retry.record_success();
                     return Ok(cluster);
                 }
                 // What took connections a moment ago is on its way down, or up.
@@ -178,9 +178,9 @@ impl Cluster {
             let asked = Instant::now();
             let (config, name) = (self.config.clone(), topic.to_string());
             let ask = move || metadata::topic_state(&config, &name, create, known);
-            let trouble = match deadline::run_with_deadline(metadata::longest(&self.config), &self.config.stop, ask)? {
+            let trouble = match deadline::run_with_deadline(metadata::longest(&self.config), &self.config.stop, ask) {
                 Ok(TopicState::Ready(n)) if n >= known => {
-                    retry.over();
+                    retry.record_success();
                     self.note_count(topic, n);
                     return Ok(Some(n));
                 }
@@ -276,7 +276,7 @@ impl Cluster {
             if short.is_empty() || settled {
                 return Ok(latest);
             }
-            match unknown_high_watermark::of_any(&self.config, topic, short)? {
+            match unknown_high_watermark::of_any(&self.config, topic, short) {
                 Ok(HighWatermark::Over) => settled = true,
                 Ok(HighWatermark::Untold) => {
                     settled = untold.get_or_insert_with(Instant::now).elapsed() >= LEARNING;
@@ -321,9 +321,9 @@ impl Cluster {
                 }
             };
             // Each leader is asked in turn.
-            match worker.call_for(self.config.hosts.count(), ask)? {
+            match worker.call_for(self.config.hosts.count(), ask) {
                 Ok(offsets) => {
-                    retry.over();
+                    retry.record_success();
                     return Ok(offsets);
                 }
                 Err(trouble) => retry.back_off(trouble.at(&what))?,
@@ -384,10 +384,11 @@ impl Cluster {
 /// Refuses names that no topic can have.
 fn legal(topic: &str) -> Result<()> {
     let fine = |c: char| c.is_ascii_alphanumeric() || "._-".contains(c);
-    match !topic.is_empty() && topic.len() <= 249 && topic != "." && topic != ".." && topic.chars().all(fine) {
-        true => Ok(()),
-        false => Err(Error::usage(format!("no topic can be named '{topic}'"))
-            .way_out("use up to 249 of the letters a-z and A-Z, digits, '.', '_' and '-' (--topic NAME)")),
+    if !topic.is_empty() && topic.len() <= 249 && topic != "." && topic != ".." && topic.chars().all(fine) {
+        Ok(())
+    } else {
+        Err(Error::usage(format!("no topic can be named '{topic}'"))
+            .way_out("use up to 249 of the letters a-z and A-Z, digits, '.', '_' and '-' (--topic NAME)"))
     }
 }
 

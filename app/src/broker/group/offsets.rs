@@ -66,7 +66,7 @@ impl Group {
     /// stop: it may be the last word. A group that has gone on without this member takes nothing of it, which is as it should be.
     pub fn commit(&mut self, offsets: &[(TopicPartition, i64)], note: &str) -> Result<()> {
         let ask = self.to_commit(offsets, note);
-        self.try_for_a_while(COMMIT, &Stop::default(), ask)?
+        self.try_for_a_while(COMMIT, &Stop::default(), ask)
             .map_err(KafkaError::into_error)
     }
 
@@ -169,7 +169,7 @@ impl Group {
             }
             Ok(())
         };
-        self.try_for_a_while("take dead members out of the group", &stop, ask)?
+        self.try_for_a_while("take dead members out of the group", &stop, ask)
             .map_err(KafkaError::into_error)
     }
 
@@ -177,9 +177,9 @@ impl Group {
     fn back_off<R: Send + 'static>(&mut self, verb: &str, ask: impl Request<R>) -> Result<R> {
         let (mut retry, stop) = (self.cluster.retry(), self.cluster.config.stop.clone());
         loop {
-            match self.try_for_a_while(verb, &stop, ask.clone())? {
+            match self.try_for_a_while(verb, &stop, ask.clone()) {
                 Ok(done) => {
-                    retry.over();
+                    retry.record_success();
                     return Ok(done);
                 }
                 Err(trouble) => retry.back_off(trouble)?,
@@ -192,7 +192,7 @@ impl Group {
         verb: &str,
         stop: &Stop,
         ask: impl Request<R>,
-    ) -> Result<Result<R, KafkaError>> {
+    ) -> Result<R, KafkaError> {
         let coordinator = self.coordinator.clone();
         // The last request may be one of three: for the coordinator, at the coordinator, and for another member or so.
         let longest = TRY + self.cluster.config.limit * 3;
@@ -206,11 +206,11 @@ impl Group {
                 }
             }
         });
-        if !matches!(answer, Ok(Ok(_))) {
+        if answer.is_err() {
             // A thread that hangs keeps the old connection and its lock to itself.
             let fresh = Coordinator::new(self.cluster.config.clone(), &self.group);
             self.coordinator = Arc::new(Mutex::new(fresh));
         }
-        Ok(answer?.map_err(|trouble| trouble.at(&format!("cannot {verb}"))))
+        answer.map_err(|trouble| trouble.at(&format!("cannot {verb}")))
     }
 }

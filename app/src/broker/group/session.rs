@@ -133,12 +133,12 @@ impl GroupSession {
         loop {
             match self.try_to_join() {
                 Ok(Some(share)) => {
-                    self.retry.over();
+                    self.retry.record_success();
                     return Ok(Some(share));
                 }
                 Ok(None) => return Ok(None),
                 Err(Refusal::Again) => {}
-                Err(Refusal::KafkaError(trouble)) if trouble.broken && began.elapsed() < SETTLING => {
+                Err(Refusal::KafkaError(trouble)) if trouble.is_broken() && began.elapsed() < SETTLING => {
                     self.stop.sleep(LOOK)?
                 }
                 Err(Refusal::KafkaError(trouble)) => self.retry.back_off(trouble)?,
@@ -337,7 +337,7 @@ impl GroupSession {
             match self.beat(generation) {
                 Ok(()) => {
                     heard = Instant::now();
-                    self.retry.over();
+                    self.retry.record_success();
                 }
                 // Until the share is given up the heart beats on, so that the others wait.
                 Err(Refusal::Again) if self.id.is_empty() => return Ok(self.wait_until_given_up(over)),
@@ -345,7 +345,7 @@ impl GroupSession {
                 // The last word is the other side's: it has offsets to commit from this seat.
                 Err(Refusal::KafkaError(_)) if over.requested() => {}
                 Err(Refusal::KafkaError(trouble)) => {
-                    self.retry.note(trouble)?;
+                    self.retry.record_failure(trouble)?;
                     if heard.elapsed() > self.session {
                         log::debug!("group {}: the session is over", self.terms.group);
                         return Ok(self.wait_until_given_up(over));

@@ -9,7 +9,6 @@ use kafka_protocol::messages::list_offsets_request::{ListOffsetsPartition, ListO
 use kafka_protocol::messages::{ListOffsetsRequest, ListOffsetsResponse, TopicName};
 use kafka_protocol::protocol::StrBytes;
 
-use crate::error::Result;
 use crate::model::TopicPartition;
 
 use crate::broker::connection::Connection;
@@ -33,15 +32,11 @@ pub enum HighWatermark {
 }
 
 /// Asks the leaders of these partitions. One that does not answer is trouble, not one that has nothing to tell.
-pub fn of_any(
-    config: &Arc<ClientConfig>,
-    topic: &str,
-    partitions: Vec<i32>,
-) -> Result<Result<HighWatermark, KafkaError>> {
+pub fn of_any(config: &Arc<ClientConfig>, topic: &str, partitions: Vec<i32>) -> Result<HighWatermark, KafkaError> {
     match config.versions.get() {
         Some(versions) if versions.tell_learning() => {}
-        Some(_) => return Ok(Ok(HighWatermark::Untold)),
-        None => return Ok(Err(KafkaError::passing("the broker has not told yet what it speaks"))),
+        Some(_) => return Ok(HighWatermark::Untold),
+        None => return Err(KafkaError::passing("the broker has not told yet what it speaks")),
     }
     let name = topic.to_string();
     let leaders = Worker::new(config.clone()).call(move |client| {
@@ -53,24 +48,20 @@ pub fn of_any(
         };
         Ok(partitions.into_iter().map(leader).collect::<Vec<_>>())
     })?;
-    let leaders = match leaders {
-        Ok(leaders) => leaders,
-        Err(trouble) => return Ok(Err(trouble)),
-    };
     for (partition, leader) in leaders {
         let (id, name, limit) = (config.client_id.clone(), topic.to_string(), config.limit);
         let at = |trouble: KafkaError| trouble.at(&TopicPartition::new(topic, partition).to_string());
         let Some(host) = leader else {
-            return Ok(Err(at(KafkaError::passing("it is not there, or has no leader"))));
+            return Err(at(KafkaError::passing("it is not there, or has no leader")));
         };
         let ask = move || knows(&host, &id, &name, partition, limit);
-        match deadline::run_with_deadline(limit + CONNECT, &config.stop, ask)? {
+        match deadline::run_with_deadline(limit + CONNECT, &config.stop, ask) {
             Ok(true) => {}
-            Ok(false) => return Ok(Ok(HighWatermark::Still(partition))),
-            Err(trouble) => return Ok(Err(at(trouble))),
+            Ok(false) => return Ok(HighWatermark::Still(partition)),
+            Err(trouble) => return Err(at(trouble)),
         }
     }
-    Ok(Ok(HighWatermark::Over))
+    Ok(HighWatermark::Over)
 }
 
 /// Whether a leader knows where its log ends.

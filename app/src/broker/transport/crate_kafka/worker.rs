@@ -11,12 +11,11 @@ use std::time::Duration;
 use kafka::client::{Compression as Codec, KafkaClient};
 use kafka::error::{Error as CrateError, KafkaCode};
 
-use crate::error::Result;
 use crate::stop::Stop;
 
 use crate::broker::Compression;
 use crate::broker::bootstrap::KnownVersions;
-use crate::broker::deadline;
+use crate::broker::deadline::{self, Deadline};
 use crate::broker::error::KafkaError;
 use crate::broker::hosts::Hosts;
 
@@ -113,7 +112,7 @@ impl Worker {
     pub fn call<R: Send + 'static>(
         &mut self,
         job: impl FnOnce(&mut KafkaClient) -> Result<R, KafkaError> + Send + 'static,
-    ) -> Result<Result<R, KafkaError>> {
+    ) -> Result<R, KafkaError> {
         self.call_for(1, job)
     }
 
@@ -122,14 +121,14 @@ impl Worker {
         &mut self,
         requests: usize,
         job: impl FnOnce(&mut KafkaClient) -> Result<R, KafkaError> + Send + 'static,
-    ) -> Result<Result<R, KafkaError>> {
+    ) -> Result<R, KafkaError> {
         let limit = self.limit(requests);
         let (done, answer) = sync_channel(1);
         self.start(job, move |result| {
             let _ = done.send(result);
         });
-        let answer = deadline::wait(&answer, limit, &self.config.stop);
-        if !matches!(answer, Ok(Ok(_))) {
+        let answer = deadline::wait(&answer, &Deadline::within(limit), limit, &self.config.stop);
+        if answer.is_err() {
             self.abandon();
         }
         answer
