@@ -16,13 +16,13 @@ use kafka_protocol::messages::{
 
 use crate::error::{Error, Result};
 
+use crate::broker::config::ClientConfig;
 use crate::broker::connection::bounds::Answer;
 use crate::broker::connection::{Connection, ConnectionError};
 use crate::broker::deadline;
 use crate::broker::error::KafkaError;
 use crate::broker::hosts::{CONNECT, Hosts};
 use crate::broker::metadata::every_topic;
-use crate::broker::transport::crate_kafka::worker::ClientConfig;
 
 /// How long all addresses may take to let us connect.
 const REACH: Duration = Duration::from_secs(4);

@@ -10,10 +10,11 @@ use kafka::client::{FetchPartition, KafkaClient};
 
 use crate::error::Result;
 
+use crate::broker::config::ClientConfig;
 use crate::broker::error::KafkaError;
 use crate::broker::fetcher::FetchPosition;
 use crate::broker::transport::crate_kafka::unpack;
-use crate::broker::transport::crate_kafka::worker::{self, ClientConfig, Worker};
+use crate::broker::transport::crate_kafka::worker::{self, Worker};
 
 /// The longest time between two looks at the stop flag.
 const LOOK: Duration = Duration::from_millis(50);

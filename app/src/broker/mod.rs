@@ -1,6 +1,7 @@
 //! Everything that touches Kafka. The rest of the program sees clusters, bundles of records to send, and chunks of records that came.
 
 mod bootstrap;
+mod config;
 mod connection;
 mod deadline;
 mod error;
@@ -30,6 +31,7 @@ use crate::error::{Error, Result};
 use crate::model::TopicPartition;
 use crate::stop::Stop;
 
+pub use config::{Compression, Options};
 pub use fetched_partition::{FetchedPartition, Message};
 pub use fetcher::{FetchPosition, Fetched, Fetcher, OutOfRange, SILENCE};
 pub use group::{Assignment, Committed, Group, GroupConfig, Member, Membership};
@@ -38,47 +40,14 @@ pub use produce_batch::ProduceBatch;
 pub use producer::{OffsetJump, Placeholder, Producer, Sent};
 
 use bootstrap::{Contact, KnownVersions};
+use config::ClientConfig;
 use connection::address;
 use error::KafkaError;
 use hosts::Hosts;
 use metadata::TopicState;
 use retry::{OutageLog, RetryBudget};
 use transport::crate_kafka::unknown_high_watermark::{self, HighWatermark};
-use transport::crate_kafka::worker::{self, ClientConfig, Worker};
-
-/// How records are compressed on their way and in the log.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, clap::ValueEnum)]
-pub enum Compression {
-    #[default]
-    None,
-    Gzip,
-    Snappy,
-}
-
-/// How to talk to a cluster.
-#[derive(Debug, Clone)]
-pub struct Options {
-    /// Addresses as the user wrote them: HOST or HOST:PORT, also several with commas between.
-    pub brokers: Vec<String>,
-    /// How long one request may take.
-    pub request_timeout: Duration,
-    /// How long to wait for brokers that went away.
-    pub patience: Duration,
-    pub client_id: String,
-    pub compression: Compression,
-}
-
-impl Default for Options {
-    fn default() -> Self {
-        Self {
-            brokers: vec!["localhost:9092".to_string()],
-            request_timeout: Duration::from_secs(15),
-            patience: Duration::from_secs(120),
-            client_id: "rowferry".to_string(),
-            compression: Compression::None,
-        }
-    }
-}
+use transport::crate_kafka::worker::{self, Worker};
 
 /// For how long a cluster must say steadily that a topic is not there, or has fewer partitions than it had.
 const STEADY: Duration = Duration::from_secs(5);

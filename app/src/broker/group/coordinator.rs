@@ -6,12 +6,12 @@ use std::time::Duration;
 use kafka_protocol::messages::{FindCoordinatorRequest, FindCoordinatorResponse, GroupId, TopicName};
 use kafka_protocol::protocol::{Encodable, HeaderVersion, StrBytes};
 
+use crate::broker::config::ClientConfig;
 use crate::broker::connection::bounds::Answer;
 use crate::broker::connection::{Connection, ConnectionError};
 use crate::broker::error::KafkaError;
 use crate::broker::error_codes;
 use crate::broker::hosts::CONNECT;
-use crate::broker::transport::crate_kafka::worker::ClientConfig;
 
 /// The coordinator of one group.
 #[derive(Debug)]

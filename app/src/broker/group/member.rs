@@ -8,10 +8,10 @@ use std::time::{Duration, Instant};
 use crate::error::{Error, Result};
 use crate::stop::Stop;
 
+use crate::broker::config::ClientConfig;
 use crate::broker::deadline;
 use crate::broker::group::session::GroupSession;
 use crate::broker::retry::RetryBudget;
-use crate::broker::transport::crate_kafka::worker::ClientConfig;
 
 /// How a member takes part.
 #[derive(Debug, Clone)]

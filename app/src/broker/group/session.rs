@@ -17,6 +17,7 @@ use kafka_protocol::protocol::{Encodable, HeaderVersion};
 use crate::error::Result;
 use crate::stop::Stop;
 
+use crate::broker::config::ClientConfig;
 use crate::broker::connection::ConnectionError;
 use crate::broker::connection::bounds::Answer;
 use crate::broker::deadline;
@@ -25,7 +26,6 @@ use crate::broker::group::coordinator::{Coordinator, text};
 use crate::broker::group::member::{Assignment, GroupConfig, LastProgress, MemberCommand, Membership};
 use crate::broker::group::range_assignor::{self, PROTOCOL_TYPE, RANGE};
 use crate::broker::retry::RetryBudget;
-use crate::broker::transport::crate_kafka::worker::ClientConfig;
 use crate::broker::{error_codes, metadata};
 
 /// How long the answer to a first JoinGroup is waited for although the user wants to stop: without it nobody knows which member leaves.

@@ -11,11 +11,12 @@ use kafka_protocol::protocol::StrBytes;
 
 use crate::model::TopicPartition;
 
+use crate::broker::config::ClientConfig;
 use crate::broker::connection::Connection;
 use crate::broker::deadline;
 use crate::broker::error::KafkaError;
 use crate::broker::hosts::CONNECT;
-use crate::broker::transport::crate_kafka::worker::{self, ClientConfig, Worker};
+use crate::broker::transport::crate_kafka::worker::{self, Worker};
 
 /// Asks for the offset of the next record.
 const LATEST: i64 = -1;

@@ -11,46 +11,29 @@ use std::time::Duration;
 use kafka::client::{Compression as Codec, KafkaClient};
 use kafka::error::{Error as CrateError, KafkaCode};
 
-use crate::stop::Stop;
-
-use crate::broker::Compression;
-use crate::broker::bootstrap::KnownVersions;
+use crate::broker::config::{ClientConfig, Compression};
 use crate::broker::deadline::{self, Deadline};
 use crate::broker::error::KafkaError;
-use crate::broker::hosts::Hosts;
 
-/// What every client of a cluster is made of.
-#[derive(Debug, Clone)]
-pub struct ClientConfig {
-    pub hosts: Hosts,
-    pub versions: KnownVersions,
-    pub client_id: String,
-    pub compression: Compression,
-    /// How long one request may take.
-    pub limit: Duration,
-    pub stop: Stop,
-}
-
-impl ClientConfig {
-    /// A new client that knows all topics. It asks for all and names none: a topic that is named might be created.
-    fn client(&self) -> Result<KafkaClient, KafkaError> {
-        let host = self.hosts.reachable().map_err(KafkaError::passing)?;
-        let mut client = KafkaClient::new(vec![host.clone()]);
-        client.set_client_id(self.client_id.clone());
-        client.set_compression(match self.compression {
-            Compression::None => Codec::NONE,
-            Compression::Gzip => Codec::GZIP,
-            Compression::Snappy => Codec::SNAPPY,
-        });
-        client.set_fetch_min_bytes(1);
-        client.set_fetch_crc_validation(true);
-        client.load_metadata_all().map_err(|e| kafka_error(&e).at(&host))?;
-        let leaders = client.topics();
-        let leaders = leaders.iter().flat_map(|topic| topic.partitions());
-        self.hosts
-            .learn(leaders.filter_map(|p| p.leader().map(|broker| broker.host())));
-        Ok(client)
-    }
+/// A new client that knows all topics. It asks for all and names none: a topic that is named might be created.
+fn client_of(config: &ClientConfig) -> Result<KafkaClient, KafkaError> {
+    let host = config.hosts.reachable().map_err(KafkaError::passing)?;
+    let mut client = KafkaClient::new(vec![host.clone()]);
+    client.set_client_id(config.client_id.clone());
+    client.set_compression(match config.compression {
+        Compression::None => Codec::NONE,
+        Compression::Gzip => Codec::GZIP,
+        Compression::Snappy => Codec::SNAPPY,
+    });
+    client.set_fetch_min_bytes(1);
+    client.set_fetch_crc_validation(true);
+    client.load_metadata_all().map_err(|e| kafka_error(&e).at(&host))?;
+    let leaders = client.topics();
+    let leaders = leaders.iter().flat_map(|topic| topic.partitions());
+    config
+        .hosts
+        .learn(leaders.filter_map(|p| p.leader().map(|broker| broker.host())));
+    Ok(client)
 }
 
 type Job = Box<dyn FnOnce(&mut Option<KafkaClient>, &ClientConfig) -> bool + Send>;
@@ -77,7 +60,7 @@ impl Worker {
             let answer = deadline::contained(|| {
                 let client = match client {
                     Some(client) => client,
-                    None => client.insert(config.client()?),
+                    None => client.insert(client_of(config)?),
                 };
                 job(client)
             });
