@@ -270,6 +270,7 @@ mod tests {
     use kafka_protocol::messages::api_versions_response::ApiVersion;
 
     use super::*;
+    use crate::broker::config::{Compression, Options};
     use crate::stop::Stop;
 
     fn answer(fetch: Option<(i16, i16)>) -> ApiVersionsResponse {
@@ -338,14 +339,14 @@ mod tests {
     fn an_address_where_nobody_listens_is_told_at_once_and_silence_can_be_stopped() {
         let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap().to_string();
-        let mut config = ClientConfig {
-            hosts: Hosts::new(vec![address]),
-            versions: KnownVersions::default(),
+        let options = Options {
+            brokers: Vec::new(),
+            request_timeout: Duration::from_millis(200),
+            patience: Duration::ZERO,
             client_id: "test".to_string(),
-            compression: crate::broker::Compression::None,
-            limit: Duration::from_millis(200),
-            stop: Stop::default(),
+            compression: Compression::None,
         };
+        let mut config = ClientConfig::new(options, Hosts::new(vec![address]), Stop::default());
         assert!(matches!(look(&config), Ok(Contact::Unready(_))));
         config.stop.request();
         assert_eq!(look(&config).err().map(|e| e.exit_code()), Some(0));

@@ -1,9 +1,15 @@
 //! How to talk to a cluster: what the user chose, and what every client is made of.
 
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use crate::broker::bootstrap::KnownVersions;
 use crate::broker::hosts::Hosts;
+use crate::broker::retry::{OutageLog, RetryBudget};
+#[cfg(test)]
+use crate::broker::transport::fake;
+use crate::broker::transport::kind::TransportKind;
 use crate::stop::Stop;
 
 /// How records are compressed on their way and in the log.
@@ -28,7 +34,7 @@ pub struct Options {
     pub compression: Compression,
 }
 
-/// What every client of a cluster is made of.
+/// What every client of a cluster is made of, and what all of them know.
 #[derive(Debug, Clone)]
 pub struct ClientConfig {
     pub hosts: Hosts,
@@ -37,5 +43,74 @@ pub struct ClientConfig {
     pub compression: Compression,
     /// How long one request may take.
     pub limit: Duration,
+    /// How long to wait for brokers that went away.
+    pub patience: Duration,
     pub stop: Stop,
+    pub transport: TransportKind,
+    pub partition_counts: PartitionCounts,
+    outages: OutageLog,
+}
+
+impl ClientConfig {
+    pub fn new(options: Options, hosts: Hosts, stop: Stop) -> Self {
+        Self {
+            hosts,
+            versions: KnownVersions::default(),
+            client_id: options.client_id,
+            compression: options.compression,
+            limit: options.request_timeout,
+            patience: options.patience,
+            stop,
+            transport: TransportKind::Crate,
+            partition_counts: PartitionCounts::default(),
+            outages: OutageLog::default(),
+        }
+    }
+
+    /// Clients of a scripted cluster.
+    #[cfg(test)]
+    pub fn fake(cluster: &fake::Cluster, patience: Duration, stop: &Stop) -> Arc<Self> {
+        let options = Options {
+            brokers: Vec::new(),
+            request_timeout: Duration::from_millis(400),
+            patience,
+            client_id: "test".to_string(),
+            compression: Compression::None,
+        };
+        Arc::new(Self {
+            transport: TransportKind::Fake(cluster.clone()),
+            ..Self::new(options, Hosts::new(Vec::new()), stop.clone())
+        })
+    }
+
+    /// The same for a part of the work that ends with another stop.
+    pub fn until(&self, stop: &Stop) -> Self {
+        Self {
+            stop: stop.clone(),
+            ..self.clone()
+        }
+    }
+
+    /// For one series of tries.
+    pub fn retry_budget(&self) -> RetryBudget {
+        RetryBudget::new(self.patience, self.stop.clone(), self.outages.clone())
+    }
+}
+
+/// How many partitions each topic has, as far as it is known: a broker that tells of fewer has not been
+/// told yet.
+#[derive(Debug, Clone, Default)]
+pub struct PartitionCounts(Arc<Mutex<HashMap<String, i32>>>);
+
+impl PartitionCounts {
+    pub fn note(&self, topic: &str, partitions: i32) {
+        let mut counts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        counts.insert(topic.to_string(), partitions);
+    }
+
+    /// How many partitions the topic had when the cluster was asked last; one, where it never was.
+    pub fn of(&self, topic: &str) -> usize {
+        let counts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        counts.get(topic).map_or(1, |n| *n as usize)
+    }
 }

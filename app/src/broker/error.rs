@@ -161,6 +161,14 @@ impl KafkaError {
         self.cause == Cause::TooFewReplicas
     }
 
+    /// Of two failures the one that trying again does not mend, or the later one.
+    pub fn worse(before: Option<Self>, after: Option<Self>) -> Option<Self> {
+        match (before, after) {
+            (Some(before), Some(after)) if before.is_fatal() && !after.is_fatal() => Some(before),
+            (before, after) => after.or(before),
+        }
+    }
+
     /// The error that it is when it is not tried again.
     pub fn into_error(self) -> Error {
         let kind = match (self.class, self.cause) {

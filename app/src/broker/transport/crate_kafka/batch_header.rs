@@ -10,7 +10,7 @@ use kafka_protocol::protocol::StrBytes;
 
 use crate::broker::connection::Connection;
 use crate::broker::error::KafkaError;
-use crate::broker::fetcher::FetchPosition;
+use crate::broker::fetched_partition::FetchPosition;
 use crate::broker::hosts::CONNECT;
 
 /// Enough for many batches without records; a broker sends the first batch whole, however large.

@@ -2,16 +2,12 @@
 //! records are compressed, because the `kafka` crate takes one compressed batch from an answer and drops the rest; and a broker that has
 //! to rewrite records for so old a client sends whole batches of its log, and fills the rest of the window with nothing.
 
-/// What all windows of one request together should stay within.
-pub const BUDGET: i32 = 4 << 20;
-
 /// No record is larger than this; a broker's own limit on requests is 100 MiB.
 pub const CAP: i32 = 128 << 20;
 
 /// Few records are larger than this: when nothing comes, it is worth a look whether there are records at all.
 pub const PEEK: i32 = 1 << 20;
 
-const LEAST_SHARE: i32 = 64 << 10;
 const LEAST: i32 = 4 << 10;
 
 /// After it had to grow, a window keeps its size for so many answers.
@@ -19,12 +15,6 @@ const STEADY: u8 = 16;
 
 /// So many answers lie between two trials.
 const REST: u8 = 32;
-
-/// The part of the budget that each of `partitions` begins with.
-pub fn byte_budget(partitions: usize) -> i32 {
-    let partitions = i32::try_from(partitions.max(1)).unwrap_or(i32::MAX);
-    (BUDGET / partitions).max(LEAST_SHARE)
-}
 
 /// The window of one partition. How much of what a broker sent was thrown away shows only when another window is tried: one that brings as
 /// much with less is better, and so is one that brings half as much again with twice as much.
@@ -127,11 +117,9 @@ impl Window {
 mod tests {
     use super::*;
 
-    #[test]
-    fn partitions_share_the_budget() {
-        assert_eq!(byte_budget(1), BUDGET);
-        assert_eq!(byte_budget(4), BUDGET / 4);
-        assert_eq!(byte_budget(1000), LEAST_SHARE);
+    /// What each of so many partitions begins with.
+    fn byte_budget(partitions: i32) -> i32 {
+        (4 << 20) / partitions
     }
 
     #[test]
