@@ -117,6 +117,10 @@ impl Cluster {
             .collect()
     }
 
+    fn ended(&self, slice: &ProduceSlice) {
+        *self.state().under_way.get_mut(&slice.batch.at).unwrap() -= 1;
+    }
+
     pub fn connect(&self, deadline: &Deadline, limit: Duration) -> Result<Client, KafkaError> {
         self.state().clients += 1;
         Ok(Client {
@@ -169,14 +173,19 @@ impl Client {
             }
         }
         thread::sleep(Duration::from_millis(1));
+        let hangs = matches!(self.cluster.state().faults.front(), Some(Fault::Hang));
+        if hangs {
+            // Whoever waits gives it up meanwhile.
+            slices.iter().for_each(|slice| self.cluster.ended(slice));
+        }
         let answer = self.call(slices.len(), |state, some| {
             slices[..some]
                 .iter()
                 .map(|slice| append(state, leader, slice))
                 .collect()
         });
-        for slice in slices {
-            *self.cluster.state().under_way.get_mut(&slice.batch.at).unwrap() -= 1;
+        if !hangs {
+            slices.iter().for_each(|slice| self.cluster.ended(slice));
         }
         answer
     }

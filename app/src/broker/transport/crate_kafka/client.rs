@@ -69,7 +69,9 @@ impl Client {
                 self.kafka = None;
             }
             let leads = self.ask(self.config.limit, |kafka| {
-                Ok(partitions.clone().all(|at| leader(kafka, at, |leader| leader == host) == Some(true)))
+                Ok(partitions
+                    .clone()
+                    .all(|at| leader(kafka, at, |leader| leader == host) == Some(true)))
             })?;
             if leads {
                 return Ok(());
