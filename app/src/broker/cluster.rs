@@ -19,10 +19,12 @@ use crate::broker::transport::requests::Offsets;
 use crate::error::{Error, Result};
 use crate::stop::Stop;
 
-/// For how long a cluster must say steadily that a topic is not there, or has fewer partitions than it had.
+/// For how long a cluster must say steadily that a topic is not there, or has fewer partitions than
+/// it had.
 const STEADY: Duration = Duration::from_secs(5);
 
-/// The same where it knows no topic at all: a controller that begins tells brokers of one another first, and of topics later.
+/// The same where it knows no topic at all: a controller that begins tells brokers of one another
+/// first, and of topics later.
 const BARE: Duration = Duration::from_secs(15);
 
 /// The same where a broker was asked to make it.
@@ -41,8 +43,8 @@ pub struct Cluster {
 }
 
 impl Cluster {
-    /// Finds a broker that speaks our protocol, or says what is there instead: soon where nobody takes a connection, and after the
-    /// patience where somebody does.
+    /// Finds a broker that speaks our protocol, or says what is there instead: soon where nobody
+    /// takes a connection, and after the patience where somebody does.
     pub fn connect(options: Options, stop: Stop) -> Result<Self> {
         let hosts = Hosts::new(address::parse(&options.brokers)?);
         let cluster = Self {
@@ -67,8 +69,9 @@ impl Cluster {
         }
     }
 
-    /// Number of the topic's partitions, once each has a leader. A missing topic: `create` asks the broker to make it; otherwise `None`.
-    /// That it is missing, or has fewer than the `known` partitions, is believed of a cluster that says so steadily.
+    /// Number of the topic's partitions, once each has a leader. A missing topic: `create` asks the
+    /// broker to make it; otherwise `None`. That it is missing, or has fewer than the `known`
+    /// partitions, is believed of a cluster that says so steadily.
     pub fn partitions(&self, topic: &str, create: bool, known: i32) -> Result<Option<i32>> {
         let steady = |state: &TopicState| match state {
             TopicState::Missing { .. } if create => CREATION,
@@ -175,8 +178,9 @@ impl Cluster {
         self.latest_after(topic, &[])
     }
 
-    /// The same, for one who knows that a partition has gone so far: a new leader takes a moment to learn how far it may let others
-    /// read, and tells an end before that until then. An end that stays there is told as it is.
+    /// The same, for one who knows that a partition has gone so far: a new leader takes a moment to
+    /// learn how far it may let others read, and tells an end before that until then. An end that
+    /// stays there is told as it is.
     pub fn latest_after(&self, topic: &str, known: &[(i32, i64)]) -> Result<Vec<i64>> {
         let known = known.to_vec();
         list_offsets(&self.config, topic, Offsets::Latest { known })
@@ -199,7 +203,8 @@ impl Cluster {
 
     /// A place in a consumer group.
     pub fn join(&self, group: GroupConfig) -> Member {
-        // A member has the last word when the user has stopped everything else; its tries are bounded.
+        // A member has the last word when the user has stopped everything else; its tries are
+        // bounded.
         let to_the_end = Arc::new(self.config.until(&Stop::default()));
         Member::start(to_the_end, self.retry(), group, &self.config.stop)
     }

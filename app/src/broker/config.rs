@@ -36,7 +36,7 @@ pub struct Options {
 
 /// What every client of a cluster is made of, and what all of them know.
 #[derive(Debug, Clone)]
-pub struct ClientConfig {
+pub(super) struct ClientConfig {
     pub hosts: Hosts,
     pub versions: KnownVersions,
     pub client_id: String,
@@ -48,11 +48,11 @@ pub struct ClientConfig {
     pub stop: Stop,
     pub transport: TransportKind,
     pub partition_counts: PartitionCounts,
-    outages: OutageLog,
+    outage_log: OutageLog,
 }
 
 impl ClientConfig {
-    pub fn new(options: Options, hosts: Hosts, stop: Stop) -> Self {
+    pub(super) fn new(options: Options, hosts: Hosts, stop: Stop) -> Self {
         Self {
             hosts,
             versions: KnownVersions::default(),
@@ -63,7 +63,7 @@ impl ClientConfig {
             stop,
             transport: TransportKind::Crate,
             partition_counts: PartitionCounts::default(),
-            outages: OutageLog::default(),
+            outage_log: OutageLog::default(),
         }
     }
 
@@ -84,7 +84,7 @@ impl ClientConfig {
     }
 
     /// The same for a part of the work that ends with another stop.
-    pub fn until(&self, stop: &Stop) -> Self {
+    pub(super) fn until(&self, stop: &Stop) -> Self {
         Self {
             stop: stop.clone(),
             ..self.clone()
@@ -92,24 +92,24 @@ impl ClientConfig {
     }
 
     /// For one series of tries.
-    pub fn retry_budget(&self) -> RetryBudget {
-        RetryBudget::new(self.patience, self.stop.clone(), self.outages.clone())
+    pub(super) fn retry_budget(&self) -> RetryBudget {
+        RetryBudget::new(self.patience, self.stop.clone(), self.outage_log.clone())
     }
 }
 
-/// How many partitions each topic has, as far as it is known: a broker that tells of fewer has not been
-/// told yet.
+/// How many partitions each topic has, as far as it is known: a broker that tells of fewer has not
+/// been told yet.
 #[derive(Debug, Clone, Default)]
-pub struct PartitionCounts(Arc<Mutex<HashMap<String, i32>>>);
+pub(super) struct PartitionCounts(Arc<Mutex<HashMap<String, i32>>>);
 
 impl PartitionCounts {
-    pub fn note(&self, topic: &str, partitions: i32) {
+    pub(super) fn note(&self, topic: &str, partitions: i32) {
         let mut counts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         counts.insert(topic.to_string(), partitions);
     }
 
     /// How many partitions the topic had when the cluster was asked last; one, where it never was.
-    pub fn of(&self, topic: &str) -> usize {
+    pub(super) fn of(&self, topic: &str) -> usize {
         let counts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         counts.get(topic).map_or(1, |n| *n as usize)
     }

@@ -1,4 +1,5 @@
-//! Calls that may hang or panic run on threads of their own, so that nobody who waits for them is caught up with them.
+//! Calls that may hang or panic run on threads of their own, so that nobody who waits for them is
+//! caught up with them.
 
 use std::any::Any;
 use std::cell::Cell;
@@ -19,30 +20,31 @@ thread_local! {
     static QUIET: Cell<bool> = const { Cell::new(false) };
 }
 
-/// When what is under way must be done. Who does several things, one after another, moves it on with
-/// each, so that each has its own limit.
+/// When what is under way must be done. Who does several things, one after another, moves it on
+/// with each, so that each has its own limit.
 #[derive(Debug, Clone)]
-pub struct Deadline(Arc<Mutex<Instant>>);
+pub(super) struct Deadline(Arc<Mutex<Instant>>);
 
 impl Deadline {
-    pub fn within(limit: Duration) -> Self {
+    pub(super) fn within(limit: Duration) -> Self {
         Self(Arc::new(Mutex::new(Instant::now() + limit)))
     }
 
     /// The next thing begins, which may take so long.
-    pub fn begin(&self, limit: Duration) {
+    pub(super) fn begin(&self, limit: Duration) {
         *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Instant::now() + limit;
     }
 
     /// How much time is left.
-    pub fn left(&self) -> Duration {
+    pub(super) fn left(&self) -> Duration {
         let end = *self.0.lock().unwrap_or_else(PoisonError::into_inner);
         end.saturating_duration_since(Instant::now())
     }
 }
 
-/// Runs `work` on a thread of its own and waits for it, for at most `limit` and no longer than the user wants.
-pub fn run_with_deadline<R: Send + 'static>(
+/// Runs `work` on a thread of its own and waits for it, for at most `limit` and no longer than the
+/// user wants.
+pub(super) fn run_with_deadline<R: Send + 'static>(
     limit: Duration,
     stop: &Stop,
     work: impl FnOnce() -> Result<R, KafkaError> + Send + 'static,
@@ -54,8 +56,9 @@ pub fn run_with_deadline<R: Send + 'static>(
     wait(&answer, &Deadline::within(limit), limit, stop)
 }
 
-/// Waits for what another thread does, until the deadline is over, after `limit`, or the user wants to stop.
-pub fn wait<R>(
+/// Waits for what another thread does, until the deadline is over, after `limit`, or the user wants
+/// to stop.
+pub(super) fn wait<R>(
     answer: &Receiver<Result<R, KafkaError>>,
     deadline: &Deadline,
     limit: Duration,
@@ -76,7 +79,7 @@ pub fn wait<R>(
 }
 
 /// Starts a thread whose panics are not printed.
-pub fn spawn(name: &str, work: impl FnOnce() + Send + 'static) {
+pub(super) fn spawn(name: &str, work: impl FnOnce() + Send + 'static) {
     hush();
     thread::Builder::new()
         .name(name.to_string())
@@ -87,8 +90,9 @@ pub fn spawn(name: &str, work: impl FnOnce() + Send + 'static) {
         .expect("the system lends a thread");
 }
 
-/// Runs `work`, and makes a panic in it an error: what came over the wire is not what a broker says.
-pub fn contained<R>(work: impl FnOnce() -> Result<R, KafkaError>) -> Result<R, KafkaError> {
+/// Runs `work`, and makes a panic in it an error: what came over the wire is not what a broker
+/// says.
+pub(super) fn contained<R>(work: impl FnOnce() -> Result<R, KafkaError>) -> Result<R, KafkaError> {
     panic::catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|panic| {
         Err(KafkaError::passing(format!(
             "the answer is not one that a broker gives ({})",

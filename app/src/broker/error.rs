@@ -16,17 +16,19 @@ enum Cause {
     Denied,
     /// The answer came, but what is in it can't be read.
     Unreadable,
-    /// The connection broke, or leads to a broker that is the wrong one by now: a new one may be all that it takes.
+    /// The connection broke, or leads to a broker that is the wrong one by now: a new one may be
+    /// all that it takes.
     Broken,
     /// A partition's leader does not know yet how far its log goes.
     UnknownHighWatermark,
-    /// The cluster takes nothing because of it, which errors of single brokers before it may not have told.
+    /// The cluster takes nothing because of it, which errors of single brokers before it may not
+    /// have told.
     TooFewReplicas,
 }
 
 /// A sentence for a person, and what it means for another try.
 #[derive(Debug)]
-pub struct KafkaError {
+pub(super) struct KafkaError {
     what: String,
     class: RetryClass,
     cause: Cause,
@@ -36,7 +38,7 @@ pub struct KafkaError {
 
 impl KafkaError {
     /// An error that may pass.
-    pub fn passing(what: impl Into<String>) -> Self {
+    pub(super) fn passing(what: impl Into<String>) -> Self {
         Self {
             what: what.into(),
             class: RetryClass::Retry,
@@ -46,7 +48,7 @@ impl KafkaError {
     }
 
     /// An error that trying again does not mend.
-    pub fn fatal(what: impl Into<String>, way_out: impl Into<String>) -> Self {
+    pub(super) fn fatal(what: impl Into<String>, way_out: impl Into<String>) -> Self {
         Self {
             class: RetryClass::Fatal,
             ..Self::passing(what).or(way_out)
@@ -54,7 +56,7 @@ impl KafkaError {
     }
 
     /// No error, but the user's wish to stop.
-    pub fn stopped() -> Self {
+    pub(super) fn stopped() -> Self {
         Self {
             class: RetryClass::Stopped,
             ..Self::passing("stopped as asked")
@@ -62,12 +64,12 @@ impl KafkaError {
     }
 
     /// No answer has come in time.
-    pub fn overdue(limit: Duration) -> Self {
+    pub(super) fn overdue(limit: Duration) -> Self {
         Self::passing(format!("no answer within {} s", limit.as_secs()))
     }
 
     /// What the user can do when it does not pass.
-    pub fn or(self, way_out: impl Into<String>) -> Self {
+    pub(super) fn or(self, way_out: impl Into<String>) -> Self {
         Self {
             way_out: Some(way_out.into()),
             ..self
@@ -75,13 +77,13 @@ impl KafkaError {
     }
 
     /// The same after it has lasted for so many seconds.
-    pub fn after(mut self, seconds: u64) -> Self {
+    pub(super) fn after(mut self, seconds: u64) -> Self {
         self.what = format!("{}; so it has been for {seconds} s", self.what);
         self
     }
 
     /// An error code that a broker answers.
-    pub fn code(code: i16) -> Self {
+    pub(super) fn code(code: i16) -> Self {
         let class = error_codes::retry_class(code);
         let cause = if error_codes::is_denial(code) {
             Cause::Denied
@@ -102,13 +104,13 @@ impl KafkaError {
     }
 
     /// Puts the place where it happened before the sentence.
-    pub fn at(mut self, place: &str) -> Self {
+    pub(super) fn at(mut self, place: &str) -> Self {
         self.what = format!("{place}: {}", self.what);
         self
     }
 
     /// The same, because of what is in an answer that came.
-    pub fn unreadable(self) -> Self {
+    pub(super) fn unreadable(self) -> Self {
         Self {
             cause: Cause::Unreadable,
             ..self
@@ -116,7 +118,7 @@ impl KafkaError {
     }
 
     /// The same, because the connection broke.
-    pub fn broken(self) -> Self {
+    pub(super) fn broken(self) -> Self {
         Self {
             cause: Cause::Broken,
             ..self
@@ -124,7 +126,7 @@ impl KafkaError {
     }
 
     /// The same, because a leader does not know yet how far its log goes.
-    pub fn unknown_high_watermark(self) -> Self {
+    pub(super) fn unknown_high_watermark(self) -> Self {
         Self {
             cause: Cause::UnknownHighWatermark,
             ..self
@@ -132,37 +134,37 @@ impl KafkaError {
     }
 
     /// What it means for another try.
-    pub fn class(&self) -> RetryClass {
+    pub(super) fn class(&self) -> RetryClass {
         self.class
     }
 
     /// Whether trying again changes nothing.
-    pub fn is_fatal(&self) -> bool {
+    pub(super) fn is_fatal(&self) -> bool {
         self.class == RetryClass::Fatal
     }
 
     /// Whether an answer came that can't be read.
-    pub fn is_unreadable(&self) -> bool {
+    pub(super) fn is_unreadable(&self) -> bool {
         self.cause == Cause::Unreadable
     }
 
     /// Whether a new connection may be all that it takes.
-    pub fn is_broken(&self) -> bool {
+    pub(super) fn is_broken(&self) -> bool {
         self.cause == Cause::Broken
     }
 
     /// Whether a leader does not know yet how far its log goes.
-    pub fn is_unknown_high_watermark(&self) -> bool {
+    pub(super) fn is_unknown_high_watermark(&self) -> bool {
         self.cause == Cause::UnknownHighWatermark
     }
 
     /// Whether it tells why the cluster takes nothing.
-    pub fn explains(&self) -> bool {
+    pub(super) fn explains(&self) -> bool {
         self.cause == Cause::TooFewReplicas
     }
 
     /// Of two failures the one that trying again does not mend, or the later one.
-    pub fn worse(before: Option<Self>, after: Option<Self>) -> Option<Self> {
+    pub(super) fn worse(before: Option<Self>, after: Option<Self>) -> Option<Self> {
         match (before, after) {
             (Some(before), Some(after)) if before.is_fatal() && !after.is_fatal() => Some(before),
             (before, after) => after.or(before),
@@ -170,7 +172,7 @@ impl KafkaError {
     }
 
     /// The error that it is when it is not tried again.
-    pub fn into_error(self) -> Error {
+    pub(super) fn into_error(self) -> Error {
         let kind = match (self.class, self.cause) {
             (RetryClass::Stopped, _) => return Error::stopped(),
             (_, Cause::Denied) => Kind::Denied,

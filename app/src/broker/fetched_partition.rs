@@ -14,7 +14,8 @@ pub struct FetchPosition {
     pub offset: i64,
 }
 
-/// What a partition answered: its records from the offset that was asked for, and how far the log goes.
+/// What a partition answered: its records from the offset that was asked for, and how far the log
+/// goes.
 #[derive(Debug)]
 pub struct FetchedPartition {
     position: FetchPosition,
@@ -24,7 +25,8 @@ pub struct FetchedPartition {
 }
 
 impl FetchedPartition {
-    /// All that the log holds from the position to `next_offset`. What is missing there is no record.
+    /// All that the log holds from the position to `next_offset`. What is missing there is no
+    /// record.
     pub(super) fn new(position: FetchPosition, next_offset: i64, high_watermark: i64, records: Records) -> Self {
         Self {
             position,

@@ -21,11 +21,13 @@ const TOTAL_BYTES: i32 = 4 << 20;
 /// However many partitions there are, each may bring so much.
 const LEAST_PARTITION_BYTES: i32 = 64 << 10;
 
-/// How long a topic may go without an answer, from any of its partitions, before its log is no longer taken for the one that it was. To
-/// take a topic out of the brokers, to make it again and to fill it takes longer, and who asks meanwhile gets an error.
+/// How long a topic may go without an answer, from any of its partitions, before its log is no
+/// longer taken for the one that it was. To take a topic out of the brokers, to make it again and
+/// to fill it takes longer, and who asks meanwhile gets an error.
 pub const SILENCE: Duration = Duration::from_secs(1);
 
-/// A position that the log does not hold: records expired before they were read, or the topic was made anew.
+/// A position that the log does not hold: records expired before they were read, or the topic was
+/// made anew.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct OutOfRange {
     pub at: TopicPartition,
@@ -38,7 +40,8 @@ pub struct OutOfRange {
 pub struct Fetched {
     pub partitions: Vec<FetchedPartition>,
     pub out_of_range: Vec<OutOfRange>,
-    /// Topics that answered again after an error of a partition, or a silence: they may have been made anew meanwhile.
+    /// Topics that answered again after an error of a partition, or a silence: they may have been
+    /// made anew meanwhile.
     pub came_back: Vec<Arc<str>>,
 }
 
@@ -86,8 +89,9 @@ impl Fetcher {
         }
     }
 
-    /// One round: asks for all positions at once and returns what came first, waiting up to `max_wait` when there is nothing. An answer
-    /// without records tells that the partition is read to its end. Offsets out of range are told, never jumped over.
+    /// One round: asks for all positions at once and returns what came first, waiting up to
+    /// `max_wait` when there is nothing. An answer without records tells that the partition is read
+    /// to its end. Offsets out of range are told, never jumped over.
     pub fn fetch(&mut self, positions: &[FetchPosition], max_wait: Duration) -> Result<Fetched> {
         let mut fetched = Fetched::default();
         if positions.is_empty() {
@@ -124,7 +128,8 @@ impl Fetcher {
         }
     }
 
-    /// Finds out who leads the partitions. Those that nobody leads are a failure; the others are asked all the same.
+    /// Finds out who leads the partitions. Those that nobody leads are a failure; the others are
+    /// asked all the same.
     fn know_leaders(&mut self, positions: &[FetchPosition]) -> Result<Option<KafkaError>> {
         if positions.iter().all(|p| self.calls.leader(&p.at).is_some()) {
             return Ok(None);
@@ -183,7 +188,8 @@ impl Fetcher {
         }
     }
 
-    /// Waits for the first answer, and takes all that are there by then. Returns a failure that may pass.
+    /// Waits for the first answer, and takes all that are there by then. Returns a failure that may
+    /// pass.
     fn collect(&mut self, wanted: &HashSet<&FetchPosition>, fetched: &mut Fetched) -> Result<Option<KafkaError>> {
         let mut failure = None;
         for (call, answer) in self.calls.answers()? {
@@ -251,7 +257,8 @@ impl Fetcher {
         }
     }
 
-    /// What a partition holds instead of the offset that was asked for; none when it holds it after all.
+    /// What a partition holds instead of the offset that was asked for; none when it holds it after
+    /// all.
     fn range(&self, position: &FetchPosition) -> Result<Option<OutOfRange>> {
         let bounds = list_offsets::bounds(&self.config, &position.at.topic)?;
         let bounds = usize::try_from(position.at.partition).ok().and_then(|p| bounds.get(p));

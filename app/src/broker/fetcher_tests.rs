@@ -34,7 +34,8 @@ fn three_records_each(partitions: i32) -> Cluster {
     cluster
 }
 
-/// Fetches until each partition has brought all that it holds: the offsets that came of each, in order.
+/// Fetches until each partition has brought all that it holds: the offsets that came of each, in
+/// order.
 fn read_all(fetcher: &mut Fetcher, cluster: &Cluster, from: &mut [FetchPosition]) -> BTreeMap<i32, Vec<i64>> {
     let mut read: BTreeMap<i32, Vec<i64>> = BTreeMap::new();
     let began = Instant::now();

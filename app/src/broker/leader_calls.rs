@@ -1,5 +1,5 @@
-//! One call for each leader: a worker for each connection to a broker that leads partitions, so that all of
-//! them are asked at once, and each of them one thing at a time.
+//! One call for each leader: a worker for each connection to a broker that leads partitions, so
+//! that all of them are asked at once, and each of them one thing at a time.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -19,14 +19,14 @@ const LOOK: Duration = Duration::from_millis(50);
 
 /// A connection to a leader. There may be several to one broker, with numbers.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub struct LeaderConnection {
+pub(super) struct LeaderConnection {
     pub leader: String,
     pub number: usize,
 }
 
 /// A call under way.
 #[derive(Debug)]
-pub struct Call<Q> {
+pub(super) struct Call<Q> {
     pub to: LeaderConnection,
     pub request: Arc<Q>,
     pub began: Instant,
@@ -36,9 +36,10 @@ pub struct Call<Q> {
 /// What came of a call.
 type Answer<R> = std::result::Result<R, KafkaError>;
 
-/// The partitions' leaders, as far as they are known, and the calls that they have not answered yet.
+/// The partitions' leaders, as far as they are known, and the calls that they have not answered
+/// yet.
 #[derive(Debug)]
-pub struct LeaderCalls<Q, R> {
+pub(super) struct LeaderCalls<Q, R> {
     config: Arc<ClientConfig>,
     memory: ClientMemory,
     leaders: HashMap<TopicPartition, String>,
@@ -51,7 +52,7 @@ pub struct LeaderCalls<Q, R> {
 }
 
 impl<Q: Send + Sync + 'static, R: Send + 'static> LeaderCalls<Q, R> {
-    pub fn new(config: Arc<ClientConfig>) -> Self {
+    pub(super) fn new(config: Arc<ClientConfig>) -> Self {
         let (post, inbox) = channel();
         Self {
             config,
@@ -66,7 +67,7 @@ impl<Q: Send + Sync + 'static, R: Send + 'static> LeaderCalls<Q, R> {
     }
 
     /// Asks who leads these partitions now. Returns those that nobody leads.
-    pub fn find_leaders(&mut self, partitions: Vec<TopicPartition>) -> Answer<Vec<TopicPartition>> {
+    pub(super) fn find_leaders(&mut self, partitions: Vec<TopicPartition>) -> Answer<Vec<TopicPartition>> {
         let asked = partitions.clone();
         let mut worker = Worker::new(self.config.clone(), ClientMemory::default());
         let found = worker.call(move |client| client.leaders(&asked))?;
@@ -83,35 +84,35 @@ impl<Q: Send + Sync + 'static, R: Send + 'static> LeaderCalls<Q, R> {
     }
 
     /// The leader of a partition, as far as it is known.
-    pub fn leader(&self, at: &TopicPartition) -> Option<&str> {
+    pub(super) fn leader(&self, at: &TopicPartition) -> Option<&str> {
         self.leaders.get(at).map(String::as_str)
     }
 
     /// Whether no leader is known.
-    pub fn knows_none(&self) -> bool {
+    pub(super) fn knows_none(&self) -> bool {
         self.leaders.is_empty()
     }
 
-    pub fn forget_leader(&mut self, at: &TopicPartition) {
+    pub(super) fn forget_leader(&mut self, at: &TopicPartition) {
         self.leaders.remove(at);
     }
 
-    pub fn forget_leaders(&mut self) {
+    pub(super) fn forget_leaders(&mut self) {
         self.leaders.clear();
     }
 
     /// Whether a connection has a call to answer.
-    pub fn is_busy(&self, to: &LeaderConnection) -> bool {
+    pub(super) fn is_busy(&self, to: &LeaderConnection) -> bool {
         self.calls.values().any(|call| call.to == *to)
     }
 
     /// What has not been answered yet.
-    pub fn requests(&self) -> impl Iterator<Item = &Q> {
+    pub(super) fn requests(&self) -> impl Iterator<Item = &Q> {
         self.calls.values().map(|call| &*call.request)
     }
 
     /// Begins a call.
-    pub fn start(
+    pub(super) fn start(
         &mut self,
         to: LeaderConnection,
         request: Q,
@@ -138,9 +139,9 @@ impl<Q: Send + Sync + 'static, R: Send + 'static> LeaderCalls<Q, R> {
         self.calls.insert(number, call);
     }
 
-    /// Waits for the first answer and takes all that are there by then. A call that is overdue is given up, and a
-    /// client that failed is too.
-    pub fn answers(&mut self) -> Result<Vec<(Call<Q>, Answer<R>)>> {
+    /// Waits for the first answer and takes all that are there by then. A call that is overdue is
+    /// given up, and a client that failed is too.
+    pub(super) fn answers(&mut self) -> Result<Vec<(Call<Q>, Answer<R>)>> {
         let mut answered = Vec::new();
         while answered.is_empty() && !self.calls.is_empty() {
             self.config.stop.check()?;
@@ -160,12 +161,12 @@ impl<Q: Send + Sync + 'static, R: Send + 'static> LeaderCalls<Q, R> {
     }
 
     /// Gives up the client of a connection.
-    pub fn abandon(&mut self, to: &LeaderConnection) {
+    pub(super) fn abandon(&mut self, to: &LeaderConnection) {
         self.workers.remove(to);
     }
 
     /// Gives up all clients and calls.
-    pub fn abandon_all(&mut self) {
+    pub(super) fn abandon_all(&mut self) {
         self.workers.clear();
         self.calls.clear();
     }

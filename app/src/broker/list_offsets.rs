@@ -9,7 +9,7 @@ use crate::broker::worker::Worker;
 use crate::error::Result;
 
 /// The offsets of all partitions of a topic.
-pub fn list_offsets(config: &Arc<ClientConfig>, topic: &str, which: Offsets) -> Result<Vec<i64>> {
+pub(super) fn list_offsets(config: &Arc<ClientConfig>, topic: &str, which: Offsets) -> Result<Vec<i64>> {
     let mut retry = config.retry_budget();
     let mut worker = Worker::new(config.clone(), ClientMemory::default());
     loop {
@@ -29,8 +29,9 @@ pub fn list_offsets(config: &Arc<ClientConfig>, topic: &str, which: Offsets) -> 
     }
 }
 
-/// What the partitions of a topic hold: their first offset, and the one that their next record will get.
-pub fn bounds(config: &Arc<ClientConfig>, topic: &str) -> Result<Vec<(i64, i64)>> {
+/// What the partitions of a topic hold: their first offset, and the one that their next record will
+/// get.
+pub(super) fn bounds(config: &Arc<ClientConfig>, topic: &str) -> Result<Vec<(i64, i64)>> {
     let earliest = list_offsets(config, topic, Offsets::Earliest)?;
     let latest = list_offsets(config, topic, Offsets::Latest { known: Vec::new() })?;
     Ok(earliest.into_iter().zip(latest).collect())

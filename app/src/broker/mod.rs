@@ -1,18 +1,21 @@
-//! Everything that touches Kafka. The rest of the program sees clusters, batches of records to send, and
-//! records that were fetched.
+//! Everything that touches Kafka. The rest of the program sees clusters, batches of records to
+//! send, and records that were fetched.
 //!
 //! - `cluster`: a cluster that answered, and what can be asked of it
-//! - `config`: what the user chose, and what every client is made of; `hosts`: the brokers' addresses
+//! - `config`: what the user chose, and what every client is made of; `hosts`: the brokers'
+//!   addresses
 //! - `bootstrap`, `metadata`: the first contact; what the cluster says of a topic
 //! - `connection`: a plain connection to one broker
 //! - `group`: membership of a consumer group, and its offsets
 //! - `fetcher`: whom to ask for what, in which turn; `fetched_partition`, `message`: what came
-//! - `producer`: what goes to whom in which order; `produce_batch`, `pending_batch`, `sent`: a batch before, on
-//!   its way and after; `partitioner`: which partition a key belongs to
+//! - `producer`: what goes to whom in which order; `produce_batch`, `pending_batch`, `sent`: a
+//!   batch before, on its way and after; `partitioner`: which partition a key belongs to
 //! - `list_offsets`: where logs begin and end
-//! - `leader_calls`: one call for each leader, for both of them; `worker`: a thread that owns a client
+//! - `leader_calls`: one call for each leader, for both of them; `worker`: a thread that owns a
+//!   client
 //! - `transport`: the seam: ways to speak to Kafka, and their contract
-//! - `error`, `error_codes`, `retry`, `deadline`: what an error means, for how long to try again, how long to wait
+//! - `error`, `error_codes`, `retry`, `deadline`: what an error means, for how long to try again,
+//!   how long to wait
 
 mod bootstrap;
 mod cluster;

@@ -11,22 +11,25 @@ use crate::broker::transport::requests::{ProduceSlice, SliceAnswer};
 use crate::error::{Error, Result};
 use crate::model::TopicPartition;
 
-/// A broker makes one batch of what a request brings for a partition, and takes batches of about 1 MB.
+/// A broker makes one batch of what a request brings for a partition, and takes batches of about 1
+/// MB.
 const PARTITION_BYTES: usize = 900_000;
 
-/// A broker closes the connection on a larger request than this (socket.request.max.bytes), instead of refusing it.
+/// A broker closes the connection on a larger request than this (socket.request.max.bytes), instead
+/// of refusing it.
 const TAKEN_BYTES: usize = 100 << 20;
 
 /// Where each partition's next record is expected: behind the last one that was sent to it.
-pub type ExpectedOffsets = HashMap<TopicPartition, i64>;
+pub(super) type ExpectedOffsets = HashMap<TopicPartition, i64>;
 
 #[derive(Debug)]
-pub struct PendingBatch {
+pub(super) struct PendingBatch {
     batch: Arc<ProduceBatch>,
     /// The first record that is not acknowledged.
     next: usize,
     next_as: NextAs,
-    /// How many records a request may carry; less than all while a record that is too large is looked for.
+    /// How many records a request may carry; less than all while a record that is too large is
+    /// looked for.
     most: usize,
     last_offset: i64,
     jumps: Vec<OffsetJump>,
@@ -45,7 +48,7 @@ enum NextAs {
 }
 
 impl PendingBatch {
-    pub fn new(batch: ProduceBatch) -> Self {
+    pub(super) fn new(batch: ProduceBatch) -> Self {
         let mut pending = Self {
             most: batch.len(),
             batch: Arc::new(batch),
@@ -59,28 +62,29 @@ impl PendingBatch {
         pending
     }
 
-    pub fn at(&self) -> &TopicPartition {
+    pub(super) fn at(&self) -> &TopicPartition {
         &self.batch.at
     }
 
-    pub fn is_done(&self) -> bool {
+    pub(super) fn is_done(&self) -> bool {
         self.next == self.batch.len()
     }
 
     /// The record that is too large, and has no placeholder yet.
-    pub fn refused(&self) -> Option<(Arc<ProduceBatch>, usize)> {
+    pub(super) fn refused(&self) -> Option<(Arc<ProduceBatch>, usize)> {
         matches!(self.next_as, NextAs::Refused).then(|| (self.batch.clone(), self.next))
     }
 
     /// Sends this in the place of the refused record.
-    pub fn replace(&mut self, (key, value): Placeholder) {
+    pub(super) fn replace(&mut self, (key, value): Placeholder) {
         let mut placeholder = ProduceBatch::new(self.batch.at.clone());
         placeholder.push(&key, value.as_deref());
         self.next_as = NextAs::Placeholder(Arc::new(placeholder));
     }
 
-    /// The records to send next; none when all is acknowledged, or before a refused one has its placeholder.
-    pub fn slice(&self) -> Option<ProduceSlice> {
+    /// The records to send next; none when all is acknowledged, or before a refused one has its
+    /// placeholder.
+    pub(super) fn slice(&self) -> Option<ProduceSlice> {
         if self.is_done() {
             return None;
         }
@@ -99,8 +103,9 @@ impl PendingBatch {
         }
     }
 
-    /// Takes the leader's answer to a slice of so many records. Returns a failure for which to try again.
-    pub fn answered(
+    /// Takes the leader's answer to a slice of so many records. Returns a failure for which to try
+    /// again.
+    pub(super) fn answered(
         &mut self,
         records: usize,
         answer: SliceAnswer,
@@ -158,7 +163,7 @@ impl PendingBatch {
         }
     }
 
-    pub fn into_sent(self) -> Sent {
+    pub(super) fn into_sent(self) -> Sent {
         Sent {
             batch: self.batch,
             last_offset: self.last_offset,

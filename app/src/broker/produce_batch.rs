@@ -2,7 +2,8 @@
 
 use crate::model::TopicPartition;
 
-/// What a record takes on the wire beside its key and value: offset, size, checksum, two marks and two lengths.
+/// What a record takes on the wire beside its key and value: offset, size, checksum, two marks and
+/// two lengths.
 pub(super) const FRAME: usize = 26;
 
 /// Where a record ends, and whether it has a value.
@@ -13,7 +14,8 @@ struct Ends {
     null: bool,
 }
 
-/// The records for one partition. Write a key into `arena`, close it, write a value, close it; or `push` both.
+/// The records for one partition. Write a key into `arena`, close it, write a value, close it; or
+/// `push` both.
 #[derive(Debug)]
 pub struct ProduceBatch {
     pub at: TopicPartition,
@@ -109,7 +111,8 @@ impl ProduceBatch {
         self.ends[index].value - self.start(index) + FRAME
     }
 
-    /// The end of the records from `from` on that go into one request: at most `records` and `bytes`, but one in any case.
+    /// The end of the records from `from` on that go into one request: at most `records` and
+    /// `bytes`, but one in any case.
     pub(super) fn cut(&self, from: usize, records: usize, bytes: usize) -> usize {
         let most = self.len().min(from.saturating_add(records));
         let mut end = from + 1;

@@ -1,4 +1,5 @@
-//! Sends batches: all leaders at once, each partition's records in order, one request in flight a partition.
+//! Sends batches: all leaders at once, each partition's records in order, one request in flight a
+//! partition.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
@@ -38,7 +39,8 @@ pub struct Producer {
     failed: HashSet<TopicPartition>,
 }
 
-/// Batches on their way. Nothing of them is on its way any more once this is dropped, as far as we know.
+/// Batches on their way. Nothing of them is on its way any more once this is dropped, as far as we
+/// know.
 #[derive(Debug)]
 pub struct Sending<'a> {
     producer: &'a mut Producer,
@@ -50,8 +52,8 @@ pub struct Sending<'a> {
 pub enum SendStep {
     /// Every record is acknowledged by all replicas in sync. The batches are in their order.
     Done(Vec<Sent>),
-    /// The broker refuses this record: give its placeholder (`Sending::replace`), then go on. Nothing behind it
-    /// of its partition is sent before that.
+    /// The broker refuses this record: give its placeholder (`Sending::replace`), then go on.
+    /// Nothing behind it of its partition is sent before that.
     TooLarge { batch: Arc<ProduceBatch>, record: usize },
 }
 
@@ -66,7 +68,8 @@ impl Producer {
         }
     }
 
-    /// The partitions of a topic whose logs went on behind what was sent to them last. The next record is expected behind that now.
+    /// The partitions of a topic whose logs went on behind what was sent to them last. The next
+    /// record is expected behind that now.
     pub fn pass(&mut self, topic: &str, latest: &[i64]) -> Vec<(i32, OffsetJump)> {
         let mut jumps = Vec::new();
         for (at, end) in self.expected.iter_mut().filter(|(at, _)| *at.topic == *topic) {
@@ -117,8 +120,8 @@ impl Sending<'_> {
         }
     }
 
-    /// Sends to each connection that has nothing to answer what is next of its partitions. Returns why some of it
-    /// can't be sent.
+    /// Sends to each connection that has nothing to answer what is next of its partitions. Returns
+    /// why some of it can't be sent.
     fn start_calls(&mut self) -> Option<KafkaError> {
         let next = self.next_slices();
         let failure = self.know_leaders(&next);
@@ -186,7 +189,8 @@ impl Sending<'_> {
         }
     }
 
-    /// Waits for the first answer, and takes all that are there by then. Returns a failure that may pass.
+    /// Waits for the first answer, and takes all that are there by then. Returns a failure that may
+    /// pass.
     fn take_answers(&mut self) -> Result<Option<KafkaError>> {
         let mut failure = None;
         let Producer {

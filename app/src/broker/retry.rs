@@ -12,41 +12,42 @@ use crate::stop::Stop;
 use crate::broker::error::KafkaError;
 use crate::broker::error_codes::RetryClass;
 
-/// The outages of several clients that the user should hear of as one.
+/// What the user has heard of the failures of several clients, which are to be heard of as one.
 #[derive(Debug, Clone, Default)]
-pub struct OutageLog(Arc<Heard>);
+pub(super) struct OutageLog(Arc<Heard>);
 
 #[derive(Debug, Default)]
 struct Heard {
-    outages: AtomicUsize,
-    /// The user has heard what lies behind them.
+    /// Of so many clients.
+    clients: AtomicUsize,
+    /// What lies behind them, too.
     explained: AtomicBool,
 }
 
 /// The failures of one client, from the first one to the next success.
 #[derive(Debug)]
-pub struct RetryBudget {
+pub(super) struct RetryBudget {
     patience: Duration,
     stop: Stop,
-    outages: OutageLog,
+    outage_log: OutageLog,
     since: Option<Backoff>,
     told: bool,
 }
 
 impl RetryBudget {
-    pub fn new(patience: Duration, stop: Stop, outages: OutageLog) -> Self {
+    pub(super) fn new(patience: Duration, stop: Stop, outage_log: OutageLog) -> Self {
         Self {
             patience,
             stop,
-            outages,
+            outage_log,
             since: None,
             told: false,
         }
     }
 
-    /// Takes note of a failure, which is an error when it is fatal or has lasted for longer than the
-    /// patience. The user's wish to stop is one too.
-    pub fn record_failure(&mut self, failure: KafkaError) -> Result<()> {
+    /// Takes note of a failure, which is an error when it is fatal or has lasted for longer than
+    /// the patience. The user's wish to stop is one too.
+    pub(super) fn record_failure(&mut self, failure: KafkaError) -> Result<()> {
         self.stop.check()?;
         if matches!(failure.class(), RetryClass::Fatal | RetryClass::Stopped) {
             return Err(failure.into_error());
@@ -78,14 +79,14 @@ impl RetryBudget {
 
     /// Whether it is the first failure that the user hears of, or the first that explains it.
     fn is_news(&mut self, failure: &KafkaError) -> bool {
-        let heard = &self.outages.0;
-        let first = !std::mem::replace(&mut self.told, true) && heard.outages.fetch_add(1, Ordering::Relaxed) == 0;
+        let heard = &self.outage_log.0;
+        let first = !std::mem::replace(&mut self.told, true) && heard.clients.fetch_add(1, Ordering::Relaxed) == 0;
         let explains = failure.explains() && !heard.explained.swap(true, Ordering::Relaxed);
         first || explains
     }
 
     /// Waits for the next try, longer each time.
-    pub fn wait(&mut self) -> Result<()> {
+    pub(super) fn wait(&mut self) -> Result<()> {
         match &mut self.since {
             Some(since) => since.wait(&self.stop).map(|_| ()),
             None => self.stop.check(),
@@ -93,13 +94,13 @@ impl RetryBudget {
     }
 
     /// Takes note of a failure, then waits for the next try.
-    pub fn back_off(&mut self, failure: KafkaError) -> Result<()> {
+    pub(super) fn back_off(&mut self, failure: KafkaError) -> Result<()> {
         self.record_failure(failure)?;
         self.wait()
     }
 
     /// The brokers answer again.
-    pub fn record_success(&mut self) {
+    pub(super) fn record_success(&mut self) {
         let Some(since) = self.since.take() else { return };
         if self.hush() {
             log::info!("Kafka answers again after {:.1} s", since.waited().as_secs_f64());
@@ -108,9 +109,9 @@ impl RetryBudget {
 
     /// Takes back what was told; true when it was the last failure that the user heard of.
     fn hush(&mut self) -> bool {
-        let last = std::mem::take(&mut self.told) && self.outages.0.outages.fetch_sub(1, Ordering::Relaxed) == 1;
+        let last = std::mem::take(&mut self.told) && self.outage_log.0.clients.fetch_sub(1, Ordering::Relaxed) == 1;
         if last {
-            self.outages.0.explained.store(false, Ordering::Relaxed);
+            self.outage_log.0.explained.store(false, Ordering::Relaxed);
         }
         last
     }
@@ -154,9 +155,9 @@ mod tests {
 
     #[test]
     fn a_failure_is_told_once_and_so_is_what_explains_it() {
-        let outages = OutageLog::default();
+        let outage_log = OutageLog::default();
         let [mut one, mut other] =
-            [(); 2].map(|()| RetryBudget::new(Duration::from_secs(60), Stop::default(), outages.clone()));
+            [(); 2].map(|()| RetryBudget::new(Duration::from_secs(60), Stop::default(), outage_log.clone()));
         let (refused, too_few) = (KafkaError::passing("connection refused"), KafkaError::code(19));
         for _ in 0..2 {
             assert!(one.is_news(&refused) && !one.is_news(&refused) && !other.is_news(&refused));

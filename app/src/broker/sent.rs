@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use crate::broker::produce_batch::ProduceBatch;
 
-/// The small record that takes the place of one that the broker refused as too large: key and value.
+/// The small record that takes the place of one that the broker refused as too large: key and
+/// value.
 pub type Placeholder = (Vec<u8>, Option<Vec<u8>>);
 
 /// A batch whose records have all been acknowledged.
@@ -19,8 +20,9 @@ pub struct Sent {
     pub(super) last_placeholder: Option<Arc<ProduceBatch>>,
 }
 
-/// Records that a partition took elsewhere than behind those that were sent to it before. Between the two there is what others wrote, or
-/// what was sent twice; where the offset is smaller than expected, the log is another one.
+/// Records that a partition took elsewhere than behind those that were sent to it before. Between
+/// the two there is what others wrote, or what was sent twice; where the offset is smaller than
+/// expected, the log is another one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct OffsetJump {
     pub expected: i64,
@@ -28,7 +30,8 @@ pub struct OffsetJump {
 }
 
 impl Sent {
-    /// Key and value of the last record as it was sent, or of the one right before it where the last has no value.
+    /// Key and value of the last record as it was sent, or of the one right before it where the
+    /// last has no value.
     pub fn last_with_value(&self) -> Option<(&[u8], &[u8])> {
         let last = self.batch.len() - 1;
         let (key, value) = match &self.last_placeholder {

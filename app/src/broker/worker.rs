@@ -1,5 +1,5 @@
-//! A thread that owns a client. Nobody waits for one without a limit. A client that met an error, a panic or
-//! a limit is never used again.
+//! A thread that owns a client. Nobody waits for one without a limit. A client that met an error, a
+//! panic or a limit is never used again.
 
 use std::sync::Arc;
 use std::sync::mpsc::{Sender, channel, sync_channel};
@@ -13,7 +13,7 @@ type Job = Box<dyn FnOnce(&mut Option<Transport>) -> bool + Send>;
 
 /// A client and its thread, both made when there is work.
 #[derive(Debug)]
-pub struct Worker {
+pub(super) struct Worker {
     config: Arc<ClientConfig>,
     memory: ClientMemory,
     thread: Option<Thread>,
@@ -26,7 +26,7 @@ struct Thread {
 }
 
 impl Worker {
-    pub fn new(config: Arc<ClientConfig>, memory: ClientMemory) -> Self {
+    pub(super) fn new(config: Arc<ClientConfig>, memory: ClientMemory) -> Self {
         Self {
             config,
             memory,
@@ -34,9 +34,9 @@ impl Worker {
         }
     }
 
-    /// Hands over a job; `done` gets what came of it, on the worker's thread. Returns the job's deadline. After
-    /// an error, `abandon` is the caller's duty.
-    pub fn start<R: 'static>(
+    /// Hands over a job; `done` gets what came of it, on the worker's thread. Returns the job's
+    /// deadline. After an error, `abandon` is the caller's duty.
+    pub(super) fn start<R: 'static>(
         &mut self,
         job: impl FnOnce(&mut Transport) -> Result<R, KafkaError> + Send + 'static,
         done: impl FnOnce(Result<R, KafkaError>) + Send + 'static,
@@ -75,8 +75,9 @@ impl Worker {
         deadline
     }
 
-    /// Runs a job and waits for it, no longer than each of its requests may take and than the user wants.
-    pub fn call<R: Send + 'static>(
+    /// Runs a job and waits for it, no longer than each of its requests may take and than the user
+    /// wants.
+    pub(super) fn call<R: Send + 'static>(
         &mut self,
         job: impl FnOnce(&mut Transport) -> Result<R, KafkaError> + Send + 'static,
     ) -> Result<R, KafkaError> {

@@ -133,7 +133,8 @@ impl Cluster {
 }
 
 impl Client {
-    /// Makes a call, with what goes wrong with it: `work` gets how much of what was asked is to be done.
+    /// Makes a call, with what goes wrong with it: `work` gets how much of what was asked is to be
+    /// done.
     fn call<R>(&mut self, all: usize, work: impl FnOnce(&mut State, usize) -> R) -> Result<R, KafkaError> {
         assert!(!self.has_failed, "a client that failed is used again");
         self.deadline.begin(self.limit);

@@ -2,7 +2,7 @@
 
 /// Chosen once, for all clients of a cluster.
 #[derive(Debug, Clone)]
-pub enum TransportKind {
+pub(crate) enum TransportKind {
     /// The crate `kafka`.
     Crate,
     #[cfg(test)]

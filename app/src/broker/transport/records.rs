@@ -5,7 +5,7 @@ use crate::broker::transport::crate_kafka::records as crate_kafka;
 
 /// The records that one partition answered, each in the form of the client that brought them.
 #[derive(Debug)]
-pub enum Records {
+pub(crate) enum Records {
     Crate(crate_kafka::Records),
     /// Offset, key and value.
     #[cfg(test)]
@@ -14,14 +14,14 @@ pub enum Records {
 
 /// A look at them, made once for all records.
 #[derive(Clone, Copy)]
-pub enum View<'a> {
+pub(crate) enum View<'a> {
     Crate(crate_kafka::View<'a>),
     #[cfg(test)]
     Fake(&'a [(i64, Vec<u8>, Vec<u8>)]),
 }
 
 impl Records {
-    pub fn view(&self) -> View<'_> {
+    pub(crate) fn view(&self) -> View<'_> {
         match self {
             Self::Crate(records) => View::Crate(records.view()),
             #[cfg(test)]
@@ -31,7 +31,7 @@ impl Records {
 }
 
 impl<'a> View<'a> {
-    pub fn len(self) -> usize {
+    pub(crate) fn len(self) -> usize {
         match self {
             Self::Crate(records) => records.len(),
             #[cfg(test)]
@@ -40,7 +40,7 @@ impl<'a> View<'a> {
     }
 
     /// The record at a place, counted from 0.
-    pub fn get(self, place: usize) -> Message<'a> {
+    pub(crate) fn get(self, place: usize) -> Message<'a> {
         match self {
             Self::Crate(records) => records.get(place),
             #[cfg(test)]

@@ -1,5 +1,6 @@
-//! One client of the `kafka` crate. After an error its connections may still hold the answer to the question
-//! before, and the crate would take it for the next one's: so a client that failed is dropped.
+//! One client of the `kafka` crate. After an error its connections may still hold the answer to the
+//! question before, and the crate would take it for the next one's: so a client that failed is
+//! dropped.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -15,7 +16,7 @@ use crate::broker::transport::crate_kafka::windows::Windows;
 use crate::broker::transport::requests::{ProduceSlice, SliceAnswer};
 use crate::model::TopicPartition;
 
-pub struct Client {
+pub(crate) struct Client {
     pub(super) config: Arc<ClientConfig>,
     pub(super) deadline: Deadline,
     pub(super) windows: Windows,
@@ -24,7 +25,7 @@ pub struct Client {
 }
 
 impl Client {
-    pub fn connect(config: Arc<ClientConfig>, deadline: Deadline, windows: Windows) -> Result<Self, KafkaError> {
+    pub(crate) fn connect(config: Arc<ClientConfig>, deadline: Deadline, windows: Windows) -> Result<Self, KafkaError> {
         let kafka = connect(&config, &deadline)?;
         Ok(Self {
             config,
@@ -34,7 +35,8 @@ impl Client {
         })
     }
 
-    /// Lets the crate make a request, which may take so long. Nothing is left of a client that fails.
+    /// Lets the crate make a request, which may take so long. Nothing is left of a client that
+    /// fails.
     pub(super) fn ask<R>(
         &mut self,
         limit: Duration,
@@ -50,15 +52,15 @@ impl Client {
         Ok(answer)
     }
 
-    pub fn leaders(&mut self, partitions: &[TopicPartition]) -> Result<Vec<Option<String>>, KafkaError> {
+    pub(crate) fn leaders(&mut self, partitions: &[TopicPartition]) -> Result<Vec<Option<String>>, KafkaError> {
         self.ask(self.config.limit, |kafka| {
             let leaders = partitions.iter().map(|at| leader(kafka, at, str::to_string));
             Ok(leaders.collect())
         })
     }
 
-    /// The crate sends each request to whom it takes for the leader: that must be this one. Where it is not, what
-    /// the client knows of the cluster may be old.
+    /// The crate sends each request to whom it takes for the leader: that must be this one. Where
+    /// it is not, what the client knows of the cluster may be old.
     pub(super) fn expect_leader<'a>(
         &mut self,
         host: &str,
@@ -80,7 +82,7 @@ impl Client {
         Err(KafkaError::passing("the partitions have moved to another leader"))
     }
 
-    pub fn produce(
+    pub(crate) fn produce(
         &mut self,
         host: &str,
         slices: &[ProduceSlice],
@@ -112,8 +114,8 @@ impl Client {
     }
 }
 
-/// A new client that knows all topics. It asks for all and names none: a topic that is named might be
-/// created.
+/// A new client that knows all topics. It asks for all and names none: a topic that is named might
+/// be created.
 fn connect(config: &ClientConfig, deadline: &Deadline) -> Result<KafkaClient, KafkaError> {
     deadline.begin(config.limit);
     let host = config.hosts.reachable().map_err(KafkaError::passing)?;

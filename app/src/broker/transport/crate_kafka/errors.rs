@@ -8,7 +8,7 @@ use crate::broker::error::KafkaError;
 use crate::model::TopicPartition;
 
 /// What an error of the crate means for us.
-pub fn kafka_error(error: &CrateError) -> KafkaError {
+pub(super) fn kafka_error(error: &CrateError) -> KafkaError {
     match error {
         CrateError::Kafka(KafkaCode::CorruptMessage) => unreadable("a record's checksum is wrong"),
         CrateError::Kafka(code) => KafkaError::code(*code as i16),

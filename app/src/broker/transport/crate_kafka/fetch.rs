@@ -1,5 +1,5 @@
-//! Fetching. An answer of the crate can be too little, can hide records, or can be unreadable as a whole: it
-//! is asked for again, with other windows, until what came is what the log holds.
+//! Fetching. An answer of the crate can be too little, can hide records, or can be unreadable as a
+//! whole: it is asked for again, with other windows, until what came is what the log holds.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -18,7 +18,7 @@ use crate::broker::transport::requests::{FetchRequest, PartitionAnswer};
 
 /// A position and the window to ask for it with.
 #[derive(Debug, Clone)]
-pub struct PartitionFetch {
+pub(super) struct PartitionFetch {
     pub position: FetchPosition,
     pub window: i32,
 }
@@ -33,7 +33,7 @@ enum Outcome {
 }
 
 impl Client {
-    pub fn fetch(&mut self, host: &str, request: &FetchRequest) -> Result<Vec<PartitionAnswer>, KafkaError> {
+    pub(crate) fn fetch(&mut self, host: &str, request: &FetchRequest) -> Result<Vec<PartitionAnswer>, KafkaError> {
         self.expect_leader(host, request.positions.iter().map(|position| &position.at))?;
         loop {
             let asks = self.asks(request);
@@ -66,7 +66,8 @@ impl Client {
         }
     }
 
-    /// As many of the positions as go into one request, one at least; one that is to be asked alone, alone.
+    /// As many of the positions as go into one request, one at least; one that is to be asked
+    /// alone, alone.
     fn asks(&self, request: &FetchRequest) -> Vec<PartitionFetch> {
         let mut asks: Vec<PartitionFetch> = Vec::with_capacity(request.positions.len());
         let mut bytes = 0_i32;
@@ -101,8 +102,8 @@ impl Client {
         })
     }
 
-    /// An answer could not be read. Of several partitions each is asked alone then, to tell which it is. Of one,
-    /// what lies before the unreadable batch is answered first.
+    /// An answer could not be read. Of several partitions each is asked alone then, to tell which
+    /// it is. Of one, what lies before the unreadable batch is answered first.
     fn unreadable(
         &mut self,
         host: &str,
@@ -127,8 +128,8 @@ impl Client {
         }))
     }
 
-    /// What lies before a batch that is not to be read: the largest half, quarter and so on of the window in which
-    /// it is not. Those records land, and what the position is then is the batch's.
+    /// What lies before a batch that is not to be read: the largest half, quarter and so on of the
+    /// window in which it is not. Those records land, and what the position is then is the batch's.
     fn before_unreadable(&mut self, host: &str, ask: &PartitionFetch) -> Option<FetchedPartition> {
         let mut ask = ask.clone();
         while ask.window > 1 {

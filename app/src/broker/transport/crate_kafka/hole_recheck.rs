@@ -1,5 +1,5 @@
-//! Answers that are not believed at once: one that begins with a hole, and one that is empty though the log
-//! goes on.
+//! Answers that are not believed at once: one that begins with a hole, and one that is empty though
+//! the log goes on.
 
 use std::slice;
 use std::time::Duration;
@@ -14,7 +14,8 @@ use crate::broker::transport::crate_kafka::window::PEEK;
 use crate::broker::transport::crate_kafka::window_bisect::{Probe, WindowBisect};
 
 impl Client {
-    /// Looks again at a hole before the first record, with ever smaller windows. See `window_bisect`.
+    /// Looks again at a hole before the first record, with ever smaller windows. See
+    /// `window_bisect`.
     pub(super) fn look_again(
         &mut self,
         host: &str,
@@ -43,8 +44,8 @@ impl Client {
         Ok(best)
     }
 
-    /// The offset behind a position where nothing came, when that is because there are no records; none where
-    /// there may be some.
+    /// The offset behind a position where nothing came, when that is because there are no records;
+    /// none where there may be some.
     pub(super) fn behind_no_records(&mut self, host: &str, ask: &PartitionFetch) -> Result<Option<i64>, KafkaError> {
         if ask.window < PEEK {
             return Ok(None);
@@ -61,7 +62,8 @@ impl Client {
             Some(Found::Batch { base, behind }) if base < ask.position.offset => (base, behind),
             _ => return Ok(None),
         };
-        // The batch begins before the position. It is passed when all that it holds lies before the position too.
+        // The batch begins before the position. It is passed when all that it holds lies before the
+        // position too.
         let mut whole = ask.clone();
         whole.position.offset = base;
         let response = self.request(slice::from_ref(&whole), Duration::ZERO)?;

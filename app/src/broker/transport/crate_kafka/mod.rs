@@ -3,23 +3,24 @@
 //! - `client`: one client of the crate, made anew after each failure; leaders and producing
 //! - `fetch`: fetching, until what came is what the log holds; `records`: what an answer brought
 //! - `windows`, `window`: how many bytes to ask each partition for
-//! - `hole_recheck`: answers that are not believed at once; `window_bisect`, `batch_header`: what the second
-//!   look needs
-//! - `offsets`: where logs begin and end; `unknown_high_watermark`: whether a new leader knows that yet
+//! - `hole_recheck`: answers that are not believed at once; `window_bisect`, `batch_header`: what
+//!   the second look needs
+//! - `offsets`: where logs begin and end; `unknown_high_watermark`: whether a new leader knows that
+//!   yet
 //! - `unpack`: compressed batches, looked into before the crate unpacks them
 //! - `errors`: what an error of the crate means for us
 
-pub mod batch_header;
+pub(crate) mod batch_header;
 mod client;
 mod errors;
 mod fetch;
 mod hole_recheck;
 mod offsets;
-pub mod records;
+pub(crate) mod records;
 mod unknown_high_watermark;
-pub mod unpack;
+pub(crate) mod unpack;
 mod window;
 mod window_bisect;
-pub mod windows;
+pub(crate) mod windows;
 
-pub use client::Client;
+pub(crate) use client::Client;

@@ -12,16 +12,17 @@ use crate::broker::transport::crate_kafka::unknown_high_watermark::HighWatermark
 use crate::broker::transport::requests::{Offsets, OffsetsRequest};
 use crate::model::TopicPartition;
 
-/// How long a new leader may take to learn how far its log goes, where it does not tell that it is learning.
+/// How long a new leader may take to learn how far its log goes, where it does not tell that it is
+/// learning.
 const LEARNING: Duration = Duration::from_secs(5);
 
 /// Time between two looks meanwhile.
 const LOOK: Duration = Duration::from_millis(200);
 
 impl Client {
-    /// An end below the one that is known may be of a leader that still learns. One that stays there is told as
-    /// it is.
-    pub fn offsets(&mut self, request: &OffsetsRequest) -> Result<Vec<i64>, KafkaError> {
+    /// An end below the one that is known may be of a leader that still learns. One that stays
+    /// there is told as it is.
+    pub(crate) fn offsets(&mut self, request: &OffsetsRequest) -> Result<Vec<i64>, KafkaError> {
         let known = match &request.which {
             Offsets::Earliest => return self.list_offsets(request, FetchOffset::Earliest),
             Offsets::Latest { known } => known,

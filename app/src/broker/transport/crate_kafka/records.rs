@@ -10,7 +10,7 @@ use crate::broker::produce_batch::FRAME;
 use crate::model::TopicPartition;
 
 #[derive(Debug)]
-pub struct Records {
+pub(crate) struct Records {
     response: Arc<Response>,
     /// Where in the response the partition stands.
     topic: usize,
@@ -18,10 +18,10 @@ pub struct Records {
 }
 
 #[derive(Clone, Copy)]
-pub struct View<'a>(&'a [fetch::Message<'a>]);
+pub(crate) struct View<'a>(&'a [fetch::Message<'a>]);
 
 /// What an answer holds for a partition, not believed yet.
-pub struct Answered {
+pub(crate) struct Answered {
     pub records: Records,
     /// The offset that was asked for.
     pub asked: i64,
@@ -32,7 +32,12 @@ const LEFT_OUT: &str = "leaves it out of its answer";
 
 impl Answered {
     /// Finds a partition's part in the answer of `host`.
-    pub fn find(response: &Arc<Response>, host: &str, at: &TopicPartition, asked: i64) -> Result<Self, KafkaError> {
+    pub(crate) fn find(
+        response: &Arc<Response>,
+        host: &str,
+        at: &TopicPartition,
+        asked: i64,
+    ) -> Result<Self, KafkaError> {
         let wrong = |why: &str| KafkaError::passing(format!("{at}: {host} {why}"));
         let topics = response.topics();
         let topic = topics.iter().position(|t| *t.topic() == *at.topic);
@@ -63,34 +68,34 @@ impl Answered {
         }
     }
 
-    pub fn is_empty(&self) -> bool {
+    pub(crate) fn is_empty(&self) -> bool {
         self.records.view().len() == 0
     }
 
     /// The offset of the first record, or the one that was asked for.
-    pub fn first_offset(&self) -> i64 {
+    pub(crate) fn first_offset(&self) -> i64 {
         self.records.view().0.first().map_or(self.asked, |first| first.offset)
     }
 
     /// Whether the first record is not the one that was asked for.
-    pub fn begins_with_hole(&self) -> bool {
+    pub(crate) fn begins_with_hole(&self) -> bool {
         self.first_offset() > self.asked
     }
 
     /// The offset behind the last record, or the one that was asked for.
-    pub fn next_offset(&self) -> i64 {
+    pub(crate) fn next_offset(&self) -> i64 {
         self.records.view().0.last().map_or(self.asked, |last| last.offset + 1)
     }
 
     /// Bytes that the records take on the wire, uncompressed.
-    pub fn wire_size(&self) -> usize {
+    pub(crate) fn wire_size(&self) -> usize {
         let size = |message: &fetch::Message<'_>| message.key.len() + message.value.len() + FRAME;
         self.records.view().0.iter().map(size).sum()
     }
 }
 
 impl Records {
-    pub fn view(&self) -> View<'_> {
+    pub(crate) fn view(&self) -> View<'_> {
         match self.response.topics()[self.topic].partitions()[self.partition].data() {
             Ok(data) => View(data.messages()),
             Err(_) => View(&[]),
@@ -99,11 +104,11 @@ impl Records {
 }
 
 impl<'a> View<'a> {
-    pub fn len(self) -> usize {
+    pub(crate) fn len(self) -> usize {
         self.0.len()
     }
 
-    pub fn get(self, place: usize) -> Message<'a> {
+    pub(crate) fn get(self, place: usize) -> Message<'a> {
         let message = &self.0[place];
         Message {
             offset: message.offset,
@@ -113,8 +118,8 @@ impl<'a> View<'a> {
     }
 }
 
-/// Whether the offsets rise from the one that was asked for on, and another can come behind them: all that
-/// is done with them builds on it.
+/// Whether the offsets rise from the one that was asked for on, and another can come behind them:
+/// all that is done with them builds on it.
 fn are_of_a_log(messages: &[fetch::Message<'_>], asked: i64) -> bool {
     let mut least = asked.max(0);
     messages.iter().all(|message| {

@@ -1,5 +1,6 @@
-//! Whether a leader still learns how far its log goes: one that has just become it must hear from the other replicas first, and a
-//! question in the old version gets too small an offset meanwhile. Brokers of 2.2 and later say so in a newer version.
+//! Whether a leader still learns how far its log goes: one that has just become it must hear from
+//! the other replicas first, and a question in the old version gets too small an offset meanwhile.
+//! Brokers of 2.2 and later say so in a newer version.
 
 use std::time::Duration;
 
@@ -20,7 +21,7 @@ const LATEST: i64 = -1;
 
 /// What the leaders say.
 #[derive(Debug, PartialEq, Eq)]
-pub enum HighWatermark {
+pub(super) enum HighWatermark {
     /// All of them know.
     Known,
     /// The one of this partition does not.
@@ -30,8 +31,8 @@ pub enum HighWatermark {
 }
 
 impl Client {
-    /// Asks the leaders of these partitions. One that does not answer is an error, not one that has nothing
-    /// to tell.
+    /// Asks the leaders of these partitions. One that does not answer is an error, not one that has
+    /// nothing to tell.
     pub(super) fn high_watermark_of_all(&mut self, partitions: &[TopicPartition]) -> Result<HighWatermark, KafkaError> {
         match self.config.versions.get() {
             Some(versions) if versions.tell_learning() => {}

@@ -1,4 +1,5 @@
-//! What the clients of one fetcher have learned of each partition: its window, and whether it is asked alone.
+//! What the clients of one fetcher have learned of each partition: its window, and whether it is
+//! asked alone.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -7,7 +8,7 @@ use crate::broker::transport::crate_kafka::window::Window;
 use crate::model::TopicPartition;
 
 #[derive(Debug, Clone, Default)]
-pub struct Windows(Arc<Mutex<Learned>>);
+pub(crate) struct Windows(Arc<Mutex<Learned>>);
 
 #[derive(Debug, Default)]
 struct Learned {
@@ -18,27 +19,29 @@ struct Learned {
 
 impl Windows {
     /// The window of a partition, which begins with `share` bytes.
-    pub fn size(&self, at: &TopicPartition, share: i32) -> i32 {
+    pub(crate) fn size(&self, at: &TopicPartition, share: i32) -> i32 {
         self.with(at, share, |window| window.size())
     }
 
     /// Nothing came for a window of `asked` bytes; false when there is no larger one.
-    pub fn grow(&self, at: &TopicPartition, share: i32, asked: i32) -> bool {
+    pub(crate) fn grow(&self, at: &TopicPartition, share: i32, asked: i32) -> bool {
         self.with(at, share, |window| asked < window.size() || window.grow())
     }
 
-    /// Learns from an answer: how many bytes of records it brought, and whether the log holds more behind them.
-    pub fn learn(&self, at: &TopicPartition, share: i32, bytes: usize, more: bool) {
+    /// Learns from an answer: how many bytes of records it brought, and whether the log holds more
+    /// behind them.
+    pub(crate) fn learn(&self, at: &TopicPartition, share: i32, bytes: usize, more: bool) {
         self.with(at, share, |window| window.learn(bytes, more, share));
         self.lock().alone.remove(at);
     }
 
-    /// Of these partitions each is to be asked by itself, to find the one whose answer can't be read.
-    pub fn ask_alone<'a>(&self, partitions: impl Iterator<Item = &'a TopicPartition>) {
+    /// Of these partitions each is to be asked by itself, to find the one whose answer can't be
+    /// read.
+    pub(crate) fn ask_alone<'a>(&self, partitions: impl Iterator<Item = &'a TopicPartition>) {
         self.lock().alone.extend(partitions.cloned());
     }
 
-    pub fn is_alone(&self, at: &TopicPartition) -> bool {
+    pub(crate) fn is_alone(&self, at: &TopicPartition) -> bool {
         self.lock().alone.contains(at)
     }
 
