@@ -16,12 +16,12 @@ use kafka_protocol::messages::{ApiVersionsRequest, MetadataResponse};
 use crate::error::{Error, Result};
 use crate::stop::STOP_POLL;
 
+use crate::broker::config::ClientConfig;
 use crate::broker::connection::{Connection, ConnectionError};
 use crate::broker::deadline;
 use crate::broker::error::KafkaError;
 use crate::broker::hosts::{CONNECT_TIMEOUT, Hosts};
 use crate::broker::metadata::every_topic;
-use crate::broker::transport::crate_kafka::worker::ClientConfig;
 use crate::broker::versions::BrokerVersions;
 
 /// How long all addresses may take to let us connect.
@@ -271,6 +271,7 @@ fn contact_of_failures(failures: Vec<(String, ConnectionError)>) -> Contact {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::broker::config::{Compression, Options};
     use crate::stop::Stop;
 
     fn at(host: &str, why: ConnectionError) -> (String, ConnectionError) {
@@ -314,14 +315,14 @@ mod tests {
     fn an_address_where_nobody_listens_is_told_at_once_and_silence_can_be_stopped() {
         let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap().to_string();
-        let mut config = ClientConfig {
-            hosts: Hosts::new(vec![address]),
-            versions: Default::default(),
+        let options = Options {
+            brokers: Vec::new(),
+            request_timeout: Duration::from_millis(200),
+            patience: Duration::ZERO,
             client_id: "test".to_string(),
-            compression: crate::broker::Compression::None,
-            limit: Duration::from_millis(200),
-            stop: Stop::default(),
+            compression: Compression::None,
         };
+        let mut config = ClientConfig::new(options, Hosts::new(vec![address]), Stop::default());
         assert!(matches!(first_contact(&config), Ok(Contact::Unready(_))));
         config.stop.request();
         assert_eq!(first_contact(&config).err().map(|e| e.exit_code()), Some(0));

@@ -1,14 +1,14 @@
-//! Calls that may hang or panic run on threads of their own, so that nobody who waits for them is caught up with them.
+//! Calls that may hang or panic run on threads of their own, so that nobody who waits for them is
+//! caught up with them.
 
 use std::any::Any;
 use std::cell::Cell;
 use std::panic::{self, AssertUnwindSafe};
-use std::sync::Once;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, sync_channel};
+use std::sync::{Arc, Mutex, Once, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use crate::error::Result;
 use crate::stop::Stop;
 
 use crate::broker::error::KafkaError;
@@ -20,47 +20,66 @@ thread_local! {
     static QUIET: Cell<bool> = const { Cell::new(false) };
 }
 
-/// Runs `work` on a thread of its own and waits for it, for at most `limit` and no longer than the user wants.
-pub fn run_with_deadline<R: Send + 'static>(
+/// When what is under way must be done. Who does several things, one after another, moves it on
+/// with each, so that each has its own limit.
+#[derive(Debug, Clone)]
+pub(super) struct Deadline(Arc<Mutex<Instant>>);
+
+impl Deadline {
+    pub(super) fn within(limit: Duration) -> Self {
+        Self(Arc::new(Mutex::new(Instant::now() + limit)))
+    }
+
+    /// The next thing begins, which may take so long.
+    pub(super) fn begin(&self, limit: Duration) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Instant::now() + limit;
+    }
+
+    /// How much time is left.
+    pub(super) fn left(&self) -> Duration {
+        let end = *self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        end.saturating_duration_since(Instant::now())
+    }
+}
+
+/// Runs `work` on a thread of its own and waits for it, for at most `limit` and no longer than the
+/// user wants.
+pub(super) fn run_with_deadline<R: Send + 'static>(
     limit: Duration,
     stop: &Stop,
     work: impl FnOnce() -> Result<R, KafkaError> + Send + 'static,
-) -> Result<Result<R, KafkaError>> {
+) -> Result<R, KafkaError> {
     let (done, answer) = sync_channel(1);
     spawn("kafka-aside", move || {
         let _ = done.send(contained(work));
     });
-    wait(&answer, limit, stop)
+    wait(&answer, &Deadline::within(limit), limit, stop)
 }
 
-/// Waits for what another thread does: `KafkaError` when it takes longer than `limit`, an error when the user wants to stop.
-pub fn wait<R>(
+/// Waits for what another thread does, until the deadline is over, after `limit`, or the user wants
+/// to stop.
+pub(super) fn wait<R>(
     answer: &Receiver<Result<R, KafkaError>>,
+    deadline: &Deadline,
     limit: Duration,
     stop: &Stop,
-) -> Result<Result<R, KafkaError>> {
-    let end = Instant::now() + limit;
+) -> Result<R, KafkaError> {
     loop {
-        stop.check()?;
-        let left = end.saturating_duration_since(Instant::now());
+        if stop.requested() {
+            return Err(KafkaError::stopped());
+        }
+        let left = deadline.left();
         match answer.recv_timeout(left.min(LOOK)) {
-            Ok(answer) => return Ok(answer),
-            Err(RecvTimeoutError::Disconnected) => {
-                return Ok(Err(KafkaError::passing("the call broke off")));
-            }
-            Err(RecvTimeoutError::Timeout) if left.is_zero() => {
-                return Ok(Err(KafkaError::passing(format!(
-                    "no answer within {} s",
-                    limit.as_secs()
-                ))));
-            }
+            Ok(answer) => return answer,
+            Err(RecvTimeoutError::Disconnected) => return Err(KafkaError::passing("the call broke off")),
+            Err(RecvTimeoutError::Timeout) if left.is_zero() => return Err(KafkaError::overdue(limit)),
             Err(RecvTimeoutError::Timeout) => {}
         }
     }
 }
 
 /// Starts a thread whose panics are not printed.
-pub fn spawn(name: &str, work: impl FnOnce() + Send + 'static) {
+pub(super) fn spawn(name: &str, work: impl FnOnce() + Send + 'static) {
     hush();
     thread::Builder::new()
         .name(name.to_string())
@@ -71,8 +90,9 @@ pub fn spawn(name: &str, work: impl FnOnce() + Send + 'static) {
         .expect("the system lends a thread");
 }
 
-/// Runs `work`, and makes a panic in it trouble: what came over the wire is not what a broker says.
-pub fn contained<R>(work: impl FnOnce() -> Result<R, KafkaError>) -> Result<R, KafkaError> {
+/// Runs `work`, and makes a panic in it an error: what came over the wire is not what a broker
+/// says.
+pub(super) fn contained<R>(work: impl FnOnce() -> Result<R, KafkaError>) -> Result<R, KafkaError> {
     panic::catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|panic| {
         Err(KafkaError::passing(format!(
             "the answer is not one that a broker gives ({})",
@@ -94,9 +114,12 @@ fn hush() {
     static ONCE: Once = Once::new();
     ONCE.call_once(|| {
         let others = panic::take_hook();
-        panic::set_hook(Box::new(move |info| match QUIET.get() {
-            true => log::debug!("contained: {info}"),
-            false => others(info),
+        panic::set_hook(Box::new(move |info| {
+            if QUIET.get() {
+                log::debug!("contained: {info}");
+            } else {
+                others(info);
+            }
         }));
     });
 }
@@ -108,8 +131,8 @@ mod tests {
     const LIMIT: Duration = Duration::from_millis(100);
 
     #[test]
-    fn a_panic_becomes_trouble() {
-        let answer = run_with_deadline::<()>(LIMIT, &Stop::default(), || panic!("capacity overflow")).unwrap();
+    fn a_panic_becomes_an_error() {
+        let answer = run_with_deadline::<()>(LIMIT, &Stop::default(), || panic!("capacity overflow"));
         let text = answer.unwrap_err().into_error().to_string();
         assert!(
             text.contains("not one that a broker gives (capacity overflow)"),
@@ -124,14 +147,8 @@ mod tests {
             thread::sleep(Duration::from_secs(5));
             Ok(())
         });
-        assert!(
-            answer
-                .unwrap()
-                .unwrap_err()
-                .into_error()
-                .to_string()
-                .contains("no answer within")
-        );
+        let error = answer.unwrap_err().into_error().to_string();
+        assert!(error.contains("no answer within"), "{error}");
         assert!(began.elapsed() < Duration::from_secs(2));
     }
 
@@ -143,6 +160,21 @@ mod tests {
             thread::sleep(Duration::from_secs(5));
             Ok(())
         });
-        assert_eq!(answer.unwrap_err().exit_code(), 0);
+        assert_eq!(answer.unwrap_err().into_error().exit_code(), 0);
+    }
+
+    #[test]
+    fn each_of_several_things_has_its_own_limit() {
+        let (done, answer) = sync_channel(1);
+        let deadline = Deadline::within(LIMIT);
+        let moved_on = deadline.clone();
+        thread::spawn(move || {
+            for _ in 0..4 {
+                moved_on.begin(LIMIT);
+                thread::sleep(LIMIT / 2);
+            }
+            let _ = done.send(Ok(()));
+        });
+        wait(&answer, &deadline, LIMIT, &Stop::default()).unwrap();
     }
 }

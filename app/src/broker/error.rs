@@ -1,109 +1,183 @@
 //! Why a call to a broker did not bring what it should have.
 
 use std::fmt;
+use std::time::Duration;
 
 use crate::error::{Error, Kind};
 
 use crate::broker::error_codes::{self, RetryClass};
 
-/// A sentence for a person, and whether it may pass.
+/// What lies behind an error, where it matters to those who hear of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Cause {
+    /// No more than what its sentence says.
+    Other,
+    /// A broker does not allow it.
+    Denied,
+    /// The answer came, but what is in it can't be read.
+    Unreadable,
+    /// The connection broke, or leads to a broker that is the wrong one by now: a new one may be
+    /// all that it takes.
+    Broken,
+    /// A partition's leader does not know yet how far its log goes.
+    UnknownHighWatermark,
+    /// The cluster takes nothing because of it, which errors of single brokers before it may not
+    /// have told.
+    TooFewReplicas,
+}
+
+/// A sentence for a person, and what it means for another try.
 #[derive(Debug)]
-pub struct KafkaError {
+pub(super) struct KafkaError {
     what: String,
-    /// Trying again changes nothing.
-    fatal: bool,
+    class: RetryClass,
+    cause: Cause,
     /// What the user can do.
     way_out: Option<String>,
-    /// A broker does not allow it.
-    denied: bool,
-    /// The answer came, but what is in it can't be read.
-    pub unreadable: bool,
-    /// The connection broke.
-    pub broken: bool,
-    /// It tells why the cluster takes nothing, which trouble with single brokers before it may not have told.
-    pub explains: bool,
 }
 
 impl KafkaError {
-    /// KafkaError that may pass.
-    pub fn passing(what: impl Into<String>) -> Self {
+    /// An error that may pass.
+    pub(super) fn passing(what: impl Into<String>) -> Self {
         Self {
             what: what.into(),
-            fatal: false,
+            class: RetryClass::Retry,
+            cause: Cause::Other,
             way_out: None,
-            denied: false,
-            unreadable: false,
-            broken: false,
-            explains: false,
         }
     }
 
-    /// KafkaError that trying again does not mend.
-    pub fn fatal(what: impl Into<String>, way_out: impl Into<String>) -> Self {
+    /// An error that trying again does not mend.
+    pub(super) fn fatal(what: impl Into<String>, way_out: impl Into<String>) -> Self {
         Self {
-            fatal: true,
+            class: RetryClass::Fatal,
             ..Self::passing(what).or(way_out)
         }
     }
 
+    /// No error, but the user's wish to stop.
+    pub(super) fn stopped() -> Self {
+        Self {
+            class: RetryClass::Stopped,
+            ..Self::passing("stopped as asked")
+        }
+    }
+
+    /// No answer has come in time.
+    pub(super) fn overdue(limit: Duration) -> Self {
+        Self::passing(format!("no answer within {} s", limit.as_secs()))
+    }
+
     /// What the user can do when it does not pass.
-    pub fn or(self, way_out: impl Into<String>) -> Self {
+    pub(super) fn or(self, way_out: impl Into<String>) -> Self {
         Self {
             way_out: Some(way_out.into()),
             ..self
         }
     }
 
-    /// The same after it has been borne for so many seconds.
-    pub fn borne(mut self, seconds: u64) -> Self {
+    /// The same after it has lasted for so many seconds.
+    pub(super) fn after(mut self, seconds: u64) -> Self {
         self.what = format!("{}; so it has been for {seconds} s", self.what);
         self
     }
 
     /// An error code that a broker answers.
-    pub fn code(code: i16) -> Self {
-        let what = format!("the broker answers {}", error_codes::name(code));
-        match error_codes::retry_class(code) {
-            RetryClass::Fatal => Self {
-                denied: error_codes::is_denial(code),
-                ..Self::fatal(what, error_codes::way_out(code))
-            },
-            _ => Self {
-                // A coordinator that moved is no news when the next one answers at once.
-                broken: error_codes::has_moved(code),
-                explains: error_codes::lacks_replicas(code),
-                ..Self::passing(what)
-            },
+    pub(super) fn code(code: i16) -> Self {
+        let class = error_codes::retry_class(code);
+        let cause = if error_codes::is_denial(code) {
+            Cause::Denied
+        } else if error_codes::has_moved(code) {
+            // A coordinator that moved is no news when the next one answers at once.
+            Cause::Broken
+        } else if error_codes::lacks_replicas(code) {
+            Cause::TooFewReplicas
+        } else {
+            Cause::Other
+        };
+        Self {
+            class,
+            cause,
+            way_out: (class == RetryClass::Fatal).then(|| error_codes::way_out(code).to_string()),
+            ..Self::passing(format!("the broker answers {}", error_codes::name(code)))
         }
     }
 
     /// Puts the place where it happened before the sentence.
-    pub fn at(mut self, place: &str) -> Self {
+    pub(super) fn at(mut self, place: &str) -> Self {
         self.what = format!("{place}: {}", self.what);
         self
     }
 
-    /// Whether trying again changes nothing.
-    pub fn is_fatal(&self) -> bool {
-        self.fatal
-    }
-
     /// The same, because of what is in an answer that came.
-    pub fn unreadable(self) -> Self {
+    pub(super) fn unreadable(self) -> Self {
         Self {
-            unreadable: true,
+            cause: Cause::Unreadable,
             ..self
         }
     }
 
     /// The same, because the connection broke.
-    pub fn broken(self) -> Self {
-        Self { broken: true, ..self }
+    pub(super) fn broken(self) -> Self {
+        Self {
+            cause: Cause::Broken,
+            ..self
+        }
     }
 
-    /// The error that it is when it is not to be borne.
-    pub fn into_error(self) -> Error {
-        let kind = if self.denied { Kind::Denied } else { Kind::Failed };
+    /// The same, because a leader does not know yet how far its log goes.
+    pub(super) fn unknown_high_watermark(self) -> Self {
+        Self {
+            cause: Cause::UnknownHighWatermark,
+            ..self
+        }
+    }
+
+    /// What it means for another try.
+    pub(super) fn class(&self) -> RetryClass {
+        self.class
+    }
+
+    /// Whether trying again changes nothing.
+    pub(super) fn is_fatal(&self) -> bool {
+        self.class == RetryClass::Fatal
+    }
+
+    /// Whether an answer came that can't be read.
+    pub(super) fn is_unreadable(&self) -> bool {
+        self.cause == Cause::Unreadable
+    }
+
+    /// Whether a new connection may be all that it takes.
+    pub(super) fn is_broken(&self) -> bool {
+        self.cause == Cause::Broken
+    }
+
+    /// Whether a leader does not know yet how far its log goes.
+    pub(super) fn is_unknown_high_watermark(&self) -> bool {
+        self.cause == Cause::UnknownHighWatermark
+    }
+
+    /// Whether it tells why the cluster takes nothing.
+    pub(super) fn explains(&self) -> bool {
+        self.cause == Cause::TooFewReplicas
+    }
+
+    /// Of two failures the one that trying again does not mend, or the later one.
+    pub(super) fn worse(before: Option<Self>, after: Option<Self>) -> Option<Self> {
+        match (before, after) {
+            (Some(before), Some(after)) if before.is_fatal() && !after.is_fatal() => Some(before),
+            (before, after) => after.or(before),
+        }
+    }
+
+    /// The error that it is when it is not tried again.
+    pub(super) fn into_error(self) -> Error {
+        let kind = match (self.class, self.cause) {
+            (RetryClass::Stopped, _) => return Error::stopped(),
+            (_, Cause::Denied) => Kind::Denied,
+            _ => Kind::Failed,
+        };
         Error::new(kind, self.what).way_out(self.way_out.as_deref().unwrap_or(WAY_OUT))
     }
 }
@@ -115,3 +189,25 @@ impl fmt::Display for KafkaError {
 }
 
 const WAY_OUT: &str = "see that the brokers run (sh server_up.sh starts the project's own), then run the same command again: it goes on where it stood";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_code_is_of_one_class_and_a_stop_is_no_error() {
+        let class = |code| KafkaError::code(code).class();
+        assert_eq!(
+            [6, 10, 1, 29].map(class),
+            [
+                RetryClass::Retry,
+                RetryClass::TooLarge,
+                RetryClass::OutOfRange,
+                RetryClass::Fatal
+            ]
+        );
+        assert_eq!(KafkaError::code(29).into_error().kind(), Kind::Denied);
+        assert!(KafkaError::code(16).is_broken() && KafkaError::code(19).explains());
+        assert_eq!(KafkaError::stopped().at("topic t").into_error().kind(), Kind::Stopped);
+    }
+}

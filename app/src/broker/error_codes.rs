@@ -2,9 +2,9 @@
 
 use kafka_protocol::ResponseError;
 
-/// What to do after an error code.
+/// What an error means for another try.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum RetryClass {
+pub(super) enum RetryClass {
     /// It may pass: the leader moves, a broker starts or is slow.
     Retry,
     /// The record or the request is larger than the broker takes.
@@ -13,10 +13,12 @@ pub enum RetryClass {
     OutOfRange,
     /// Trying again changes nothing.
     Fatal,
+    /// The user wants to stop; no code means that.
+    Stopped,
 }
 
 /// The way out of a code by which a broker forbids something.
-pub fn way_out(code: i16) -> &'static str {
+pub(super) fn way_out(code: i16) -> &'static str {
     match ResponseError::try_from_code(code) {
         Some(ResponseError::GroupAuthorizationFailed) => ALLOW_GROUP,
         Some(ResponseError::InvalidGroupId) => "name another --group",
@@ -27,7 +29,7 @@ pub fn way_out(code: i16) -> &'static str {
 const ALLOW_GROUP: &str = "let this client use the group (kafka-acls.sh), or name another --group";
 
 /// Judges an error code. A code that is new to us may pass.
-pub fn retry_class(code: i16) -> RetryClass {
+pub(super) fn retry_class(code: i16) -> RetryClass {
     match ResponseError::try_from_code(code) {
         Some(ResponseError::MessageTooLarge | ResponseError::RecordListTooLarge) => RetryClass::TooLarge,
         Some(ResponseError::OffsetOutOfRange) => RetryClass::OutOfRange,
@@ -49,7 +51,7 @@ pub fn retry_class(code: i16) -> RetryClass {
 }
 
 /// Whether a broker does not allow what was asked.
-pub fn is_denial(code: i16) -> bool {
+pub(super) fn is_denial(code: i16) -> bool {
     matches!(
         ResponseError::try_from_code(code),
         Some(
@@ -61,7 +63,7 @@ pub fn is_denial(code: i16) -> bool {
 }
 
 /// Whether a leader takes no records because too few of its replicas are in sync.
-pub fn lacks_replicas(code: i16) -> bool {
+pub(super) fn lacks_replicas(code: i16) -> bool {
     matches!(
         ResponseError::try_from_code(code),
         Some(ResponseError::NotEnoughReplicas | ResponseError::NotEnoughReplicasAfterAppend)
@@ -69,7 +71,7 @@ pub fn lacks_replicas(code: i16) -> bool {
 }
 
 /// Whether a group's coordinator is only about to be there.
-pub fn is_settling(code: i16) -> bool {
+pub(super) fn is_settling(code: i16) -> bool {
     matches!(
         ResponseError::try_from_code(code),
         Some(ResponseError::CoordinatorNotAvailable | ResponseError::CoordinatorLoadInProgress)
@@ -77,12 +79,12 @@ pub fn is_settling(code: i16) -> bool {
 }
 
 /// Whether a group's coordinator is another broker by now.
-pub fn has_moved(code: i16) -> bool {
+pub(super) fn has_moved(code: i16) -> bool {
     matches!(ResponseError::try_from_code(code), Some(ResponseError::NotCoordinator))
 }
 
 /// Whether a group has gone on without the member that asks, or is about to.
-pub fn must_rejoin(code: i16) -> bool {
+pub(super) fn must_rejoin(code: i16) -> bool {
     is_unknown_member(code)
         || matches!(
             ResponseError::try_from_code(code),
@@ -91,12 +93,12 @@ pub fn must_rejoin(code: i16) -> bool {
 }
 
 /// Whether a group does not know the member that asks.
-pub fn is_unknown_member(code: i16) -> bool {
+pub(super) fn is_unknown_member(code: i16) -> bool {
     matches!(ResponseError::try_from_code(code), Some(ResponseError::UnknownMemberId))
 }
 
 /// The way out where a group does not take a member, `session` its session timeout in seconds.
-pub fn group_way_out(code: i16, session: u64) -> Option<String> {
+pub(super) fn group_way_out(code: i16, session: u64) -> Option<String> {
     Some(match ResponseError::try_from_code(code)? {
         ResponseError::InconsistentGroupProtocol => {
             "its members are not consumers that know the assignor \"range\": name another --group".to_string()
@@ -114,7 +116,7 @@ pub fn group_way_out(code: i16, session: u64) -> Option<String> {
 }
 
 /// A code's name, for people.
-pub fn name(code: i16) -> String {
+pub(super) fn name(code: i16) -> String {
     match ResponseError::try_from_code(code) {
         Some(ResponseError::UnknownServerError) => {
             "an error code that this client does not know (a topic compressed with zstd is one reason)".to_string()

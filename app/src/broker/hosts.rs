@@ -1,4 +1,5 @@
-//! The brokers' addresses: those that the user gave and those that the cluster told, and whose turn it is.
+//! The brokers' addresses: those that the user gave and those that the cluster told, and whose turn
+//! it is.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -6,19 +7,20 @@ use std::time::Duration;
 use crate::broker::connection::address;
 
 /// How long we wait for a connection.
-pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
+pub(super) const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// The addresses that all clients of a cluster share.
 #[derive(Debug, Clone)]
-pub struct Hosts(Arc<Mutex<Vec<String>>>);
+pub(super) struct Hosts(Arc<Mutex<Vec<String>>>);
 
 impl Hosts {
-    pub fn new(given: Vec<String>) -> Self {
+    pub(super) fn new(given: Vec<String>) -> Self {
         Self(Arc::new(Mutex::new(given)))
     }
 
-    /// All addresses. Each call begins with another one, so that a broker that hangs is not asked for ever.
-    pub fn all(&self) -> Vec<String> {
+    /// All addresses. Each call begins with another one, so that a broker that hangs is not asked
+    /// for ever.
+    pub(super) fn all(&self) -> Vec<String> {
         let mut hosts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let all = hosts.clone();
         hosts.rotate_left(1);
@@ -26,12 +28,13 @@ impl Hosts {
     }
 
     /// How many there are.
-    pub fn count(&self) -> usize {
+    pub(super) fn count(&self) -> usize {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).len()
     }
 
-    /// Adds addresses that the cluster told, so that we find it when those that the user gave are gone.
-    pub fn learn<'a>(&self, told: impl Iterator<Item = &'a str>) {
+    /// Adds addresses that the cluster told, so that we find it when those that the user gave are
+    /// gone.
+    pub(super) fn learn<'a>(&self, told: impl Iterator<Item = &'a str>) {
         let mut hosts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         for host in told {
             if !hosts.iter().any(|known| known == host) {
@@ -40,8 +43,9 @@ impl Hosts {
         }
     }
 
-    /// An address that takes connections; the `kafka` crate would wait for minutes on one that does not.
-    pub fn reachable(&self) -> Result<String, String> {
+    /// An address that takes connections; the `kafka` crate would wait for minutes on one that does
+    /// not.
+    pub(super) fn reachable(&self) -> Result<String, String> {
         let all = self.all();
         let mut why = Vec::new();
         for host in &all {

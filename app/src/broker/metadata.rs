@@ -14,11 +14,11 @@ use kafka_protocol::messages::metadata_request::MetadataRequestTopic;
 use kafka_protocol::messages::{MetadataRequest, MetadataResponse};
 use kafka_protocol::protocol::StrBytes;
 
+use crate::broker::config::ClientConfig;
 use crate::broker::connection::Connection;
 use crate::broker::error::KafkaError;
 use crate::broker::error_codes;
 use crate::broker::hosts::CONNECT_TIMEOUT;
-use crate::broker::transport::crate_kafka::worker::ClientConfig;
 
 pub(crate) fn every_topic() -> MetadataRequest {
     MetadataRequest::default().with_topics(Some(Vec::new()))

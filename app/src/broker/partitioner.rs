@@ -1,4 +1,5 @@
-//! Which partition a key belongs to: what Java's default partitioner says, so that every client agrees.
+//! Which partition a key belongs to: what Java's default partitioner says, so that every client
+//! agrees.
 
 /// The partition of `key` among `partitions`.
 pub fn partition_for(key: &[u8], partitions: i32) -> i32 {

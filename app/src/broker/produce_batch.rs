@@ -2,7 +2,8 @@
 
 use crate::model::TopicPartition;
 
-/// What a record takes on the wire beside its key and value: offset, size, checksum, two marks and two lengths.
+/// What a record takes on the wire beside its key and value: offset, size, checksum, two marks and
+/// two lengths.
 pub(super) const FRAME: usize = 26;
 
 /// Where a record ends, and whether it has a value.
@@ -13,7 +14,8 @@ struct Ends {
     null: bool,
 }
 
-/// The records for one partition. Write a key into `arena`, close it, write a value, close it; or `push` both.
+/// The records for one partition. Write a key into `arena`, close it, write a value, close it; or
+/// `push` both.
 #[derive(Debug)]
 pub struct ProduceBatch {
     pub at: TopicPartition,
@@ -23,7 +25,7 @@ pub struct ProduceBatch {
 }
 
 impl ProduceBatch {
-    /// A bundle without records.
+    /// A batch without records.
     pub fn new(at: TopicPartition) -> Self {
         Self {
             at,
@@ -109,7 +111,8 @@ impl ProduceBatch {
         self.ends[index].value - self.start(index) + FRAME
     }
 
-    /// The end of the records from `from` on that go into one request: at most `records` and `bytes`, but one in any case.
+    /// The end of the records from `from` on that go into one request: at most `records` and
+    /// `bytes`, but one in any case.
     pub(super) fn cut(&self, from: usize, records: usize, bytes: usize) -> usize {
         let most = self.len().min(from.saturating_add(records));
         let mut end = from + 1;
@@ -133,52 +136,52 @@ impl ProduceBatch {
 mod tests {
     use super::*;
 
-    fn bundle(sizes: &[usize]) -> ProduceBatch {
-        let mut bundle = ProduceBatch::new(TopicPartition::new("t", 0));
+    fn batch(sizes: &[usize]) -> ProduceBatch {
+        let mut batch = ProduceBatch::new(TopicPartition::new("t", 0));
         for &size in sizes {
-            bundle.push(b"k", Some(&vec![b'v'; size]));
+            batch.push(b"k", Some(&vec![b'v'; size]));
         }
-        bundle
+        batch
     }
 
     #[test]
     fn records_come_back_as_they_went_in_and_null_is_not_empty() {
-        let mut bundle = ProduceBatch::new(TopicPartition::new("t", 3));
-        bundle.push(b"one", Some(b"value"));
-        bundle.push(b"two", None);
-        bundle.push(b"three", Some(b""));
-        bundle.arena().extend_from_slice(b"four");
-        bundle.close_key();
-        bundle.arena().extend_from_slice(b"written in place");
-        bundle.close_value();
-        assert_eq!(bundle.len(), 4);
-        assert_eq!(bundle.get(0), (&b"one"[..], Some(&b"value"[..])));
-        assert_eq!(bundle.get(1), (&b"two"[..], None));
-        assert_eq!(bundle.get(2), (&b"three"[..], Some(&b""[..])));
-        assert_eq!(bundle.get(3), (&b"four"[..], Some(&b"written in place"[..])));
-        assert_eq!(bundle.bytes(), "onevaluetwothreefourwritten in place".len());
-        let taken = bundle.take();
+        let mut batch = ProduceBatch::new(TopicPartition::new("t", 3));
+        batch.push(b"one", Some(b"value"));
+        batch.push(b"two", None);
+        batch.push(b"three", Some(b""));
+        batch.arena().extend_from_slice(b"four");
+        batch.close_key();
+        batch.arena().extend_from_slice(b"written in place");
+        batch.close_value();
+        assert_eq!(batch.len(), 4);
+        assert_eq!(batch.get(0), (&b"one"[..], Some(&b"value"[..])));
+        assert_eq!(batch.get(1), (&b"two"[..], None));
+        assert_eq!(batch.get(2), (&b"three"[..], Some(&b""[..])));
+        assert_eq!(batch.get(3), (&b"four"[..], Some(&b"written in place"[..])));
+        assert_eq!(batch.bytes(), "onevaluetwothreefourwritten in place".len());
+        let taken = batch.take();
         assert_eq!((taken.len(), taken.at.partition), (4, 3));
         assert_eq!(taken.get(0), (&b"one"[..], Some(&b"value"[..])));
-        assert!(bundle.is_empty());
-        assert_eq!((bundle.bytes(), bundle.at.partition), (0, 3));
+        assert!(batch.is_empty());
+        assert_eq!((batch.bytes(), batch.at.partition), (0, 3));
     }
 
     #[test]
     fn a_cut_stays_below_its_bytes_and_records() {
-        let bundle = bundle(&[100, 100, 100, 100]);
+        let batch = batch(&[100, 100, 100, 100]);
         let one = 100 + 1 + FRAME;
-        assert_eq!(bundle.cut(0, 10, 4 * one), 4);
-        assert_eq!(bundle.cut(0, 10, 4 * one - 1), 3);
-        assert_eq!(bundle.cut(1, 10, 2 * one), 3);
-        assert_eq!(bundle.cut(0, 2, 4 * one), 2);
+        assert_eq!(batch.cut(0, 10, 4 * one), 4);
+        assert_eq!(batch.cut(0, 10, 4 * one - 1), 3);
+        assert_eq!(batch.cut(1, 10, 2 * one), 3);
+        assert_eq!(batch.cut(0, 2, 4 * one), 2);
     }
 
     #[test]
     fn an_oversized_record_goes_alone() {
-        let bundle = bundle(&[10, 5000, 10]);
-        assert_eq!(bundle.cut(0, 10, 1000), 1);
-        assert_eq!(bundle.cut(1, 10, 1000), 2);
-        assert_eq!(bundle.cut(2, 10, 1000), 3);
+        let batch = batch(&[10, 5000, 10]);
+        assert_eq!(batch.cut(0, 10, 1000), 1);
+        assert_eq!(batch.cut(1, 10, 1000), 2);
+        assert_eq!(batch.cut(2, 10, 1000), 3);
     }
 }

@@ -1,5 +1,5 @@
-//! KafkaError with the brokers, and how long we back_off it: told once when it begins, once more when a broker tells what lies behind it, and once
-//! when it is over.
+//! Errors that may pass, and for how long we try again: told once when they begin, once more when a
+//! broker tells what lies behind them, and once when they are over.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -10,103 +10,108 @@ use crate::error::Result;
 use crate::stop::Stop;
 
 use crate::broker::error::KafkaError;
+use crate::broker::error_codes::RetryClass;
 
-/// The outages of several clients that the user should hear of as one.
+/// What the user has heard of the failures of several clients, which are to be heard of as one.
 #[derive(Debug, Clone, Default)]
-pub struct OutageLog(Arc<Heard>);
+pub(super) struct OutageLog(Arc<Heard>);
 
 #[derive(Debug, Default)]
 struct Heard {
-    outages: AtomicUsize,
-    /// The user has heard what lies behind them.
+    /// Of so many clients.
+    clients: AtomicUsize,
+    /// What lies behind them, too.
     explained: AtomicBool,
 }
 
-/// The trouble of one client, from its first failure to its next success.
+/// The failures of one client, from the first one to the next success.
 #[derive(Debug)]
-pub struct RetryBudget {
+pub(super) struct RetryBudget {
     patience: Duration,
     stop: Stop,
-    herald: OutageLog,
+    outage_log: OutageLog,
     since: Option<Backoff>,
     told: bool,
 }
 
 impl RetryBudget {
-    pub fn new(patience: Duration, stop: Stop, herald: OutageLog) -> Self {
+    pub(super) fn new(patience: Duration, stop: Stop, outage_log: OutageLog) -> Self {
         Self {
             patience,
             stop,
-            herald,
+            outage_log,
             since: None,
             told: false,
         }
     }
 
-    /// Takes note of trouble: an error when it is fatal or has lasted for longer than we back_off.
-    pub fn note(&mut self, trouble: KafkaError) -> Result<()> {
+    /// Takes note of a failure, which is an error when it is fatal or has lasted for longer than
+    /// the patience. The user's wish to stop is one too.
+    pub(super) fn record_failure(&mut self, failure: KafkaError) -> Result<()> {
         self.stop.check()?;
-        if trouble.is_fatal() {
-            return Err(trouble.into_error());
+        if matches!(failure.class(), RetryClass::Fatal | RetryClass::Stopped) {
+            return Err(failure.into_error());
         }
         let Some(since) = &self.since else {
             self.since = Some(Backoff::new(self.patience));
             // A connection that broke while it was idle is no news when a new one stands at once.
-            match trouble.broken {
-                true => log::debug!("{trouble}"),
-                false => self.tell(&trouble),
+            if failure.is_broken() {
+                log::debug!("{failure}");
+            } else {
+                self.tell(&failure);
             }
             return Ok(());
         };
         if since.waited() >= self.patience {
-            return Err(trouble.borne(since.waited().as_secs()).into_error());
+            return Err(failure.after(since.waited().as_secs()).into_error());
         }
-        self.tell(&trouble);
+        self.tell(&failure);
         Ok(())
     }
 
-    fn tell(&mut self, trouble: &KafkaError) {
-        match self.is_news(trouble) {
-            true => log::warn!("{trouble}; trying again for up to {} s", self.patience.as_secs()),
-            false => log::debug!("{trouble}"),
+    fn tell(&mut self, failure: &KafkaError) {
+        if self.is_news(failure) {
+            log::warn!("{failure}; trying again for up to {} s", self.patience.as_secs());
+        } else {
+            log::debug!("{failure}");
         }
     }
 
-    /// Whether it is the first trouble that the user hears of, or the first that explains it.
-    fn is_news(&mut self, trouble: &KafkaError) -> bool {
-        let heard = &self.herald.0;
-        let first = !std::mem::replace(&mut self.told, true) && heard.outages.fetch_add(1, Ordering::Relaxed) == 0;
-        let explains = trouble.explains && !heard.explained.swap(true, Ordering::Relaxed);
+    /// Whether it is the first failure that the user hears of, or the first that explains it.
+    fn is_news(&mut self, failure: &KafkaError) -> bool {
+        let heard = &self.outage_log.0;
+        let first = !std::mem::replace(&mut self.told, true) && heard.clients.fetch_add(1, Ordering::Relaxed) == 0;
+        let explains = failure.explains() && !heard.explained.swap(true, Ordering::Relaxed);
         first || explains
     }
 
     /// Waits for the next try, longer each time.
-    pub fn wait(&mut self) -> Result<()> {
+    pub(super) fn wait(&mut self) -> Result<()> {
         match &mut self.since {
             Some(since) => since.wait(&self.stop).map(|_| ()),
             None => self.stop.check(),
         }
     }
 
-    /// Takes note of trouble, then waits for the next try.
-    pub fn back_off(&mut self, trouble: KafkaError) -> Result<()> {
-        self.note(trouble)?;
+    /// Takes note of a failure, then waits for the next try.
+    pub(super) fn back_off(&mut self, failure: KafkaError) -> Result<()> {
+        self.record_failure(failure)?;
         self.wait()
     }
 
     /// The brokers answer again.
-    pub fn over(&mut self) {
+    pub(super) fn record_success(&mut self) {
         let Some(since) = self.since.take() else { return };
         if self.hush() {
             log::info!("Kafka answers again after {:.1} s", since.waited().as_secs_f64());
         }
     }
 
-    /// Takes back what was told; true when it was the last trouble that the user heard of.
+    /// Takes back what was told; true when it was the last failure that the user heard of.
     fn hush(&mut self) -> bool {
-        let last = std::mem::take(&mut self.told) && self.herald.0.outages.fetch_sub(1, Ordering::Relaxed) == 1;
+        let last = std::mem::take(&mut self.told) && self.outage_log.0.clients.fetch_sub(1, Ordering::Relaxed) == 1;
         if last {
-            self.herald.0.explained.store(false, Ordering::Relaxed);
+            self.outage_log.0.explained.store(false, Ordering::Relaxed);
         }
         last
     }
@@ -137,20 +142,22 @@ mod tests {
     }
 
     #[test]
-    fn fatal_trouble_is_an_error_at_once_and_a_stop_comes_first() {
+    fn a_fatal_failure_is_an_error_at_once_and_a_stop_comes_first() {
         let stop = Stop::default();
         let mut retry = RetryBudget::new(Duration::from_secs(60), stop.clone(), OutageLog::default());
         let error = retry.back_off(KafkaError::code(29).at("topic t")).unwrap_err();
         assert!(error.to_string().contains("TopicAuthorizationFailed"), "{error}");
         stop.request();
         assert_eq!(retry.back_off(KafkaError::passing("x")).unwrap_err().exit_code(), 0);
+        let mut retry = RetryBudget::new(Duration::from_secs(60), Stop::default(), OutageLog::default());
+        assert_eq!(retry.back_off(KafkaError::stopped()).unwrap_err().exit_code(), 0);
     }
 
     #[test]
-    fn trouble_is_told_once_and_so_is_what_explains_it() {
-        let herald = OutageLog::default();
+    fn a_failure_is_told_once_and_so_is_what_explains_it() {
+        let outage_log = OutageLog::default();
         let [mut one, mut other] =
-            [(); 2].map(|()| RetryBudget::new(Duration::from_secs(60), Stop::default(), herald.clone()));
+            [(); 2].map(|()| RetryBudget::new(Duration::from_secs(60), Stop::default(), outage_log.clone()));
         let (refused, too_few) = (KafkaError::passing("connection refused"), KafkaError::code(19));
         for _ in 0..2 {
             assert!(one.is_news(&refused) && !one.is_news(&refused) && !other.is_news(&refused));
@@ -165,7 +172,7 @@ mod tests {
         for _ in 0..5 {
             retry.back_off(KafkaError::passing("x")).unwrap();
             std::thread::sleep(Duration::from_millis(20));
-            retry.over();
+            retry.record_success();
         }
     }
 }

@@ -357,7 +357,7 @@ impl<'a> AssignmentRun<'a> {
     fn apply(&mut self, round: &Round, progress: &mut Progress) -> Result<()> {
         for (chunk, _) in &round.parts {
             if let Some(applier) = self.appliers.iter_mut().find(|applier| applier.is_at(chunk.at())) {
-                applier.at_end = chunk.is_empty() && chunk.next_offset() >= chunk.high_water();
+                applier.at_end = chunk.is_empty() && chunk.next_offset() >= chunk.high_watermark();
             }
         }
         if round.parts.iter().all(|(chunk, _)| chunk.stands_still()) {

@@ -148,7 +148,7 @@ impl Log {
             if !fetched.out_of_range.is_empty() || is_missing {
                 return Ok(false);
             }
-            for chunk in &fetched.chunks {
+            for chunk in &fetched.partitions {
                 let Some(place) = asked.iter().position(|(position, _)| position.at == *chunk.at()) else {
                     continue;
                 };
@@ -261,7 +261,7 @@ fn find_pass(
         if !fetched.out_of_range.is_empty() {
             return Ok(None); // it has changed again
         }
-        for chunk in &fetched.chunks {
+        for chunk in &fetched.partitions {
             if let Some(begin) = chunk.records().find(|record| is_it(chunk.at().partition, record)) {
                 let place = format!("partition {} offset {}", chunk.at().partition, begin.offset);
                 return Ok(Some(format!("a full pass of its source begins at {place}")));

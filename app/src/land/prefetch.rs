@@ -51,7 +51,7 @@ pub fn start<'scope>(
 fn fetch(mut fetcher: Fetcher, mut positions: Vec<FetchPosition>, rounds: &SyncSender<Result<Fetched>>) {
     loop {
         let round = fetcher.fetch(&positions, LONGEST_FETCH);
-        for chunk in round.iter().flat_map(|fetched| &fetched.chunks) {
+        for chunk in round.iter().flat_map(|fetched| &fetched.partitions) {
             if let Some(position) = positions.iter_mut().find(|position| is_of(chunk, position)) {
                 position.offset = chunk.next_offset();
             }
@@ -68,7 +68,7 @@ fn read(unread: &Receiver<Result<Fetched>>, mut from: Vec<FetchStart>, rounds: &
     for fetched in unread {
         let round = fetched.map(|fetched| {
             let Fetched {
-                chunks,
+                partitions,
                 out_of_range,
                 came_back,
             } = fetched;
@@ -79,7 +79,7 @@ fn read(unread: &Receiver<Result<Fetched>>, mut from: Vec<FetchStart>, rounds: &
                     .read(chunk.records().map(|message| (message.key, message.value)), &mut room),
                 None => Rows::default(),
             };
-            let parts = chunks.into_iter().map(|chunk| (rows(&chunk), chunk));
+            let parts = partitions.into_iter().map(|chunk| (rows(&chunk), chunk));
             let parts: Vec<_> = parts.map(|(rows, chunk)| (chunk, rows)).collect();
             Round {
                 order: order(&parts),

@@ -107,7 +107,7 @@ pub fn recall(cluster: &Cluster, appliers: &mut [&mut PartitionApplier], earlies
             return Ok(());
         }
         let before = at.clone();
-        for chunk in &fetched.chunks {
+        for chunk in &fetched.partitions {
             let applier = appliers.iter_mut().find(|applier| applier.is_at(chunk.at()));
             let place = at.iter_mut().find(|position| position.at == *chunk.at());
             let (Some(applier), Some(place)) = (applier, place) else {

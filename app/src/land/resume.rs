@@ -214,7 +214,7 @@ fn gap_ahead(key: Option<&SignKey>, cluster: &Cluster, position: &SinkPosition, 
         offset: position.next_offset,
     };
     let fetched = cluster.fetcher().fetch(&[at], PEEK)?;
-    let Some(next) = fetched.chunks.iter().flat_map(FetchedPartition::records).next() else {
+    let Some(next) = fetched.partitions.iter().flat_map(FetchedPartition::records).next() else {
         return Ok(false);
     };
     let signer = key.map(|key| key.signer(&position.at.topic, position.at.partition));

@@ -1,6 +1,6 @@
 //! The beginning of a run: see `readback` for why each step is where it is.
 
-use crate::broker::{Cluster, Producer};
+use crate::broker::{Cluster, Producer, SendStep};
 use crate::error::{Error, Result};
 use crate::source::{Acked, Capture, ChangeReader, Noted, Run, SourceState, Tracked};
 use crate::stop::Stop;
@@ -114,7 +114,13 @@ fn fence(
     for table in tables.iter_mut() {
         let load = table.loader.fence(table.tracked.full.then_some(table.tracked.pass()));
         // A schema is no row: there is nothing to send in its place.
-        let sent = sender.send(load.bundles, &mut |bundle, index| Ok(too_large(key, bundle, index)?.1))?;
+        let mut sending = sender.send(load.bundles);
+        let sent = loop {
+            match sending.next()? {
+                SendStep::Done(sent) => break sent,
+                SendStep::TooLarge { batch, record } => sending.replace(too_large(key, &batch, record)?.1),
+            }
+        };
         fences.push(acked(&sent, &load.last_seqs, run.epoch));
     }
     for (table, fences) in tables.iter_mut().zip(&fences) {

@@ -98,7 +98,7 @@ pub fn read(
             .collect();
         let fetched = fetcher.fetch(&positions, WAIT)?;
         let before = spans.clone();
-        for chunk in &fetched.chunks {
+        for chunk in &fetched.partitions {
             let Some(span) = spans.iter_mut().find(|span| span.partition == chunk.at().partition) else {
                 continue;
             };

@@ -109,7 +109,7 @@ fn run(
     progress: &mut Progress,
     over: &Stop,
 ) -> Result<End> {
-    let mut sender = cluster.sender();
+    let mut sender = cluster.producer();
     let begun = match begin(options, backfill, cluster, ledger, &mut sender, over) {
         Ok(begun) => begun,
         Err(error) if error.kind() == Kind::Stopped => return done(ledger),

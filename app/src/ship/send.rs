@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::mpsc::{Receiver, TryRecvError};
 use std::time::{Duration, Instant};
 
-use crate::broker::{Cluster, OffsetJump, Placeholder, ProduceBatch, Producer, Sent};
+use crate::broker::{Cluster, OffsetJump, Placeholder, ProduceBatch, Producer, SendStep, Sent};
 use crate::error::{Error, Kind, Result};
 use crate::source::{Acked, Checkpoint, Run, SourceState};
 use crate::stop::Stop;
@@ -129,21 +129,28 @@ impl<'a> Shipper<'a> {
         let mut kept_back = load.kept_back;
         let refused = kept_back.len() as u64;
         let key = self.options.sign_key.as_ref();
-        let sent = self.sender.send(load.bundles, &mut |bundle, index| {
-            let (letter, stand_in) = too_large(key, bundle, index)?;
-            kept_back.push(letter);
-            Ok(stand_in)
-        })?;
+        let mut sending = self.sender.send(load.bundles);
+        let sent = loop {
+            match sending.next()? {
+                SendStep::Done(sent) => break sent,
+                SendStep::TooLarge { batch, record } => {
+                    let (letter, placeholder) = too_large(key, &batch, record)?;
+                    kept_back.push(letter);
+                    sending.replace(placeholder);
+                }
+            }
+        };
+        drop(sending);
         for sent in &sent {
-            for between in &sent.breaks {
-                self.look_between(&sent.bundle.at.topic, sent.bundle.at.partition, between)?;
+            for jump in &sent.jumps {
+                self.look_between(&sent.batch.at.topic, sent.batch.at.partition, jump)?;
             }
         }
         let too_large = kept_back.len() as u64 - refused;
         for KeptBack { key, text, reason } in &kept_back {
             self.ledger.dead_letter(mark.table(), key, text, reason)?;
         }
-        let bytes: usize = sent.iter().map(|sent| sent.bundle.bytes()).sum();
+        let bytes: usize = sent.iter().map(|sent| sent.batch.bytes()).sum();
         self.progress.add(load.rows.saturating_sub(too_large), bytes as u64);
         let acked = acked(&sent, &load.last_seqs, self.run.epoch);
         self.acknowledged(mark, acked, load.rows);
@@ -260,7 +267,7 @@ impl<'a> Shipper<'a> {
 /// The last records of what was sent.
 pub fn acked(sent: &[Sent], last_seqs: &[u64], epoch: u64) -> Vec<Acked> {
     let last = |(sent, &seq): (&Sent, &u64)| Acked {
-        partition: sent.bundle.at.partition,
+        partition: sent.batch.at.partition,
         epoch,
         seq,
         offset: sent.last_offset,
@@ -270,8 +277,8 @@ pub fn acked(sent: &[Sent], last_seqs: &[u64], epoch: u64) -> Vec<Acked> {
 }
 
 /// A record that the broker refused: the dead letter, and what is sent in its place.
-pub fn too_large(sign_key: Option<&SignKey>, bundle: &ProduceBatch, index: usize) -> Result<(KeptBack, Placeholder)> {
-    let (key, value) = bundle.get(index);
+pub fn too_large(sign_key: Option<&SignKey>, batch: &ProduceBatch, record: usize) -> Result<(KeptBack, Placeholder)> {
+    let (key, value) = batch.get(record);
     let size = key.len() + value.map_or(0, <[u8]>::len);
     let Ok(Key::Object(members)) = decode::key(key) else {
         return Err(Error::failed("a key of ours is no JSON object"));
@@ -279,7 +286,7 @@ pub fn too_large(sign_key: Option<&SignKey>, bundle: &ProduceBatch, index: usize
     if members.iter().any(|(name, _)| name == SCHEMA_KEY) {
         return Err(Error::failed(format!(
             "topic \"{}\": the broker refuses the table's schema, a record of {size} bytes, as too large",
-            bundle.at.topic
+            batch.at.topic
         ))
         .way_out("raise max.message.bytes of the topic"));
     }
@@ -288,13 +295,13 @@ pub fn too_large(sign_key: Option<&SignKey>, bundle: &ProduceBatch, index: usize
         text: String::from_utf8_lossy(key).into_owned(),
         reason: format!(
             "the broker refuses a record of {size} bytes as too large: raise max.message.bytes of topic {}",
-            bundle.at.topic
+            batch.at.topic
         ),
     };
     let (key, mut value) = kept_back(&letter.text, &letter.reason, value);
     if let (Some(sign_key), Some(value)) = (sign_key, &mut value) {
         sign_key
-            .signer(&bundle.at.topic, bundle.at.partition)
+            .signer(&batch.at.topic, batch.at.partition)
             .sign(&key, 0, value);
     }
     Ok((letter, (key, value)))

@@ -19,8 +19,11 @@ const MOST_ENTRIES: usize = 1 << 20;
 /// MiB unless they are set up otherwise.
 const SMALL: usize = 16 << 20;
 
-/// All topics of a large cluster, or the largest batch that we look at.
+/// All topics of a large cluster.
 const LARGE: usize = 64 << 20;
+
+/// The largest batch that we look at, and what stands around it.
+const BATCH: usize = 129 << 20;
 
 /// A part of an answer. A length or count of -1 is none, and takes no bytes.
 pub(crate) enum Field {
@@ -71,7 +74,7 @@ answers! {
     ListOffsetsResponse: ListOffsets 5, SMALL, [Fixed(4), List(&[Text, List(&[Fixed(26)])])];
     // Throttled. Topics: name, partitions: id, code, high watermark, last stable offset, aborted
     // transactions, records.
-    FetchResponse: Fetch 4, LARGE, [
+    FetchResponse: Fetch 4, BATCH, [
         Fixed(4),
         List(&[Text, List(&[Fixed(22), List(&[Fixed(16)]), Bytes])])
     ];

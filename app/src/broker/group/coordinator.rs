@@ -9,12 +9,12 @@ use std::time::Duration;
 use kafka_protocol::messages::{FindCoordinatorRequest, FindCoordinatorResponse, GroupId, TopicName};
 use kafka_protocol::protocol::{Encodable, HeaderVersion, StrBytes};
 
+use crate::broker::config::ClientConfig;
 use crate::broker::connection::bounds::Answer;
 use crate::broker::connection::{Connection, ConnectionError};
 use crate::broker::deadline;
 use crate::broker::error::KafkaError;
 use crate::broker::hosts::CONNECT_TIMEOUT;
-use crate::broker::transport::crate_kafka::worker::ClientConfig;
 use crate::broker::{error_codes, metadata};
 
 /// The coordinator of one group.

@@ -8,6 +8,7 @@ use std::time::Duration;
 use crate::error::{Error, Result};
 use crate::stop::Stop;
 
+use crate::broker::config::ClientConfig;
 use crate::broker::deadline;
 use crate::broker::group::client::GroupClient;
 use crate::broker::group::commands::{Commands, MemberCommand};
@@ -15,7 +16,6 @@ use crate::broker::group::coordinator::Coordinator;
 use crate::broker::group::membership::{Assignment, GroupConfig, LastProgress};
 use crate::broker::group::session::GroupSession;
 use crate::broker::retry::RetryBudget;
-use crate::broker::transport::crate_kafka::worker::ClientConfig;
 
 /// The longest that the end of a run waits until the group is told.
 const LEAVE_TIMEOUT: Duration = Duration::from_millis(1500);

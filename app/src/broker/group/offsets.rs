@@ -18,12 +18,12 @@ use crate::error::Result;
 use crate::model::TopicPartition;
 use crate::stop::Stop;
 
+use crate::broker::config::ClientConfig;
 use crate::broker::error::KafkaError;
 use crate::broker::group::coordinator::{Coordinator, text, topic_name};
 use crate::broker::group::membership::Membership;
 use crate::broker::group::range_assignor;
 use crate::broker::retry::RetryBudget;
-use crate::broker::transport::crate_kafka::worker::ClientConfig;
 use crate::broker::{deadline, error_codes};
 
 /// How long one try goes on; a group's first needs a moment, while the broker makes its topic.
@@ -77,7 +77,7 @@ impl Group {
     /// without this member takes nothing of it, which is as it should be.
     pub fn commit(&mut self, offsets: &[(TopicPartition, i64)], note: &str) -> Result<()> {
         let ask = self.commit_request(offsets, note);
-        self.try_for_a_while(COMMIT, &Stop::default(), ask)?
+        self.try_for_a_while(COMMIT, &Stop::default(), ask)
             .map_err(KafkaError::into_error)
     }
 
@@ -183,7 +183,7 @@ impl Group {
             }
             Ok(())
         };
-        self.try_for_a_while("take dead members out of the group", &stop, ask)?
+        self.try_for_a_while("take dead members out of the group", &stop, ask)
             .map_err(KafkaError::into_error)
     }
 
@@ -192,9 +192,9 @@ impl Group {
     fn ask_with_retry<R: Send + 'static>(&mut self, verb: &str, ask: impl Ask<R>) -> Result<R> {
         let stop = self.config.stop.clone();
         loop {
-            match self.try_for_a_while(verb, &stop, ask.clone())? {
+            match self.try_for_a_while(verb, &stop, ask.clone()) {
                 Ok(done) => {
-                    self.retry.over();
+                    self.retry.record_success();
                     return Ok(done);
                 }
                 Err(error) => self.retry.back_off(error)?,
@@ -207,7 +207,7 @@ impl Group {
         verb: &str,
         stop: &Stop,
         ask: impl Ask<R>,
-    ) -> Result<Result<R, KafkaError>> {
+    ) -> Result<R, KafkaError> {
         let coordinator = self.coordinator.clone();
         // The last request may be one of three: for the coordinator, at the coordinator, and for
         // another member or so.
@@ -222,11 +222,11 @@ impl Group {
                 }
             }
         });
-        if !matches!(answer, Ok(Ok(_))) {
+        if answer.is_err() {
             // A thread that hangs keeps the old connection and its lock to itself.
             let fresh = Coordinator::new(self.config.clone(), &self.group);
             self.coordinator = Arc::new(Mutex::new(fresh));
         }
-        Ok(answer?.map_err(|error| error.at(&format!("cannot {verb}"))))
+        answer.map_err(|error| error.at(&format!("cannot {verb}")))
     }
 }

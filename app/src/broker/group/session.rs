@@ -110,12 +110,12 @@ impl GroupSession {
             }
             match self.protocol.join(&mut leave_wanted) {
                 Ok(JoinOutcome::Assigned(assigned)) => {
-                    self.retry.over();
+                    self.retry.record_success();
                     return Ok(JoinOutcome::Assigned(assigned));
                 }
                 Ok(JoinOutcome::LeaveWanted) => return Ok(JoinOutcome::LeaveWanted),
                 Err(GroupError::Rebalance | GroupError::UnknownMember) => {}
-                Err(GroupError::Kafka(error)) if error.broken && began.elapsed() < FIRST_COORDINATOR_TIMEOUT => {
+                Err(GroupError::Kafka(error)) if error.is_broken() && began.elapsed() < FIRST_COORDINATOR_TIMEOUT => {
                     self.stop.sleep(STOP_POLL)?
                 }
                 Err(GroupError::Kafka(error)) => self.retry.back_off(error)?,
@@ -147,7 +147,7 @@ impl GroupSession {
             match self.protocol.heartbeat(generation) {
                 Ok(()) => {
                     last_answer = Instant::now();
-                    self.retry.over();
+                    self.retry.record_success();
                 }
                 Err(GroupError::UnknownMember) => return Ok(HoldEnd::SessionLost),
                 // Until the assignment is given up heartbeats go on, so that the others wait.
@@ -155,7 +155,7 @@ impl GroupSession {
                 // The other side has the last word: it has offsets to commit in this member's name.
                 Err(GroupError::Kafka(_)) if over.requested() => {}
                 Err(GroupError::Kafka(error)) => {
-                    self.retry.note(error)?;
+                    self.retry.record_failure(error)?;
                     if last_answer.elapsed() > self.protocol.session_timeout() {
                         log::debug!("group {}: the session is over", self.protocol.config().group);
                         return Ok(HoldEnd::SessionLost);

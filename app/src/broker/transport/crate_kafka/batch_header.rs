@@ -1,6 +1,7 @@
-//! What lies at an offset where nothing comes: a record larger than the window; a batch without records, such as the mark that ends
-//! a transaction; or a compressed batch that compaction took the records at and behind the offset out of, and that the `kafka`
-//! crate returns empty and alone. Asked in a newer version of the protocol, which brokers of 0.11 and later know.
+//! What lies at an offset where nothing comes: a record larger than the window; a batch without
+//! records, such as the mark that ends a transaction; or a compressed batch that compaction took
+//! the records at and behind the offset out of, and that the `kafka` crate returns empty and alone.
+//! Asked in a newer version of the protocol, which brokers of 0.11 and later know.
 
 use std::time::Duration;
 
@@ -10,7 +11,7 @@ use kafka_protocol::protocol::StrBytes;
 
 use crate::broker::connection::Connection;
 use crate::broker::error::KafkaError;
-use crate::broker::fetcher::FetchPosition;
+use crate::broker::fetched_partition::FetchPosition;
 use crate::broker::hosts::CONNECT_TIMEOUT;
 
 /// Enough for many batches without records; a broker sends the first batch whole, however large.
@@ -18,7 +19,7 @@ const BYTES: i32 = 64 << 10;
 
 /// What a broker's log shows at an offset.
 #[derive(Debug, PartialEq, Eq)]
-pub enum Found {
+pub(crate) enum Found {
     /// No records up to this offset.
     Nothing { behind: i64 },
     /// A batch with records, and the offset behind it.
@@ -26,7 +27,7 @@ pub enum Found {
 }
 
 /// Looks at a position; none when there is no whole batch of today's kind.
-pub fn read(
+pub(crate) fn read(
     host: &str,
     client_id: &str,
     position: &FetchPosition,
@@ -58,7 +59,7 @@ pub fn read(
 }
 
 /// Reads the heads of batches until one has records.
-pub fn find(mut batches: &[u8], from: i64) -> Option<Found> {
+pub(crate) fn find(mut batches: &[u8], from: i64) -> Option<Found> {
     const LENGTH: usize = 8;
     const MAGIC: usize = 16;
     const ATTRIBUTES: usize = 21;
@@ -66,7 +67,8 @@ pub fn find(mut batches: &[u8], from: i64) -> Option<Found> {
     const COUNT: usize = 57;
     const CONTROL: i32 = 0x20;
     let mut found = None;
-    // What it says of itself is a broker's word: it is neither added to unchecked nor followed backwards.
+    // What it says of itself is a broker's word: it is neither added to unchecked nor followed
+    // backwards.
     while batches.get(MAGIC) == Some(&2) && batches.len() >= COUNT + 4 {
         let int = |at: usize| i32::from_be_bytes([batches[at], batches[at + 1], batches[at + 2], batches[at + 3]]);
         let base = i64::from(int(0)) << 32 | i64::from(int(4) as u32);

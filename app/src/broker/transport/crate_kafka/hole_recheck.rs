@@ -1,80 +1,76 @@
-//! Answers that are not believed at once: one that begins with a hole, and one that is empty though the log goes on.
+//! Answers that are not believed at once: one that begins with a hole, and one that is empty though
+//! the log goes on.
 
-use crate::error::Result;
+use std::slice;
+use std::time::Duration;
 
-use crate::broker::deadline;
 use crate::broker::error::KafkaError;
-use crate::broker::fetched_partition::{FetchedPartition, PartitionAnswer};
 use crate::broker::hosts::CONNECT_TIMEOUT;
-use crate::broker::in_flight::{InFlight, PartitionFetch};
 use crate::broker::transport::crate_kafka::batch_header::{self, Found};
+use crate::broker::transport::crate_kafka::client::Client;
+use crate::broker::transport::crate_kafka::fetch::PartitionFetch;
+use crate::broker::transport::crate_kafka::records::Answered;
 use crate::broker::transport::crate_kafka::window::PEEK;
 use crate::broker::transport::crate_kafka::window_bisect::{Probe, WindowBisect};
 
-impl InFlight {
-    /// Looks again at a hole before the first record, with ever smaller windows. See `search`.
-    pub fn look_again(
+impl Client {
+    /// Looks again at a hole before the first record, with ever smaller windows. See
+    /// `window_bisect`.
+    pub(super) fn look_again(
         &mut self,
         host: &str,
         ask: &PartitionFetch,
-        mut best: FetchedPartition,
-    ) -> Result<Result<FetchedPartition, KafkaError>> {
-        let mut search = WindowBisect::below(ask.window);
-        while let Some(window) = search.next()
+        mut best: Answered,
+    ) -> Result<Answered, KafkaError> {
+        let mut bisect = WindowBisect::below(ask.window);
+        while let Some(window) = bisect.next()
             && best.begins_with_hole()
         {
             let again = PartitionFetch { window, ..ask.clone() };
-            let what = ask.position.at.to_string();
-            let response = match self.call(host, again)? {
-                Ok(response) => response,
-                Err(trouble) => return Ok(Err(trouble.at(&what))),
-            };
-            match FetchedPartition::find(&response, &ask.position.at, ask.position.offset) {
-                PartitionAnswer::Records(chunk) if chunk.is_empty() => search.saw(window, Probe::Nothing),
-                PartitionAnswer::Records(chunk) => {
-                    search.saw(window, Probe::Hole);
-                    if chunk.first_offset() < best.first_offset() {
-                        best = chunk;
-                    }
-                }
-                PartitionAnswer::Code(code) => return Ok(Err(KafkaError::code(code).at(&what))),
-                PartitionAnswer::Wrong(why) => return Ok(Err(KafkaError::passing(format!("{what}: {host} {why}")))),
+            let at = &ask.position.at;
+            let response = self
+                .request(slice::from_ref(&again), Duration::ZERO)
+                .map_err(|error| error.at(&at.to_string()))?;
+            let found = Answered::find(&response, host, at, ask.position.offset)?;
+            if found.is_empty() {
+                bisect.saw(window, Probe::Nothing);
+                continue;
+            }
+            bisect.saw(window, Probe::Hole);
+            if found.first_offset() < best.first_offset() {
+                best = found;
             }
         }
-        Ok(Ok(best))
+        Ok(best)
     }
 
-    /// Looks whether there are records at a position where nothing came: the offset behind those that are not there.
-    pub fn passed(&mut self, host: &str, ask: &PartitionFetch) -> Result<Result<Option<i64>, KafkaError>> {
+    /// The offset behind a position where nothing came, when that is because there are no records;
+    /// none where there may be some.
+    pub(super) fn behind_no_records(&mut self, host: &str, ask: &PartitionFetch) -> Result<Option<i64>, KafkaError> {
         if ask.window < PEEK {
-            return Ok(Ok(None));
+            return Ok(None);
         }
         let config = &self.config;
         match config.versions.get() {
             Some(versions) if versions.tell_batch_headers() => {}
-            Some(_) => return Ok(Ok(None)),
-            None => return Ok(Err(KafkaError::passing("the broker has not told yet what it speaks"))),
+            Some(_) => return Ok(None),
+            None => return Err(KafkaError::passing("the broker has not told yet what it speaks")),
         }
-        let (broker, client_id, position) = (host.to_string(), config.client_id.clone(), ask.position.clone());
-        let limit = config.limit;
-        let look = move || batch_header::read(&broker, &client_id, &position, limit);
-        let (base, behind) = match deadline::run_with_deadline(limit + CONNECT_TIMEOUT, &config.stop, look)? {
-            Ok(Some(Found::Nothing { behind })) => return Ok(Ok(Some(behind))),
-            Ok(Some(Found::Batch { base, behind })) if base < ask.position.offset => (base, behind),
-            Ok(_) => return Ok(Ok(None)),
-            Err(trouble) => return Ok(Err(trouble)),
+        self.deadline.begin(config.limit + CONNECT_TIMEOUT);
+        let (base, behind) = match batch_header::read(host, &config.client_id, &ask.position, config.limit)? {
+            Some(Found::Nothing { behind }) => return Ok(Some(behind)),
+            Some(Found::Batch { base, behind }) if base < ask.position.offset => (base, behind),
+            _ => return Ok(None),
         };
-        // The batch begins before the position. It is passed when all that it holds lies before the position too.
+        // The batch begins before the position. It is passed when all that it holds lies before the
+        // position too.
         let mut whole = ask.clone();
         whole.position.offset = base;
-        let response = match self.call(host, whole)? {
-            Ok(response) => response,
-            Err(trouble) => return Ok(Err(trouble)),
+        let response = self.request(slice::from_ref(&whole), Duration::ZERO)?;
+        let Ok(found) = Answered::find(&response, host, &ask.position.at, base) else {
+            return Ok(None);
         };
-        let PartitionAnswer::Records(chunk) = FetchedPartition::find(&response, &ask.position.at, base) else {
-            return Ok(Ok(None));
-        };
-        let before = !chunk.is_empty() && chunk.next_offset() <= ask.position.offset;
-        Ok(Ok(before.then_some(behind)))
+        let lies_before = !found.is_empty() && found.next_offset() <= ask.position.offset;
+        Ok(lies_before.then_some(behind))
     }
 }

@@ -1,15 +1,26 @@
-//! The crate `kafka`, and all that its faults need.
+//! The crate `kafka`, and all that its faults need. No call into that crate is made anywhere else.
 //!
-//! - `worker`: the thread that owns a client of the crate
-//! - `window`: how many bytes to ask a partition for
-//! - `hole_recheck`: answers that are not believed at once; `window_bisect`, `batch_header`: what the second look needs
-//! - `unknown_high_watermark`: whether a new leader knows yet how far its log goes
+//! - `client`: one client of the crate, made anew after each failure; leaders and producing
+//! - `fetch`: fetching, until what came is what the log holds; `records`: what an answer brought
+//! - `windows`, `window`: how many bytes to ask each partition for
+//! - `hole_recheck`: answers that are not believed at once; `window_bisect`, `batch_header`: what
+//!   the second look needs
+//! - `offsets`: where logs begin and end; `unknown_high_watermark`: whether a new leader knows that
+//!   yet
 //! - `unpack`: compressed batches, looked into before the crate unpacks them
+//! - `errors`: what an error of the crate means for us
 
 pub(crate) mod batch_header;
+mod client;
+mod errors;
+mod fetch;
 mod hole_recheck;
-pub(crate) mod unknown_high_watermark;
+mod offsets;
+pub(crate) mod records;
+mod unknown_high_watermark;
 pub(crate) mod unpack;
-pub(crate) mod window;
+mod window;
 mod window_bisect;
-pub(crate) mod worker;
+pub(crate) mod windows;
+
+pub(crate) use client::Client;

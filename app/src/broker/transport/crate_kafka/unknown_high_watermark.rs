@@ -1,7 +1,7 @@
-//! Whether a leader still learns how far its log goes: one that has just become it must hear from the other replicas first, and a
-//! question in the old version gets too small an offset meanwhile. Brokers of 2.2 and later say so in a newer version.
+//! Whether a leader still learns how far its log goes: one that has just become it must hear from
+//! the other replicas first, and a question in the old version gets too small an offset meanwhile.
+//! Brokers of 2.2 and later say so in a newer version.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use kafka_protocol::error::ResponseError;
@@ -9,78 +9,62 @@ use kafka_protocol::messages::list_offsets_request::{ListOffsetsPartition, ListO
 use kafka_protocol::messages::{ListOffsetsRequest, ListOffsetsResponse, TopicName};
 use kafka_protocol::protocol::StrBytes;
 
-use crate::error::Result;
 use crate::model::TopicPartition;
 
 use crate::broker::connection::Connection;
-use crate::broker::deadline;
 use crate::broker::error::KafkaError;
 use crate::broker::hosts::CONNECT_TIMEOUT;
-use crate::broker::transport::crate_kafka::worker::{self, ClientConfig, Worker};
+use crate::broker::transport::crate_kafka::client::Client;
 
 /// Asks for the offset of the next record.
 const LATEST: i64 = -1;
 
 /// What the leaders say.
 #[derive(Debug, PartialEq, Eq)]
-pub enum HighWatermark {
+pub(super) enum HighWatermark {
     /// All of them know.
-    Over,
+    Known,
     /// The one of this partition does not.
-    Still(i32),
+    Unknown(TopicPartition),
     /// They are too old to tell.
     Untold,
 }
 
-/// Asks the leaders of these partitions. One that does not answer is trouble, not one that has nothing to tell.
-pub fn of_any(
-    config: &Arc<ClientConfig>,
-    topic: &str,
-    partitions: Vec<i32>,
-) -> Result<Result<HighWatermark, KafkaError>> {
-    match config.versions.get() {
-        Some(versions) if versions.tell_unknown_high_watermark() => {}
-        Some(_) => return Ok(Ok(HighWatermark::Untold)),
-        None => return Ok(Err(KafkaError::passing("the broker has not told yet what it speaks"))),
-    }
-    let name = topic.to_string();
-    let leaders = Worker::new(config.clone()).call(move |client| {
-        let leader = |partition| {
-            (
-                partition,
-                worker::leader(client, &TopicPartition::new(name.as_str(), partition)),
-            )
-        };
-        Ok(partitions.into_iter().map(leader).collect::<Vec<_>>())
-    })?;
-    let leaders = match leaders {
-        Ok(leaders) => leaders,
-        Err(trouble) => return Ok(Err(trouble)),
-    };
-    for (partition, leader) in leaders {
-        let (id, name, limit) = (config.client_id.clone(), topic.to_string(), config.limit);
-        let at = |trouble: KafkaError| trouble.at(&TopicPartition::new(topic, partition).to_string());
-        let Some(host) = leader else {
-            return Ok(Err(at(KafkaError::passing("it is not there, or has no leader"))));
-        };
-        let ask = move || knows(&host, &id, &name, partition, limit);
-        match deadline::run_with_deadline(limit + CONNECT_TIMEOUT, &config.stop, ask)? {
-            Ok(true) => {}
-            Ok(false) => return Ok(Ok(HighWatermark::Still(partition))),
-            Err(trouble) => return Ok(Err(at(trouble))),
+impl Client {
+    /// Asks the leaders of these partitions. One that does not answer is an error, not one that has
+    /// nothing to tell.
+    pub(super) fn high_watermark_of_all(&mut self, partitions: &[TopicPartition]) -> Result<HighWatermark, KafkaError> {
+        match self.config.versions.get() {
+            Some(versions) if versions.tell_unknown_high_watermark() => {}
+            Some(_) => return Ok(HighWatermark::Untold),
+            None => return Err(KafkaError::passing("the broker has not told yet what it speaks")),
         }
+        let leaders = self.leaders(partitions)?;
+        let config = &self.config;
+        for (at, leader) in partitions.iter().zip(leaders) {
+            let knows = match leader {
+                Some(host) => {
+                    self.deadline.begin(config.limit + CONNECT_TIMEOUT);
+                    knows(&host, &config.client_id, at, config.limit)
+                }
+                None => Err(KafkaError::passing("it is not there, or has no leader")),
+            };
+            if !knows.map_err(|error| error.at(&at.to_string()))? {
+                return Ok(HighWatermark::Unknown(at.clone()));
+            }
+        }
+        Ok(HighWatermark::Known)
     }
-    Ok(Ok(HighWatermark::Over))
 }
 
 /// Whether a leader knows where its log ends.
-fn knows(host: &str, client_id: &str, topic: &str, partition: i32, limit: Duration) -> Result<bool, KafkaError> {
+fn knows(host: &str, client_id: &str, at: &TopicPartition, limit: Duration) -> Result<bool, KafkaError> {
     let partition = ListOffsetsPartition::default()
-        .with_partition_index(partition)
+        .with_partition_index(at.partition)
         .with_current_leader_epoch(-1)
         .with_timestamp(LATEST);
     let topic = ListOffsetsTopic::default()
-        .with_name(TopicName(StrBytes::from_string(topic.to_string())))
+        .with_name(TopicName(StrBytes::from_string(at.topic.to_string())))
         .with_partitions(vec![partition]);
     let request = ListOffsetsRequest::default()
         .with_replica_id((-1).into())

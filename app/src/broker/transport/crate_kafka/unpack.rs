@@ -1,6 +1,8 @@
-//! Looks into a compressed batch before the `kafka` crate unpacks it. That crate makes of it whatever comes out: a hundred kilobytes in the
-//! log can be gigabytes here; and of a batch with another compressed one in it, it hands out memory that it has given back. So each
-//! batch is unpacked piece by piece first, keeping nothing, and one that is refused never gets unpacked as a whole.
+//! Looks into a compressed batch before the `kafka` crate unpacks it. That crate makes of it
+//! whatever comes out: a hundred kilobytes in the log can be gigabytes here; and of a batch with
+//! another compressed one in it, it hands out memory that it has given back. So each batch is
+//! unpacked piece by piece first, keeping nothing, and one that is refused never gets unpacked as a
+//! whole.
 
 use std::cell::Cell;
 use std::io::Read;
@@ -13,7 +15,7 @@ use crate::broker::connection::bounds::Cursor;
 use crate::broker::error::KafkaError;
 
 /// What all batches of one answer may take in memory.
-pub const BUDGET: usize = 256 << 20;
+pub(crate) const BUDGET: usize = 256 << 20;
 
 const CODEC: u8 = 0x07;
 const GZIP: u8 = 1;
@@ -21,14 +23,14 @@ const SNAPPY: u8 = 2;
 
 /// Why a batch is refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Refused {
+pub(crate) enum Refused {
     TooLarge,
     Nested,
 }
 
 impl Refused {
-    /// The trouble that it is with the answer that brought it.
-    fn trouble(self) -> KafkaError {
+    /// The error of the answer that brought it.
+    fn error(self) -> KafkaError {
         let (what, why) = match self {
             Self::TooLarge => {
                 let most = BUDGET >> 20;
@@ -53,13 +55,14 @@ thread_local! {
     static REFUSED: Cell<Option<Refused>> = const { Cell::new(None) };
 }
 
-/// Runs a fetch of the `kafka` crate, which does not get to unpack what is refused; the trouble tells why.
-pub fn guarded<R>(fetch: impl FnOnce() -> Result<R, KafkaError>) -> Result<R, KafkaError> {
+/// Runs a fetch of the `kafka` crate, which does not get to unpack what is refused; the error tells
+/// why.
+pub(crate) fn guarded<R>(fetch: impl FnOnce() -> Result<R, KafkaError>) -> Result<R, KafkaError> {
     LEFT.set(BUDGET);
     REFUSED.set(None);
     let fetched = crc::looking(accepts, fetch);
     match REFUSED.take() {
-        Some(refused) => Err(refused.trouble()),
+        Some(refused) => Err(refused.error()),
         None => fetched,
     }
 }
@@ -74,9 +77,9 @@ fn accepts(message: &[u8]) -> bool {
     looked.is_ok()
 }
 
-/// Looks at a message from its format's number on, with so much of the budget left. What cannot be unpacked is not refused: the crate comes
-/// no further with it.
-pub fn look(message: &[u8], left: &mut usize) -> Result<(), Refused> {
+/// Looks at a message from its format's number on, with so much of the budget left. What cannot be
+/// unpacked is not refused: the crate comes no further with it.
+pub(crate) fn look(message: &[u8], left: &mut usize) -> Result<(), Refused> {
     let codec = message.get(1).map_or(0, |attributes| attributes & CODEC);
     if codec == 0 {
         return Ok(());

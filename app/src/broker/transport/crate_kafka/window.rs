@@ -1,17 +1,22 @@
-//! How many bytes to ask a partition for. Too small a window brings nothing at all. Of too large a one, much is thrown away where
-//! records are compressed, because the `kafka` crate takes one compressed batch from an answer and drops the rest; and a broker that has
-//! to rewrite records for so old a client sends whole batches of its log, and fills the rest of the window with nothing.
+//! How many bytes to ask a partition for. Too small a window brings nothing at all. Of too large a
+//! one, much is thrown away where records are compressed, because the `kafka` crate takes one
+//! compressed batch from an answer and drops the rest; and a broker that has to rewrite records for
+//! so old a client sends whole batches of its log, and fills the rest of the window with nothing.
 
-/// What all windows of one request together should stay within.
-pub const BUDGET: i32 = 4 << 20;
+use kafka_protocol::messages::FetchResponse;
+
+use crate::broker::connection::bounds::Answer;
 
 /// No record is larger than this; a broker's own limit on requests is 100 MiB.
-pub const CAP: i32 = 128 << 20;
+const CAP: i32 = 128 << 20;
 
-/// Few records are larger than this: when nothing comes, it is worth a look whether there are records at all.
-pub const PEEK: i32 = 1 << 20;
+/// A batch that comes within a window can be looked at, too: a broker sends the first one whole.
+const _: () = assert!(FetchResponse::LARGEST > CAP as usize);
 
-const LEAST_SHARE: i32 = 64 << 10;
+/// Few records are larger than this: when nothing comes, it is worth a look whether there are
+/// records at all.
+pub(super) const PEEK: i32 = 1 << 20;
+
 const LEAST: i32 = 4 << 10;
 
 /// After it had to grow, a window keeps its size for so many answers.
@@ -20,16 +25,11 @@ const STEADY: u8 = 16;
 /// So many answers lie between two trials.
 const REST: u8 = 32;
 
-/// The part of the budget that each of `partitions` begins with.
-pub fn byte_budget(partitions: usize) -> i32 {
-    let partitions = i32::try_from(partitions.max(1)).unwrap_or(i32::MAX);
-    (BUDGET / partitions).max(LEAST_SHARE)
-}
-
-/// The window of one partition. How much of what a broker sent was thrown away shows only when another window is tried: one that brings as
-/// much with less is better, and so is one that brings half as much again with twice as much.
+/// The window of one partition. How much of what a broker sent was thrown away shows only when
+/// another window is tried: one that brings as much with less is better, and so is one that brings
+/// half as much again with twice as much.
 #[derive(Debug)]
-pub struct Window {
+pub(super) struct Window {
     size: i32,
     steady: u8,
     /// What the answer before brought. One by itself can be the short rest of a batch.
@@ -48,7 +48,7 @@ struct Trial {
 }
 
 impl Window {
-    pub fn new(share: i32) -> Self {
+    pub(super) fn new(share: i32) -> Self {
         Self {
             size: share,
             steady: 0,
@@ -59,13 +59,13 @@ impl Window {
         }
     }
 
-    pub fn size(&self) -> i32 {
+    pub(super) fn size(&self) -> i32 {
         self.size
     }
 
-    /// Nothing comes, for the next record is larger than the window: takes a trial back, or doubles the window; false when it is as
-    /// large as can be.
-    pub fn grow(&mut self) -> bool {
+    /// Nothing comes, for the next record is larger than the window: takes a trial back, or doubles
+    /// the window; false when it is as large as can be.
+    pub(super) fn grow(&mut self) -> bool {
         if let Some(trial) = self.trial.take() {
             self.size = trial.size;
             return true;
@@ -78,17 +78,20 @@ impl Window {
         true
     }
 
-    /// Learns from an answer: how many bytes of records it brought, and whether the log holds more behind them.
-    pub fn learn(&mut self, bytes: usize, more: bool, share: i32) {
+    /// Learns from an answer: how many bytes of records it brought, and whether the log holds more
+    /// behind them.
+    pub(super) fn learn(&mut self, bytes: usize, more: bool, share: i32) {
         let best = bytes.max(std::mem::replace(&mut self.before, bytes));
         if let Some(trial) = self.trial.take() {
-            let enough = match self.wider {
-                true => trial.bytes / 2 * 3,
-                false => trial.bytes / 8 * 7,
+            let enough = if self.wider {
+                trial.bytes / 2 * 3
+            } else {
+                trial.bytes / 8 * 7
             };
-            match more && bytes >= enough {
-                true => self.attempt(best, share),
-                false => self.size = trial.size,
+            if more && bytes >= enough {
+                self.attempt(best, share);
+            } else {
+                self.size = trial.size;
             }
         } else if more && self.steady > 0 {
             self.steady -= 1;
@@ -107,12 +110,15 @@ impl Window {
         }
     }
 
-    /// Tries another window: twice as much; what came and some room for batches that are a little larger, if that is clearly less; or half.
+    /// Tries another window: twice as much; what came and some room for batches that are a little
+    /// larger, if that is clearly less; or half.
     fn attempt(&mut self, best: usize, share: i32) {
-        let tried = match self.wider {
-            true => self.size.saturating_mul(2).min(share),
-            false if best < self.size as usize / 4 * 3 => (best + best / 8) as i32,
-            false => self.size / 2,
+        let tried = if self.wider {
+            self.size.saturating_mul(2).min(share)
+        } else if best < self.size as usize / 4 * 3 {
+            (best + best / 8) as i32
+        } else {
+            self.size / 2
         };
         let tried = tried.max(LEAST);
         if tried != self.size {
@@ -127,11 +133,9 @@ impl Window {
 mod tests {
     use super::*;
 
-    #[test]
-    fn partitions_share_the_budget() {
-        assert_eq!(byte_budget(1), BUDGET);
-        assert_eq!(byte_budget(4), BUDGET / 4);
-        assert_eq!(byte_budget(1000), LEAST_SHARE);
+    /// What each of so many partitions begins with.
+    fn byte_budget(partitions: i32) -> i32 {
+        (4 << 20) / partitions
     }
 
     #[test]
@@ -159,7 +163,8 @@ mod tests {
         assert_eq!(window.size(), byte_budget(64));
     }
 
-    /// So many answers while the log holds more: `bring` tells what a window brings. How many of them brought nothing.
+    /// So many answers while the log holds more: `bring` tells what a window brings. How many of
+    /// them brought nothing.
     fn follow(window: &mut Window, answers: usize, share: i32, bring: impl Fn(usize) -> usize) -> usize {
         let mut empty = 0;
         for _ in 0..answers {

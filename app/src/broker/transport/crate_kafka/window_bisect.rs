@@ -1,29 +1,31 @@
-//! The second look at a hole before an answer's first record. When an answer meets a compressed batch, the `kafka` crate returns that
-//! batch alone and loses the plain records before it; a smaller window brings them. Records behind the first are not
-//! lost that way: an answer is either plain records up to the first compressed batch, or one whole batch.
+//! The second look at a hole before an answer's first record. When an answer meets a compressed
+//! batch, the `kafka` crate returns that batch alone and loses the plain records before it; a
+//! smaller window brings them. Records behind the first are not lost that way: an answer is either
+//! plain records up to the first compressed batch, or one whole batch.
 
 /// What a request from the hole's first offset brought.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Probe {
+pub(super) enum Probe {
     /// Nothing: the window is smaller than what comes first.
     Nothing,
     /// Records from behind the offset that was asked for.
     Hole,
 }
 
-/// A compressed batch takes more bytes than this, so windows that differ by less do not differ in what they hide.
+/// A compressed batch takes more bytes than this, so windows that differ by less do not differ in
+/// what they hide.
 const CLOSE: i32 = 26;
 
 /// Bisects the windows between one that answers nothing and one that answers with a hole.
 #[derive(Debug)]
-pub struct WindowBisect {
+pub(super) struct WindowBisect {
     nothing: i32,
     hole: i32,
 }
 
 impl WindowBisect {
     /// Begins after a window that answered with a hole.
-    pub fn below(window: i32) -> Self {
+    pub(super) fn below(window: i32) -> Self {
         Self {
             nothing: 0,
             hole: window,
@@ -31,12 +33,12 @@ impl WindowBisect {
     }
 
     /// The window to ask with next; none when the hole is a real one.
-    pub fn next(&self) -> Option<i32> {
+    pub(super) fn next(&self) -> Option<i32> {
         (self.hole - self.nothing > CLOSE).then(|| self.nothing + (self.hole - self.nothing) / 2)
     }
 
     /// Takes what that window brought.
-    pub fn saw(&mut self, window: i32, seen: Probe) {
+    pub(super) fn saw(&mut self, window: i32, seen: Probe) {
         match seen {
             Probe::Nothing => self.nothing = window,
             Probe::Hole => self.hole = window,

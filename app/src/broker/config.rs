@@ -1,0 +1,116 @@
+//! How to talk to a cluster: what the user chose, and what every client is made of.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use crate::broker::hosts::Hosts;
+use crate::broker::retry::{OutageLog, RetryBudget};
+#[cfg(test)]
+use crate::broker::transport::fake;
+use crate::broker::transport::kind::TransportKind;
+use crate::broker::versions::KnownVersions;
+use crate::stop::Stop;
+
+/// How records are compressed on their way and in the log.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, clap::ValueEnum)]
+pub enum Compression {
+    #[default]
+    None,
+    Gzip,
+    Snappy,
+}
+
+/// What the user chose.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// Addresses as the user wrote them: HOST or HOST:PORT, also several with commas between.
+    pub brokers: Vec<String>,
+    /// How long one request may take.
+    pub request_timeout: Duration,
+    /// How long to wait for brokers that went away.
+    pub patience: Duration,
+    pub client_id: String,
+    pub compression: Compression,
+}
+
+/// What every client of a cluster is made of, and what all of them know.
+#[derive(Debug, Clone)]
+pub(super) struct ClientConfig {
+    pub hosts: Hosts,
+    pub versions: KnownVersions,
+    pub client_id: String,
+    pub compression: Compression,
+    /// How long one request may take.
+    pub limit: Duration,
+    /// How long to wait for brokers that went away.
+    pub patience: Duration,
+    pub stop: Stop,
+    pub transport: TransportKind,
+    pub partition_counts: PartitionCounts,
+    outage_log: OutageLog,
+}
+
+impl ClientConfig {
+    pub(super) fn new(options: Options, hosts: Hosts, stop: Stop) -> Self {
+        Self {
+            hosts,
+            versions: KnownVersions::default(),
+            client_id: options.client_id,
+            compression: options.compression,
+            limit: options.request_timeout,
+            patience: options.patience,
+            stop,
+            transport: TransportKind::Crate,
+            partition_counts: PartitionCounts::default(),
+            outage_log: OutageLog::default(),
+        }
+    }
+
+    /// Clients of a scripted cluster.
+    #[cfg(test)]
+    pub fn fake(cluster: &fake::Cluster, patience: Duration, stop: &Stop) -> Arc<Self> {
+        let options = Options {
+            brokers: Vec::new(),
+            request_timeout: Duration::from_millis(400),
+            patience,
+            client_id: "test".to_string(),
+            compression: Compression::None,
+        };
+        Arc::new(Self {
+            transport: TransportKind::Fake(cluster.clone()),
+            ..Self::new(options, Hosts::new(Vec::new()), stop.clone())
+        })
+    }
+
+    /// The same for a part of the work that ends with another stop.
+    pub(super) fn until(&self, stop: &Stop) -> Self {
+        Self {
+            stop: stop.clone(),
+            ..self.clone()
+        }
+    }
+
+    /// For one series of tries.
+    pub(super) fn retry_budget(&self) -> RetryBudget {
+        RetryBudget::new(self.patience, self.stop.clone(), self.outage_log.clone())
+    }
+}
+
+/// How many partitions each topic has, as far as it is known: a broker that tells of fewer has not
+/// been told yet.
+#[derive(Debug, Clone, Default)]
+pub(super) struct PartitionCounts(Arc<Mutex<HashMap<String, i32>>>);
+
+impl PartitionCounts {
+    pub(super) fn note(&self, topic: &str, partitions: i32) {
+        let mut counts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        counts.insert(topic.to_string(), partitions);
+    }
+
+    /// How many partitions the topic had when the cluster was asked last; one, where it never was.
+    pub(super) fn of(&self, topic: &str) -> usize {
+        let counts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        counts.get(topic).map_or(1, |n| *n as usize)
+    }
+}

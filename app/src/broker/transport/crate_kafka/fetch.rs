@@ -1,0 +1,202 @@
+//! Fetching. An answer of the crate can be too little, can hide records, or can be unreadable as a
+//! whole: it is asked for again, with other windows, until what came is what the log holds.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use kafka::client::FetchPartition;
+use kafka::client::fetch::Response;
+
+use crate::broker::error::KafkaError;
+use crate::broker::fetched_partition::{FetchPosition, FetchedPartition};
+use crate::broker::transport::crate_kafka::client::Client;
+use crate::broker::transport::crate_kafka::errors::kafka_error;
+use crate::broker::transport::crate_kafka::records::Answered;
+use crate::broker::transport::crate_kafka::unpack;
+use crate::broker::transport::records::Records;
+use crate::broker::transport::requests::{FetchRequest, PartitionAnswer};
+
+/// A position and the window to ask for it with.
+#[derive(Debug, Clone)]
+pub(super) struct PartitionFetch {
+    pub position: FetchPosition,
+    pub window: i32,
+}
+
+/// What came of a partition.
+enum Outcome {
+    Answer(Result<FetchedPartition, KafkaError>),
+    /// Nothing, for its window was too small.
+    Grown,
+    /// Nothing that could be believed.
+    Unknown,
+}
+
+impl Client {
+    pub(crate) fn fetch(&mut self, host: &str, request: &FetchRequest) -> Result<Vec<PartitionAnswer>, KafkaError> {
+        self.expect_leader(host, request.positions.iter().map(|position| &position.at))?;
+        loop {
+            let asks = self.asks(request);
+            // Partitions that are left out must not wait for those that are asked.
+            let is_whole = asks.len() == request.positions.len();
+            let wait = if is_whole { request.max_wait } else { Duration::ZERO };
+            let response = match self.request(&asks, wait) {
+                Ok(response) => response,
+                Err(error) if error.is_unreadable() => match self.unreadable(host, asks, error)? {
+                    Some(answer) => return Ok(vec![answer]),
+                    None => continue,
+                },
+                Err(error) => return Err(error),
+            };
+            let mut answers = Vec::new();
+            let mut has_grown = false;
+            for ask in asks {
+                match self.judge(host, &response, &ask, request.partition_bytes) {
+                    Outcome::Answer(outcome) => answers.push(PartitionAnswer {
+                        position: ask.position,
+                        outcome,
+                    }),
+                    Outcome::Grown => has_grown = true,
+                    Outcome::Unknown => {}
+                }
+            }
+            if !(answers.is_empty() && has_grown) {
+                return Ok(answers);
+            }
+        }
+    }
+
+    /// As many of the positions as go into one request, one at least; one that is to be asked
+    /// alone, alone.
+    fn asks(&self, request: &FetchRequest) -> Vec<PartitionFetch> {
+        let mut asks: Vec<PartitionFetch> = Vec::with_capacity(request.positions.len());
+        let mut bytes = 0_i32;
+        for position in &request.positions {
+            let window = self.windows.size(&position.at, request.partition_bytes);
+            bytes = bytes.saturating_add(window);
+            let is_alone = self.windows.is_alone(&position.at);
+            if !asks.is_empty() && (is_alone || bytes > request.total_bytes) {
+                break;
+            }
+            let position = position.clone();
+            asks.push(PartitionFetch { position, window });
+            if is_alone {
+                break;
+            }
+        }
+        asks
+    }
+
+    /// Asks the leader of the positions.
+    pub(super) fn request(&mut self, asks: &[PartitionFetch], wait: Duration) -> Result<Arc<Response>, KafkaError> {
+        self.ask(self.config.limit + wait, |kafka| {
+            kafka.set_fetch_max_wait_time(wait).map_err(|e| kafka_error(&e))?;
+            let asks = asks.iter().map(|PartitionFetch { position, window }| {
+                FetchPartition::new(&position.at.topic, position.at.partition, position.offset).with_max_bytes(*window)
+            });
+            let mut responses = unpack::guarded(|| kafka.fetch_messages(asks).map_err(|e| kafka_error(&e)))?;
+            match (responses.pop(), responses.is_empty()) {
+                (Some(response), true) => Ok(Arc::new(response)),
+                _ => Err(KafkaError::passing("the partitions have moved to another leader")),
+            }
+        })
+    }
+
+    /// An answer could not be read. Of several partitions each is asked alone then, to tell which
+    /// it is. Of one, what lies before the unreadable batch is answered first.
+    fn unreadable(
+        &mut self,
+        host: &str,
+        mut asks: Vec<PartitionFetch>,
+        error: KafkaError,
+    ) -> Result<Option<PartitionAnswer>, KafkaError> {
+        if asks.len() > 1 {
+            self.windows.ask_alone(asks.iter().map(|ask| &ask.position.at));
+            return Ok(None);
+        }
+        let ask = asks.swap_remove(0);
+        let before = if error.is_fatal() {
+            self.before_unreadable(host, &ask)
+        } else {
+            None
+        };
+        let FetchPosition { at, offset } = &ask.position;
+        let outcome = before.ok_or_else(|| error.at(&format!("{at}, offset {offset} (at {host})")));
+        Ok(Some(PartitionAnswer {
+            position: ask.position,
+            outcome,
+        }))
+    }
+
+    /// What lies before a batch that is not to be read: the largest half, quarter and so on of the
+    /// window in which it is not. Those records land, and what the position is then is the batch's.
+    fn before_unreadable(&mut self, host: &str, ask: &PartitionFetch) -> Option<FetchedPartition> {
+        let mut ask = ask.clone();
+        while ask.window > 1 {
+            ask.window /= 2;
+            match self.request(std::slice::from_ref(&ask), Duration::ZERO) {
+                Ok(response) => {
+                    let found = Answered::find(&response, host, &ask.position.at, ask.position.offset).ok()?;
+                    return (!found.is_empty() && !found.begins_with_hole()).then(|| believed(&ask, found));
+                }
+                Err(error) if error.is_unreadable() => {}
+                Err(_) => return None,
+            }
+        }
+        None
+    }
+
+    /// What an answer means for one of its partitions.
+    fn judge(&mut self, host: &str, response: &Arc<Response>, ask: &PartitionFetch, share: i32) -> Outcome {
+        let FetchPosition { at, offset } = &ask.position;
+        let found = match Answered::find(response, host, at, *offset) {
+            Ok(found) if found.begins_with_hole() => self.look_again(host, ask, found),
+            found => found,
+        };
+        let found = match found {
+            Ok(found) => found,
+            Err(error) => return Outcome::Answer(Err(error)),
+        };
+        if found.is_empty() && found.high_watermark < *offset {
+            // A new leader that still learns how far its log goes.
+            return Outcome::Unknown;
+        }
+        let more = found.next_offset() < found.high_watermark;
+        if found.is_empty() && more {
+            return match self.behind_no_records(host, ask) {
+                Ok(Some(behind)) => {
+                    let Answered {
+                        records,
+                        high_watermark,
+                        ..
+                    } = found;
+                    let position = ask.position.clone();
+                    let records = Records::Crate(records);
+                    Outcome::Answer(Ok(FetchedPartition::new(position, behind, high_watermark, records)))
+                }
+                Ok(None) if self.windows.grow(at, share, ask.window) => Outcome::Grown,
+                Ok(None) => Outcome::Answer(Err(too_large(ask))),
+                Err(error) => Outcome::Answer(Err(error.at(&at.to_string()))),
+            };
+        }
+        self.windows.learn(at, share, found.wire_size(), more);
+        Outcome::Answer(Ok(believed(ask, found)))
+    }
+}
+
+fn believed(ask: &PartitionFetch, found: Answered) -> FetchedPartition {
+    let next = found.next_offset();
+    let records = Records::Crate(found.records);
+    FetchedPartition::new(ask.position.clone(), next, found.high_watermark, records)
+}
+
+fn too_large(ask: &PartitionFetch) -> KafkaError {
+    let FetchPosition { at, offset } = &ask.position;
+    KafkaError::fatal(
+        format!(
+            "{at}: the record at offset {offset} is larger than {} MiB, more than this client reads",
+            ask.window >> 20
+        ),
+        "look at it with kafka-dump-log.sh; kafka-delete-records.sh can remove it, if it may be lost",
+    )
+}
