@@ -208,7 +208,7 @@ impl Log {
             ),
             _ => return None,
         };
-        let way_out = match position.origin {
+        let way_out = match position.last_applied {
             Some(_) => {
                 "run `producer --backfill`, then `consumer --heal`: every row is sent again, and what is gone is removed"
             }
@@ -227,7 +227,7 @@ fn find_pass(
     log: &Log,
     alive: &dyn Fn(),
 ) -> Result<Option<String>> {
-    let Some(origin) = positions.iter().find_map(|position| position.origin.as_ref()) else {
+    let Some(last_applied) = positions.iter().find_map(|position| position.last_applied.as_ref()) else {
         return Ok(None);
     };
     let landed = positions.iter().map(|position| position.pass).max().unwrap_or(0);
@@ -242,7 +242,7 @@ fn find_pass(
                 stamp,
                 begin: Some(pass),
                 ..
-            })) => stamp.source == origin.source && pass > landed,
+            })) => stamp.source == last_applied.source && pass > landed,
             _ => false,
         }
     };
@@ -297,7 +297,7 @@ mod tests {
                 partition: 0,
             },
             next_offset,
-            origin: None,
+            last_applied: None,
             reached: None,
             last: Some(LastTaken {
                 offset: next_offset - 1,

@@ -85,7 +85,7 @@ mod tests {
                 partition: 3,
             },
             next_offset: 0,
-            origin: None,
+            last_applied: None,
             reached: None,
             last: None,
             healing: false,

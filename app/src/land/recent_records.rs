@@ -93,7 +93,7 @@ pub fn recall(cluster: &Cluster, appliers: &mut [&mut PartitionApplier], earlies
     let from = |applier: &PartitionApplier| {
         let place = &applier.position;
         let first = *earliest.get(place.at.partition as usize)?;
-        let is_due = place.origin.is_some() && !place.healing && place.next_offset > first;
+        let is_due = place.last_applied.is_some() && !place.healing && place.next_offset > first;
         is_due.then(|| FetchPosition {
             at: place.at.clone(),
             offset: first.max(place.next_offset - LOOK_BACK),
@@ -113,7 +113,7 @@ pub fn recall(cluster: &Cluster, appliers: &mut [&mut PartitionApplier], earlies
             let (Some(applier), Some(place)) = (applier, place) else {
                 continue;
             };
-            let (end, newest) = (applier.position.next_offset, applier.position.origin.clone());
+            let (end, newest) = (applier.position.next_offset, applier.position.last_applied.clone());
             for message in chunk
                 .records()
                 .filter(|message| (place.offset..end).contains(&message.offset))

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use crate::broker::{self, Assignment, Cluster, FetchedPartition};
 use crate::error::{Error, Result};
-use crate::sequence::{Gap, Verdict, judge};
+use crate::sequence::{Gap, Verdict, decide};
 use crate::sink::{Sink, SinkPosition};
 use crate::stop::Stop;
 use crate::wire::decode;
@@ -166,7 +166,7 @@ fn new_lane(topic: &Arc<str>, partition: i32, offset: i64) -> PartitionApplier {
             partition,
         },
         next_offset: offset,
-        origin: None,
+        last_applied: None,
         reached: None,
         last: None,
         healing: false,
@@ -203,7 +203,7 @@ fn pass_over_gaps(
 
 /// Whether the next record tells of a gap in the numbers of the source that has landed.
 fn gap_ahead(key: Option<&SignKey>, cluster: &Cluster, position: &SinkPosition, end: i64) -> Result<bool> {
-    if position.origin.is_none() || position.next_offset >= end {
+    if position.last_applied.is_none() || position.next_offset >= end {
         return Ok(false);
     }
     let at = broker::FetchPosition {
@@ -226,6 +226,6 @@ fn gap_ahead(key: Option<&SignKey>, cluster: &Cluster, position: &SinkPosition, 
     };
     let verdict = record
         .stamp()
-        .map(|stamp| judge(position.origin.as_ref(), &stamp, record.link()));
+        .map(|stamp| decide(position.last_applied.as_ref(), &stamp, record.link()));
     Ok(matches!(verdict, Some(Verdict::Gap(gap)) if !matches!(gap, Gap::OtherSource { .. })))
 }

@@ -162,19 +162,19 @@ impl History {
 
     fn take_record(&mut self, found: &log_reader::Record<'_>) {
         let message = found.message;
-        let Some(stamp) = found.stamp_of(&self.source) else {
+        let Some(id) = found.id_of(&self.source) else {
             return;
         };
         self.records += 1;
-        self.above = self.above.max(stamp.epoch);
-        self.follow(found, &stamp);
+        self.above = self.above.max(id.epoch);
+        self.follow(found, &id);
         if decode::is_row(message.value) {
             return self.take_key(found);
         }
         match decode::record(message.value, None, Vec::new()) {
             Ok(Record::Schema { schema, begin, .. }) => {
                 let chain = &mut self.partitions[found.partition as usize];
-                chain.has_begun |= stamp.seq == 1;
+                chain.has_begun |= id.seq == 1;
                 chain.schema = Some(schema);
                 self.take_pass(begin);
             }
@@ -186,13 +186,13 @@ impl History {
     }
 
     /// Whether the record follows the one before by its number. Those of an older run are told by the newer one again.
-    fn follow(&mut self, found: &log_reader::Record<'_>, stamp: &RecordId<'_>) {
+    fn follow(&mut self, found: &log_reader::Record<'_>, id: &RecordId<'_>) {
         let last = &mut self.partitions[found.partition as usize].last;
-        let next = (stamp.epoch, stamp.seq);
+        let next = (id.epoch, id.seq);
         let follows = match *last {
-            Some((epoch, seq)) if stamp.epoch == epoch => stamp.seq <= seq + 1,
-            Some((epoch, _)) if stamp.epoch < epoch => true,
-            _ => stamp.seq == 1,
+            Some((epoch, seq)) if id.epoch == epoch => id.seq <= seq + 1,
+            Some((epoch, _)) if id.epoch < epoch => true,
+            _ => id.seq == 1,
         };
         *last = (*last).max(Some(next));
         if !follows {

@@ -56,17 +56,17 @@ impl<'a> Record<'a> {
         fingerprint(self.message.key, self.message.value)
     }
 
-    /// Its stamp, if one of this source's runs sent it, as far as that can be told.
-    pub fn stamp_of(&self, source: &str) -> Option<RecordId<'a>> {
+    /// Its id, if one of this source's runs sent it, as far as that can be told.
+    pub fn id_of(&self, source: &str) -> Option<RecordId<'a>> {
         let Message { key, value, .. } = self.message;
-        let stamp = decode::stamp(value).filter(|stamp| stamp.source == source)?;
+        let id = decode::stamp(value).filter(|id| id.source == source)?;
         let is_genuine = self.signer.is_none_or(|signer| signer.has_signed(key, value));
-        is_genuine.then_some(stamp)
+        is_genuine.then_some(id)
     }
 
     /// Epoch and number, if one of this source's runs sent it.
     pub fn number_of(&self, source: &str) -> Option<(u64, u64)> {
-        self.stamp_of(source).map(|stamp| (stamp.epoch, stamp.seq))
+        self.id_of(source).map(|id| (id.epoch, id.seq))
     }
 }
 

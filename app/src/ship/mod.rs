@@ -83,9 +83,9 @@ pub fn ship(options: &Options, cluster: &Cluster, progress: &mut Progress, stop:
     let open = |over: &Stop| SourceState::open(&options.source, options.capture, over.clone());
     // Raised as soon as sending has failed: nobody waits any longer for a lock that another process may hold for ever.
     let mut over = stop.part();
-    let mut ledger = open(&over)?;
+    let mut state = open(&over)?;
     loop {
-        match run(options, backfill, cluster, &mut ledger, progress, &over) {
+        match run(options, backfill, cluster, &mut state, progress, &over) {
             Ok(End::Done(summary)) => return Ok(summary),
             Ok(End::Grown) => backfill = false,
             Err(error) if error.kind() == Kind::Forked => {
@@ -94,7 +94,7 @@ pub fn ship(options: &Options, cluster: &Cluster, progress: &mut Progress, stop:
                     return Ok(Summary::default());
                 }
                 over = stop.part();
-                ledger = open(&over)?;
+                state = open(&over)?;
             }
             Err(error) => return Err(error),
         }
@@ -105,75 +105,77 @@ fn run(
     options: &Options,
     backfill: bool,
     cluster: &Cluster,
-    ledger: &mut SourceState,
+    state: &mut SourceState,
     progress: &mut Progress,
     over: &Stop,
 ) -> Result<End> {
     let mut sender = cluster.sender();
-    let begun = match begin(options, backfill, cluster, ledger, &mut sender, over) {
+    let begun = match begin(options, backfill, cluster, state, &mut sender, over) {
         Ok(begun) => begun,
-        Err(error) if error.kind() == Kind::Stopped => return done(ledger),
+        Err(error) if error.kind() == Kind::Stopped => return done(state),
         Err(error) => return Err(error),
     };
-    let Some((run, holds)) = begun else { return done(ledger) };
-    let topics = holds.iter().map(|hold| hold.loader.spreads_over()).collect();
+    let Some((run, streams)) = begun else {
+        return done(state);
+    };
+    let topics = streams.iter().map(|stream| stream.encoder.topic_partitions()).collect();
     let watch = options.follow.then(|| Watch::start(cluster, topics, over));
-    let shipper = Shipper::new(options, &run, ledger, sender, cluster, progress, over);
+    let shipper = Shipper::new(options, &run, state, sender, cluster, progress, over);
     let mut shipper = shipper.beside(watch.as_ref());
-    let (parcels, queue) = sync_channel(BATCHES);
+    let (batches, queue) = sync_channel(BATCHES);
     let outcome = thread::scope(|scope| {
         let watch = watch.as_ref();
-        scope.spawn(move || load_all(options, holds, &parcels, watch, over));
+        scope.spawn(move || read_all(options, streams, &batches, watch, over));
         shipper.ship(queue)
     });
     match outcome {
         Ok(()) if watch.is_some_and(|watch| watch.has_grown()) => Ok(End::Grown),
         Err(error) if error.kind() != Kind::Stopped => Err(error),
-        _ => done(ledger),
+        _ => done(state),
     }
 }
 
-fn done(ledger: &SourceState) -> Result<End> {
-    let kept_back = ledger.dead_letters()?;
+fn done(state: &SourceState) -> Result<End> {
+    let kept_back = state.dead_letters()?;
     Ok(End::Done(Summary { kept_back }))
 }
 
 /// One batch of one table on its way.
 struct QueuedBatch {
-    load: EncodedBatch,
-    mark: Checkpoint,
+    encoded: EncodedBatch,
+    checkpoint: Checkpoint,
 }
 
 /// Reads and encodes batch after batch and hands them on, until nothing is left, the sending side is over, or a new run is due.
-fn load_all(
+fn read_all(
     options: &Options,
-    mut holds: Vec<TableStream>,
-    parcels: &SyncSender<Result<QueuedBatch>>,
+    mut streams: Vec<TableStream>,
+    batches: &SyncSender<Result<QueuedBatch>>,
     watch: Option<&Watch>,
     over: &Stop,
 ) {
     loop {
         // A table that is gone cannot begin anew: this run waits for it.
-        if watch.is_some_and(Watch::has_grown) && !holds.iter().any(|hold| hold.feed.is_gone()) {
+        if watch.is_some_and(Watch::has_grown) && !streams.iter().any(|stream| stream.reader.is_gone()) {
             return;
         }
         let mut idle = true;
-        for TableStream { feed, loader } in &mut holds {
-            let read = feed.read(options.batch_rows, BATCH_BYTES, &mut |event| {
-                loader.add(event);
+        for TableStream { reader, encoder } in &mut streams {
+            let read = reader.read(options.batch_rows, BATCH_BYTES, &mut |event| {
+                encoder.add(event);
                 Ok(())
             });
-            let parcel = match read {
+            let batch = match read {
                 Ok(None) => continue,
-                Ok(Some(mark)) => Ok(QueuedBatch {
-                    load: loader.take(),
-                    mark,
+                Ok(Some(checkpoint)) => Ok(QueuedBatch {
+                    encoded: encoder.take(),
+                    checkpoint,
                 }),
                 Err(error) => Err(error),
             };
             idle = false;
-            let failed = parcel.is_err();
-            if parcels.send(parcel).is_err() || failed {
+            let failed = batch.is_err();
+            if batches.send(batch).is_err() || failed {
                 return;
             }
         }
@@ -183,9 +185,9 @@ fn load_all(
         if !options.follow {
             return;
         }
-        // All tables lie in one file: its changes show in any of the feeds.
-        if let Err(error) = holds[0].feed.wait(LOOK, over) {
-            let _ = parcels.send(Err(error));
+        // All tables lie in one file: its changes show in any of the readers.
+        if let Err(error) = streams[0].reader.wait(LOOK, over) {
+            let _ = batches.send(Err(error));
             return;
         }
     }

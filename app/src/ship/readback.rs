@@ -81,15 +81,15 @@ impl<'a> Readback<'a> {
     pub fn start(
         cluster: &'a Cluster,
         key: Option<&'a SignKey>,
-        ledger: &SourceState,
+        state: &SourceState,
         noted: &'a Noted,
         (topic, partitions): (&str, i32),
         stops: Stops,
         stop: &'a Stop,
     ) -> Result<Self> {
-        let acked = ledger.acked(topic)?;
+        let acked = state.acked(topic)?;
         let mut readback = Self {
-            history: History::new(&noted.source, partitions, ledger.last_pass(topic)?),
+            history: History::new(&noted.source, partitions, state.last_pass(topic)?),
             cluster,
             key,
             noted,
@@ -99,7 +99,7 @@ impl<'a> Readback<'a> {
             is_at_end: false,
             stop,
         };
-        match readback.read_tail(ledger, acked, stops) {
+        match readback.read_tail(state, acked, stops) {
             Err(error) if error.kind() == Kind::Denied => readback.history.is_full(Why::Denied),
             done => done?,
         }
@@ -159,7 +159,7 @@ impl<'a> Readback<'a> {
     }
 
     /// Step 3: the rest up to the fences. An error when another run of this source has begun meanwhile that is not older.
-    pub fn finish(&mut self, ledger: &SourceState, epoch: u64, fences: &[Acked]) -> Result<()> {
+    pub fn finish(&mut self, state: &SourceState, epoch: u64, fences: &[Acked]) -> Result<()> {
         if self.history.why() == Some(&Why::Denied) {
             return Ok(());
         }
@@ -169,7 +169,7 @@ impl<'a> Readback<'a> {
             to: fence.offset,
         });
         let mut rival = false;
-        self.read_spans(ledger, spans.collect(), &mut |part, _| {
+        self.read_spans(state, spans.collect(), &mut |part, _| {
             if let Part::Record(record) = part {
                 let fence = fences.iter().find(|fence| fence.partition == record.partition);
                 // The fence itself may have been sent twice.
@@ -199,7 +199,7 @@ impl<'a> Readback<'a> {
         self.is_at_end
     }
 
-    fn read_tail(&mut self, ledger: &SourceState, mut acked: Vec<Acked>, stops: Stops) -> Result<()> {
+    fn read_tail(&mut self, state: &SourceState, mut acked: Vec<Acked>, stops: Stops) -> Result<()> {
         acked.retain(|acked| (acked.partition as usize) < self.ends.len());
         let known: Vec<_> = acked.iter().map(|acked| (acked.partition, acked.offset + 1)).collect();
         // A topic may grow meanwhile: this run knows the partitions that were counted before.
@@ -255,7 +255,7 @@ impl<'a> Readback<'a> {
         let (source, ends) = (&self.noted.source, self.ends.clone());
         let mut others = Vec::new();
         let mut is_whole = false;
-        self.read_spans(ledger, spans, &mut |part, history| {
+        self.read_spans(state, spans, &mut |part, history| {
             let at = part.partition() as usize;
             let Some(check) = &mut checks[at] else {
                 return true;
@@ -277,13 +277,13 @@ impl<'a> Readback<'a> {
         gone.extend(others);
         match gone.is_empty() {
             true => Ok(()),
-            false => self.log_is_another(ledger, &gone, is_whole, stops),
+            false => self.log_is_another(state, &gone, is_whole, stops),
         }
     }
 
     /// The log does not hold what was noted. Where it holds older records of this source it has lost its end. Else it was made anew, and
     /// there is nothing left in it to lose.
-    fn log_is_another(&mut self, ledger: &SourceState, gone: &[Gone], mut is_old: bool, stops: Stops) -> Result<()> {
+    fn log_is_another(&mut self, state: &SourceState, gone: &[Gone], mut is_old: bool, stops: Stops) -> Result<()> {
         let begin = |gone: &Gone| Span {
             partition: gone.acked.partition,
             from: self.earliest[gone.acked.partition as usize],
@@ -327,7 +327,7 @@ impl<'a> Readback<'a> {
         }
         // Whatever it holds, this run's epoch and pass must be above it.
         let spans = gone.iter().map(begin).collect();
-        self.read_spans(ledger, spans, &mut |_, _| true)?;
+        self.read_spans(state, spans, &mut |_, _| true)?;
         self.history.is_full(if is_old { Why::LostEnd } else { Why::NewLog });
         Ok(())
     }
@@ -335,7 +335,7 @@ impl<'a> Readback<'a> {
     /// Reads spans into the history, but for the parts that `wanted` does not want.
     fn read_spans(
         &mut self,
-        ledger: &SourceState,
+        state: &SourceState,
         spans: Vec<Span>,
         wanted: &mut dyn FnMut(&Part<'_>, &mut History) -> bool,
     ) -> Result<()> {
@@ -345,13 +345,13 @@ impl<'a> Readback<'a> {
                 history.take(&part);
             }
             if history.keys.len() >= KEYS {
-                ledger.keep_keys(topic, &history.take_keys())?;
+                state.keep_keys(topic, &history.take_keys())?;
             }
             Ok(true)
         })?;
         match history.keys.is_empty() {
             true => Ok(()),
-            false => ledger.keep_keys(topic, &history.take_keys()),
+            false => state.keep_keys(topic, &history.take_keys()),
         }
     }
 }

@@ -40,7 +40,7 @@ const LOOK: Duration = Duration::from_millis(250);
 pub struct Shipper<'a> {
     options: &'a Options,
     run: &'a Run,
-    ledger: &'a mut SourceState,
+    state: &'a mut SourceState,
     sender: Producer,
     cluster: &'a Cluster,
     /// Who looks at the logs of a producer that stays.
@@ -62,7 +62,7 @@ impl<'a> Shipper<'a> {
     pub fn new(
         options: &'a Options,
         run: &'a Run,
-        ledger: &'a mut SourceState,
+        state: &'a mut SourceState,
         sender: Producer,
         cluster: &'a Cluster,
         progress: &'a mut Progress,
@@ -71,7 +71,7 @@ impl<'a> Shipper<'a> {
         Self {
             options,
             run,
-            ledger,
+            state,
             sender,
             cluster,
             watch: None,
@@ -105,13 +105,13 @@ impl<'a> Shipper<'a> {
     fn ship_all(&mut self, queue: &Receiver<Result<QueuedBatch>>) -> Result<()> {
         loop {
             self.stop.check()?;
-            let parcel = match queue.try_recv() {
-                Ok(parcel) => parcel,
+            let batch = match queue.try_recv() {
+                Ok(batch) => batch,
                 Err(TryRecvError::Disconnected) => return Ok(()),
                 Err(TryRecvError::Empty) => {
                     self.note_when_due()?;
                     match queue.recv_timeout(LOOK) {
-                        Ok(parcel) => parcel,
+                        Ok(batch) => batch,
                         Err(_) => {
                             self.progress.add(0, 0);
                             self.look_behind()?;
@@ -120,19 +120,19 @@ impl<'a> Shipper<'a> {
                     }
                 }
             };
-            self.send(parcel?)?;
+            self.send(batch?)?;
         }
     }
 
-    fn send(&mut self, parcel: QueuedBatch) -> Result<()> {
-        let QueuedBatch { load, mark } = parcel;
-        let mut kept_back = load.kept_back;
+    fn send(&mut self, batch: QueuedBatch) -> Result<()> {
+        let QueuedBatch { encoded, checkpoint } = batch;
+        let mut kept_back = encoded.kept_back;
         let refused = kept_back.len() as u64;
         let key = self.options.sign_key.as_ref();
-        let sent = self.sender.send(load.bundles, &mut |bundle, index| {
-            let (letter, stand_in) = too_large(key, bundle, index)?;
-            kept_back.push(letter);
-            Ok(stand_in)
+        let sent = self.sender.send(encoded.produce_batches, &mut |bundle, index| {
+            let (kept, placeholder) = too_large(key, bundle, index)?;
+            kept_back.push(kept);
+            Ok(placeholder)
         })?;
         for sent in &sent {
             for between in &sent.breaks {
@@ -141,29 +141,29 @@ impl<'a> Shipper<'a> {
         }
         let too_large = kept_back.len() as u64 - refused;
         for KeptBack { key, text, reason } in &kept_back {
-            self.ledger.dead_letter(mark.table(), key, text, reason)?;
+            self.state.dead_letter(checkpoint.table(), key, text, reason)?;
         }
         let bytes: usize = sent.iter().map(|sent| sent.bundle.bytes()).sum();
-        self.progress.add(load.rows.saturating_sub(too_large), bytes as u64);
-        let acked = acked(&sent, &load.last_seqs, self.run.epoch);
-        self.acknowledged(mark, acked, load.rows);
+        self.progress.add(encoded.rows.saturating_sub(too_large), bytes as u64);
+        let acked = acked(&sent, &encoded.last_seqs, self.run.epoch);
+        self.acknowledged(checkpoint, acked, encoded.rows);
         self.note_when_due()
     }
 
     /// Remembers what is to be noted: of a table and of a partition the last of each.
-    fn acknowledged(&mut self, mark: Checkpoint, acked: Vec<Acked>, rows: u64) {
+    fn acknowledged(&mut self, checkpoint: Checkpoint, acked: Vec<Acked>, rows: u64) {
         if self.unnoted.is_empty() {
             self.unnoted_since = Instant::now();
         }
         self.unnoted_rows += rows;
         let mut before = self.unnoted.iter_mut().rev();
-        match before.find(|(before, _)| before.table() == mark.table()) {
-            Some((before, last)) if mark.covers(before) => {
+        match before.find(|(before, _)| before.table() == checkpoint.table()) {
+            Some((before, last)) if checkpoint.covers(before) => {
                 last.retain(|last| acked.iter().all(|acked| acked.partition != last.partition));
                 last.extend(acked);
-                *before = mark;
+                *before = checkpoint;
             }
-            _ => self.unnoted.push((mark, acked)),
+            _ => self.unnoted.push((checkpoint, acked)),
         }
     }
 
@@ -182,7 +182,7 @@ impl<'a> Shipper<'a> {
         }
         if self.tried_at.elapsed() >= TRY_EVERY {
             self.tried_at = Instant::now();
-            if self.ledger.try_note(&self.unnoted)? {
+            if self.state.try_note(&self.unnoted)? {
                 self.noted(self.tried_at);
             }
         }
@@ -233,7 +233,7 @@ impl<'a> Shipper<'a> {
         }
         let Some((epoch, offset)) = newer else { return Ok(()) };
         // One that has taken over this file says so by itself.
-        self.ledger.check()?;
+        self.state.check()?;
         Err(Error::loss(format!(
             "{place} offset {offset}: a newer run ({epoch}) of this source stands there, which its file knows nothing of: a copy of the file is shipped too"
         ))
@@ -245,7 +245,7 @@ impl<'a> Shipper<'a> {
 
     fn note(&mut self) -> Result<()> {
         let began = Instant::now();
-        self.ledger.note(&self.unnoted)?;
+        self.state.note(&self.unnoted)?;
         self.noted(began);
         Ok(())
     }
@@ -269,7 +269,7 @@ pub fn acked(sent: &[Sent], last_seqs: &[u64], epoch: u64) -> Vec<Acked> {
     sent.iter().zip(last_seqs).map(last).collect()
 }
 
-/// A record that the broker refused: the dead letter, and what is sent in its place.
+/// A record that the broker refused: the dead kept, and what is sent in its place.
 pub fn too_large(sign_key: Option<&SignKey>, bundle: &ProduceBatch, index: usize) -> Result<(KeptBack, Placeholder)> {
     let (key, value) = bundle.get(index);
     let size = key.len() + value.map_or(0, <[u8]>::len);
@@ -283,7 +283,7 @@ pub fn too_large(sign_key: Option<&SignKey>, bundle: &ProduceBatch, index: usize
         ))
         .way_out("raise max.message.bytes of the topic"));
     }
-    let letter = KeptBack {
+    let kept = KeptBack {
         key: members.into_iter().map(|(_, value)| value.into_owned()).collect(),
         text: String::from_utf8_lossy(key).into_owned(),
         reason: format!(
@@ -291,11 +291,11 @@ pub fn too_large(sign_key: Option<&SignKey>, bundle: &ProduceBatch, index: usize
             bundle.at.topic
         ),
     };
-    let (key, mut value) = kept_back(&letter.text, &letter.reason, value);
+    let (key, mut value) = kept_back(&kept.text, &kept.reason, value);
     if let (Some(sign_key), Some(value)) = (sign_key, &mut value) {
         sign_key
             .signer(&bundle.at.topic, bundle.at.partition)
             .sign(&key, 0, value);
     }
-    Ok((letter, (key, value)))
+    Ok((kept, (key, value)))
 }

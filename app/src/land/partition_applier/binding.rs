@@ -16,10 +16,10 @@ impl PartitionApplier {
         context: &mut ApplyContext<'_, '_>,
         record: Record<'r>,
     ) -> Result<Result<Record<'r>, String>> {
-        let (topic, origin) = (&self.position.at.topic, self.position.origin.as_ref());
+        let (topic, last_applied) = (&self.position.at.topic, self.position.last_applied.as_ref());
         let reason = match (record.stamp(), &record) {
             // Where a record of a source has landed, the topic is a source's; numbers say whose.
-            (Some(_), _) if origin.is_some() => None,
+            (Some(_), _) if last_applied.is_some() => None,
             (Some(stamp), _) if context.landing.binding(topic)? == Some(&Binding::Others) => {
                 let gives_away =
                     matches!(record, Record::Schema { begin: Some(_), .. }) && context.landing.gives_away(topic)?;
@@ -43,8 +43,8 @@ impl PartitionApplier {
 
     /// The source whose records come here, where a source's have come.
     pub(super) fn source<'q>(&'q self, context: &'q mut ApplyContext<'_, '_>) -> Result<Option<&'q str>> {
-        let binding = match &self.position.origin {
-            Some(origin) => return Ok(Some(&origin.source)),
+        let binding = match &self.position.last_applied {
+            Some(last_applied) => return Ok(Some(&last_applied.source)),
             None => context.landing.binding(&self.position.at.topic)?,
         };
         Ok(match binding {
@@ -78,13 +78,13 @@ impl PartitionApplier {
         };
         let SinkPosition {
             at: TopicPartition { topic, .. },
-            origin,
+            last_applied,
             ..
         } = &self.position;
         let has_landed = |landed: &LastApplied| {
             landed.source == stamp.source && (stamp.epoch, stamp.seq) <= (landed.epoch, landed.seq)
         };
-        if origin.as_ref().is_some_and(has_landed) {
+        if last_applied.as_ref().is_some_and(has_landed) {
             return Ok(false);
         }
         let Some(conflict) = context

@@ -12,7 +12,7 @@ use crate::broker::{self, FetchedPartition, Message};
 use crate::error::{Error, Result};
 use crate::model::{LastApplied, RecordId, RunHeader};
 use crate::model::{Schemas, TableSchema, Value, recycle};
-use crate::sequence::{Gap, Verdict, judge};
+use crate::sequence::{Gap, Verdict, decide};
 use crate::sink::{Binding, Landed, Landing, LastTaken, SinkPosition};
 use crate::wire::decode::{self, Key, Members, Record};
 use crate::wire::fingerprint::fingerprint;
@@ -211,7 +211,7 @@ impl PartitionApplier {
         self.position.next_offset = first;
         self.position.last = None;
         self.position.reached = None;
-        self.position.healing = self.position.origin.is_some();
+        self.position.healing = self.position.last_applied.is_some();
         self.at_end = false;
         self.waits = None;
         self.waited = None;
@@ -239,7 +239,7 @@ impl PartitionApplier {
     /// The run that goes on though a newer one has replaced it, and the newer one, where nothing of that follows: its records are skipped.
     pub fn goes_on(&self) -> Option<(u64, u64)> {
         let late = self.memory.late.filter(|_| !self.position.healing)?;
-        Some((late.epoch, self.position.origin.as_ref()?.epoch))
+        Some((late.epoch, self.position.last_applied.as_ref()?.epoch))
     }
 
     /// An error when the log has ended for so long with records of a run that was replaced, while the newer one has said no more here than
@@ -248,7 +248,11 @@ impl PartitionApplier {
         let (Some(late), Some((goes_on, newest))) = (&self.memory.late, self.goes_on()) else {
             return Ok(());
         };
-        let is_silent = self.position.origin.as_ref().is_some_and(|origin| origin.seq == 1);
+        let is_silent = self
+            .position
+            .last_applied
+            .as_ref()
+            .is_some_and(|last_applied| last_applied.seq == 1);
         match is_silent && late.since.elapsed() >= quiet {
             true => Err(self.gap_error(late.offset, &Gap::Silent { newest, goes_on })),
             false => Ok(()),
@@ -316,7 +320,7 @@ impl PartitionApplier {
     /// Why a record can be none of a run's beginning here.
     fn trouble(&self, offset: i64, record: &Record<'_>) -> Option<String> {
         let (stamp, link) = record.stamp().zip(record.link())?;
-        if let Some(reason) = link.trouble(stamp.epoch, self.position.at.partition) {
+        if let Some(reason) = link.why_impossible(stamp.epoch, self.position.at.partition) {
             return Some(reason);
         }
         let (_, count) = self.denied.filter(|(of, _)| *of == offset)?;
@@ -342,10 +346,10 @@ impl PartitionApplier {
             return Ok(true);
         }
         // Runs of another source have nothing to do with those that landed: they are a gap, and wait for nothing.
-        let is_of_another = |origin: &LastApplied| origin.source != stamp.source;
+        let is_of_another = |last_applied: &LastApplied| last_applied.source != stamp.source;
         let Some(moved) = link
-            .moved
-            .filter(|_| !self.position.origin.as_ref().is_some_and(is_of_another))
+            .repartitioned_at
+            .filter(|_| !self.position.last_applied.as_ref().is_some_and(is_of_another))
         else {
             return Ok(false);
         };
@@ -358,8 +362,8 @@ impl PartitionApplier {
         }
         // One that has only just been added may not be known here yet, and can hold rows that have moved before.
         let others = match (context.pinned, link.partitions) {
-            (false, Some(count)) => link.others(self.position.at.partition, &(0..count).collect::<Vec<_>>()),
-            _ => link.others(self.position.at.partition, context.partitions),
+            (false, Some(count)) => link.other_partitions(self.position.at.partition, &(0..count).collect::<Vec<_>>()),
+            _ => link.other_partitions(self.position.at.partition, context.partitions),
         };
         let behind = context
             .landing
@@ -379,7 +383,7 @@ impl PartitionApplier {
 
     /// Whether no record of this run or a later one has landed.
     fn is_before(&self, stamp: &RecordId<'_>) -> bool {
-        let landed = self.position.origin.as_ref();
+        let landed = self.position.last_applied.as_ref();
         landed.is_none_or(|landed| landed.source != stamp.source || landed.epoch < stamp.epoch)
     }
 
@@ -401,7 +405,7 @@ impl PartitionApplier {
     fn is_tombstone(&self, context: &ApplyContext<'_, '_>, message: Message<'_>) -> bool {
         context.options.sign_key.is_some()
             && message.value.is_empty()
-            && self.position.origin.is_some()
+            && self.position.last_applied.is_some()
             && (message.offset == self.position.next_offset || self.position.healing)
     }
 
@@ -417,7 +421,7 @@ impl PartitionApplier {
         {
             return Ok(false);
         }
-        let opens = self.position.origin.is_none() && context.landing.binding(&self.position.at.topic)?.is_none();
+        let opens = self.position.last_applied.is_none() && context.landing.binding(&self.position.at.topic)?.is_none();
         self.advance(&stamp, record.link());
         self.memory.took(stamp.seq, &message);
         let is_row = matches!(
@@ -457,7 +461,7 @@ impl PartitionApplier {
                 if let Landed::Unfit(reason) = outcome {
                     if opens {
                         // What does not land decides nothing: whose records these are is as open as before.
-                        self.position.origin = None;
+                        self.position.last_applied = None;
                     }
                     return self.put_aside(context, message, &reason);
                 }
@@ -490,7 +494,7 @@ impl PartitionApplier {
         if opens {
             match outcome {
                 // What does not land decides nothing: whose records these are is as open as before.
-                Landed::Unfit(_) => self.position.origin = None,
+                Landed::Unfit(_) => self.position.last_applied = None,
                 _ => self.bind(context, stamp.source, None)?,
             }
         }
@@ -514,9 +518,9 @@ impl PartitionApplier {
             // Where the log is read again from its start, passes from before the gap stand in it too.
             let known = self
                 .position
-                .origin
+                .last_applied
                 .as_ref()
-                .is_some_and(|origin| origin.source == stamp.source);
+                .is_some_and(|last_applied| last_applied.source == stamp.source);
             if begin.is_none_or(|pass| known && pass <= self.position.pass) {
                 self.counts.passed_over += 1;
                 return Ok(false);
@@ -525,7 +529,7 @@ impl PartitionApplier {
             self.position.healing = false;
             return Ok(true);
         }
-        let gap = match judge(self.position.origin.as_ref(), stamp, record.link()) {
+        let gap = match decide(self.position.last_applied.as_ref(), stamp, record.link()) {
             Verdict::Apply => match self.moved_away(record, context.partitions) {
                 None => return Ok(true),
                 Some(gap) => gap,
@@ -570,7 +574,7 @@ impl PartitionApplier {
     /// Rows that landed here go on in partitions that this sink does not land, unless the whole table follows.
     fn moved_away(&self, record: &Record<'_>, landed: &[i32]) -> Option<Gap> {
         let link = record.link()?;
-        let crosses = self.position.origin.as_ref()?.epoch < link.moved?;
+        let crosses = self.position.last_applied.as_ref()?.epoch < link.repartitioned_at?;
         let partitions = link.partitions?;
         let lands_all = (0..partitions).all(|p| landed.contains(&p));
         (crosses && !link.full && !lands_all).then_some(Gap::Moved { partitions })
@@ -609,7 +613,7 @@ impl PartitionApplier {
     /// A row that was written by a schema which was refused is none of the table as it is, and yet the next one of its run.
     fn pass_refused(&mut self, message: &Message<'_>) {
         if let Some(stamp) = decode::stamp(message.value).filter(|_| self.schema_refused && !self.position.healing)
-            && judge(self.position.origin.as_ref(), &stamp, None) == Verdict::Apply
+            && decide(self.position.last_applied.as_ref(), &stamp, None) == Verdict::Apply
         {
             self.advance(&stamp, None);
             self.memory.took(stamp.seq, message);
@@ -617,11 +621,13 @@ impl PartitionApplier {
     }
 
     fn advance(&mut self, stamp: &RecordId<'_>, link: Option<&RunHeader>) {
-        match &mut self.position.origin {
-            Some(origin) if origin.source == stamp.source && origin.epoch == stamp.epoch => origin.seq = stamp.seq,
-            origin => {
+        match &mut self.position.last_applied {
+            Some(last_applied) if last_applied.source == stamp.source && last_applied.epoch == stamp.epoch => {
+                last_applied.seq = stamp.seq
+            }
+            last_applied => {
                 self.memory.forget();
-                *origin = Some(LastApplied {
+                *last_applied = Some(LastApplied {
                     partitions: link.and_then(|link| link.partitions),
                     ..LastApplied::from(*stamp)
                 })
@@ -663,7 +669,7 @@ impl PartitionApplier {
         let follows = message.offset == self.position.next_offset;
         // Before the first contact here, what it deletes has not landed.
         if follows
-            || self.position.origin.is_none()
+            || self.position.last_applied.is_none()
             || self.position.healing
             || !self.bear(message.offset, &Gap::NoDeletion, context.options)?
         {
