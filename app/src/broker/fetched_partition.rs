@@ -24,9 +24,16 @@ pub struct FetchedPartition {
     /// Up to where there are no records, when none came.
     passed: i64,
     high_water: i64,
-    response: Arc<Response>,
-    /// Where in the response the partition stands: topic, partition.
-    place: (usize, usize),
+    records: Records,
+}
+
+/// Where the records lie.
+#[derive(Debug)]
+enum Records {
+    /// In a response, and where in it the partition stands: topic, partition.
+    Response(Arc<Response>, (usize, usize)),
+    #[cfg(test)]
+    Made(&'static [fetch::Message<'static>]),
 }
 
 /// What a response holds for a partition.
@@ -72,13 +79,36 @@ impl FetchedPartition {
                 asked,
                 passed: asked,
                 high_water: data.highwatermark_offset(),
-                response: response.clone(),
-                place: (t, p),
+                records: Records::Response(response.clone(), (t, p)),
             }),
             Err(e) => match *e {
                 kafka::Error::Kafka(code) => PartitionAnswer::Code(code as i16),
                 _ => PartitionAnswer::Code(-1),
             },
+        }
+    }
+
+    /// What a partition answered by the word of a test: records by offset, key and value, then nothing up to `next`.
+    #[cfg(test)]
+    pub(crate) fn made(
+        at: TopicPartition,
+        asked: i64,
+        next: i64,
+        high_water: i64,
+        records: &[(i64, &str, &str)],
+    ) -> Self {
+        let leak = |text: &str| &*Box::leak(text.as_bytes().to_vec().into_boxed_slice());
+        let made = records.iter().map(|(offset, key, value)| fetch::Message {
+            offset: *offset,
+            key: leak(key),
+            value: leak(value),
+        });
+        Self {
+            at,
+            asked,
+            passed: next,
+            high_water,
+            records: Records::Made(Box::leak(made.collect())),
         }
     }
 
@@ -170,10 +200,13 @@ impl FetchedPartition {
     }
 
     fn messages(&self) -> &[fetch::Message<'_>] {
-        let (topic, partition) = self.place;
-        match self.response.topics()[topic].partitions()[partition].data() {
-            Ok(data) => data.messages(),
-            Err(_) => &[],
+        match &self.records {
+            Records::Response(response, (topic, partition)) => {
+                let data = response.topics()[*topic].partitions()[*partition].data();
+                data.map_or(&[], |data| data.messages())
+            }
+            #[cfg(test)]
+            Records::Made(made) => made,
         }
     }
 }

@@ -5,7 +5,8 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::broker::{self, Assignment, Cluster, FetchedPartition};
+use crate::broker::log_range::{self, Found, OffsetRange};
+use crate::broker::{Assignment, Cluster, Message};
 use crate::error::{Error, Result};
 use crate::sequence::{Gap, Verdict, decide};
 use crate::sink::{Sink, SinkPosition};
@@ -20,8 +21,8 @@ use super::{From, Options, Sharing, recent_records};
 /// Time between two looks for a topic that does not exist yet.
 const LOOK_FOR_TOPIC: Duration = Duration::from_secs(1);
 
-/// The longest wait for the record that comes next, which is there.
-const PEEK: Duration = Duration::from_secs(5);
+/// How long a log may end before the record that comes next, which should be there.
+const PATIENCE: Duration = Duration::from_secs(5);
 
 /// A topic to land, and where each of its partitions ended when the consumer began.
 pub struct CatchUpTarget {
@@ -63,7 +64,7 @@ pub fn start(
     cluster: &Cluster,
     sink: &Sink,
     assignment: &Assignment,
-    alive: &dyn Fn(),
+    goes_on: &dyn Fn(),
 ) -> Result<Start> {
     let mut start = Start {
         appliers: Vec::new(),
@@ -97,7 +98,7 @@ pub fn start(
         start
             .appliers
             .extend(landed.map(|p| PartitionApplier::new(p.clone(), true)));
-        let log = log_identity::settle(options, cluster, name, &known, &mut start.appliers, alive)?;
+        let log = log_identity::settle(options, cluster, &topic, &known, &mut start.appliers, goes_on)?;
         if options.heal {
             pass_over_gaps(options.sign_key.as_ref(), cluster, &topic, &log, &mut start.appliers)?;
         }
@@ -105,7 +106,10 @@ pub fn start(
             .appliers
             .iter_mut()
             .filter(|applier| applier.position.at.topic == topic);
-        recent_records::recall(cluster, &mut of_topic.collect::<Vec<_>>(), &log.earliest)?;
+        let mut recent: Vec<_> = of_topic
+            .map(|applier| (applier.position.clone(), &mut applier.recent))
+            .collect();
+        recent_records::recall(cluster, &topic, &mut recent, &log.earliest)?;
         for partition in ours.into_iter().filter(is_new) {
             let at = partition as usize;
             let (Some(&first), Some(&end)) = (log.earliest.get(at), log.ends.get(at)) else {
@@ -115,7 +119,7 @@ pub fn start(
             let all = options.from == From::Earliest || !known.is_empty();
             start
                 .appliers
-                .push(new_lane(&topic, partition, if all { first } else { end }));
+                .push(new_applier(&topic, partition, if all { first } else { end }));
         }
     }
     Ok(start)
@@ -159,7 +163,7 @@ fn partitions(options: &Options, cluster: &Cluster, topic: &Arc<str>, known: i32
     }
 }
 
-fn new_lane(topic: &Arc<str>, partition: i32, offset: i64) -> PartitionApplier {
+fn new_applier(topic: &Arc<str>, partition: i32, offset: i64) -> PartitionApplier {
     let position = SinkPosition {
         at: TopicPartition {
             topic: topic.clone(),
@@ -206,26 +210,41 @@ fn gap_ahead(key: Option<&SignKey>, cluster: &Cluster, position: &SinkPosition, 
     if position.last_applied.is_none() || position.next_offset >= end {
         return Ok(false);
     }
-    let at = broker::FetchPosition {
-        at: TopicPartition {
-            topic: position.at.topic.clone(),
-            partition: position.at.partition,
+    let range = OffsetRange {
+        partition: position.at.partition,
+        from: position.next_offset,
+        to: end,
+    };
+    let mut is_gap = false;
+    log_range::read(
+        cluster,
+        &position.at.topic,
+        vec![range],
+        PATIENCE,
+        &|| {},
+        &mut |_, found| {
+            match found {
+                Found::Record(next) => is_gap = tells_of_gap(key, position, &next),
+                Found::Hole(_) => return Ok(true),
+                Found::Expired(_) | Found::EndOfLog(_) => {}
+            }
+            Ok(false)
         },
-        offset: position.next_offset,
-    };
-    let fetched = cluster.fetcher().fetch(&[at], PEEK)?;
-    let Some(next) = fetched.chunks.iter().flat_map(FetchedPartition::records).next() else {
-        return Ok(false);
-    };
+    )?;
+    Ok(is_gap)
+}
+
+/// Whether a record, the next one behind a position, is numbered so that others are missing before it.
+fn tells_of_gap(key: Option<&SignKey>, position: &SinkPosition, next: &Message<'_>) -> bool {
     let signer = key.map(|key| key.signer(&position.at.topic, position.at.partition));
     if signer.is_some_and(|signer| !signer.has_signed(next.key, next.value)) {
-        return Ok(false);
+        return false;
     }
     let Ok(record) = decode::record(next.value, None, Vec::new()) else {
-        return Ok(false);
+        return false;
     };
     let verdict = record
         .stamp()
-        .map(|stamp| decide(position.last_applied.as_ref(), &stamp, record.link()));
-    Ok(matches!(verdict, Some(Verdict::Gap(gap)) if !matches!(gap, Gap::OtherSource { .. })))
+        .map(|id| decide(position.last_applied.as_ref(), &id, record.link()));
+    matches!(verdict, Some(Verdict::Gap(gap)) if !matches!(gap, Gap::OtherSource { .. }))
 }

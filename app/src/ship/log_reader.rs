@@ -1,27 +1,15 @@
-//! Reading a part of a topic from one offset to another, as far as the log holds it.
+//! Reading a part of a topic back, record by record, each with who has to have signed it.
 
-use crate::model::TopicPartition;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
 
-use crate::broker::{Cluster, FetchPosition, Message};
+use crate::broker::log_range::{self, Found, OffsetRange};
+use crate::broker::{Cluster, Message};
 use crate::error::{Error, Kind, Result};
 use crate::model::RecordId;
 use crate::stop::Stop;
 use crate::wire::decode;
 use crate::wire::fingerprint::fingerprint;
 use crate::wire::sign::{SignKey, Signer};
-
-/// The longest that one fetch waits.
-const WAIT: Duration = Duration::from_millis(500);
-
-/// Offsets of a partition, the last one not among them.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Span {
-    pub partition: i32,
-    pub from: i64,
-    pub to: i64,
-}
 
 /// What stands at an offset.
 #[derive(Clone, Copy)]
@@ -70,93 +58,30 @@ impl<'a> Record<'a> {
     }
 }
 
-/// Gives what stands in the spans to `each`, of each partition in order, until all is read or `each` has seen enough (false).
+/// Gives what stands in the ranges to `each`, of each partition in order, until all is read or `each` has seen enough (false).
 pub fn read(
     cluster: &Cluster,
     key: Option<&SignKey>,
     topic: &Arc<str>,
-    mut spans: Vec<Span>,
+    ranges: Vec<OffsetRange>,
     stop: &Stop,
     each: &mut dyn FnMut(Part<'_>) -> Result<bool>,
 ) -> Result<()> {
-    spans.retain(|span| span.from < span.to);
-    let mut fetcher = cluster.fetcher();
-    let mut moved = Instant::now();
-    let signer_of = |span: &Span| Some((span.partition, key?.signer(topic, span.partition)));
-    let signers: Vec<_> = spans.iter().filter_map(signer_of).collect();
-    while !spans.is_empty() {
-        stop.check()?;
-        let positions: Vec<FetchPosition> = spans
-            .iter()
-            .map(|span| FetchPosition {
-                at: TopicPartition {
-                    topic: topic.clone(),
-                    partition: span.partition,
-                },
-                offset: span.from,
-            })
-            .collect();
-        let fetched = fetcher.fetch(&positions, WAIT)?;
-        let before = spans.clone();
-        for chunk in &fetched.chunks {
-            let Some(span) = spans.iter_mut().find(|span| span.partition == chunk.at().partition) else {
-                continue;
-            };
-            let signer = signers.iter().find(|(of, _)| *of == chunk.at().partition);
-            let signer = signer.map(|(_, signer)| signer);
-            for message in chunk.records() {
-                if message.offset >= span.to {
-                    break;
-                }
-                let partition = span.partition;
-                let record = Part::Record(Record {
-                    partition,
-                    message,
-                    signer,
-                });
-                if message.offset >= span.from && !(span.pass_to(message.offset, each)? && each(record)?) {
-                    return Ok(());
-                }
-                span.from = span.from.max(message.offset + 1);
-            }
-            if !span.pass_to(chunk.next_offset(), each)? {
-                return Ok(());
-            }
-        }
-        for out in &fetched.out_of_range {
-            let span = spans.iter_mut().find(|span| span.partition == out.at.partition);
-            match span {
-                Some(span) if out.earliest > span.from => {
-                    if !span.pass_to(out.earliest, each)? {
-                        return Ok(());
-                    }
-                }
-                _ => return Err(changed(topic, out.at.partition)),
-            }
-        }
-        spans.retain(|span| span.from < span.to);
-        if spans != before {
-            moved = Instant::now();
-        } else if moved.elapsed() > cluster.patience() {
-            return Err(changed(topic, spans[0].partition));
-        }
-    }
-    Ok(())
-}
-
-impl Span {
-    /// Passes over the offsets before `offset`; false when `each` has seen enough.
-    fn pass_to(&mut self, offset: i64, each: &mut dyn FnMut(Part<'_>) -> Result<bool>) -> Result<bool> {
-        let (hole, to) = (self.from, offset.min(self.to));
-        if hole >= to {
-            return Ok(true);
-        }
-        self.from = to;
-        each(Part::Hole {
-            partition: self.partition,
-            offset: hole,
+    let signer_of = |range: &OffsetRange| Some((range.partition, key?.signer(topic, range.partition)));
+    let signers: Vec<_> = ranges.iter().filter_map(signer_of).collect();
+    let (cluster, patience) = (cluster.until(stop), cluster.patience());
+    log_range::read(&cluster, topic, ranges, patience, &|| {}, &mut |partition, found| {
+        let signer = signers.iter().find(|(of, _)| *of == partition);
+        each(match found {
+            Found::Record(message) => Part::Record(Record {
+                partition,
+                message,
+                signer: signer.map(|(_, signer)| signer),
+            }),
+            Found::Hole(offset) | Found::Expired(offset) => Part::Hole { partition, offset },
+            Found::EndOfLog(_) => return Err(changed(topic, partition)),
         })
-    }
+    })
 }
 
 fn changed(topic: &str, partition: i32) -> Error {

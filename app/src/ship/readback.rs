@@ -31,13 +31,14 @@
 use std::sync::Arc;
 
 use crate::broker::Cluster;
+use crate::broker::log_range::OffsetRange;
 use crate::error::{Error, Kind, Result};
 use crate::source::{Acked, Noted, SourceState};
 use crate::stop::Stop;
 use crate::wire::sign::SignKey;
 
 use super::history::{History, Why};
-use super::log_reader::{Part, Span, read};
+use super::log_reader::{Part, read};
 
 /// Keys that are handed to the file's temporary table at one time.
 const KEYS: usize = 10_000;
@@ -145,7 +146,7 @@ impl<'a> Readback<'a> {
                 self.cluster,
                 self.key,
                 &self.topic,
-                vec![Span { partition, from, to }],
+                vec![OffsetRange { partition, from, to }],
                 self.stop,
                 &mut |part| {
                     history.take(&part);
@@ -163,13 +164,13 @@ impl<'a> Readback<'a> {
         if self.history.why() == Some(&Why::Denied) {
             return Ok(());
         }
-        let spans = fences.iter().map(|fence| Span {
+        let ranges = fences.iter().map(|fence| OffsetRange {
             partition: fence.partition,
             from: self.ends[fence.partition as usize],
             to: fence.offset,
         });
         let mut rival = false;
-        self.read_spans(state, spans.collect(), &mut |part, _| {
+        self.read_ranges(state, ranges.collect(), &mut |part, _| {
             if let Part::Record(record) = part {
                 let fence = fences.iter().find(|fence| fence.partition == record.partition);
                 // The fence itself may have been sent twice.
@@ -220,7 +221,7 @@ impl<'a> Readback<'a> {
             .iter()
             .enumerate()
             .all(|(partition, end)| *end == next(partition));
-        let (mut spans, mut gone) = (Vec::new(), Vec::new());
+        let (mut ranges, mut gone) = (Vec::new(), Vec::new());
         // The noted record is read too, where it is there: a position is a number and what stood there.
         let mut checks: Vec<Option<Check>> = (0..partitions).map(|_| None).collect();
         for partition in 0..partitions as i32 {
@@ -246,7 +247,7 @@ impl<'a> Readback<'a> {
                     self.history.goes_on(acked);
                 }
             }
-            spans.push(Span {
+            ranges.push(OffsetRange {
                 partition,
                 from,
                 to: end,
@@ -255,7 +256,7 @@ impl<'a> Readback<'a> {
         let (source, ends) = (&self.noted.source, self.ends.clone());
         let mut others = Vec::new();
         let mut is_whole = false;
-        self.read_spans(state, spans, &mut |part, history| {
+        self.read_ranges(state, ranges, &mut |part, history| {
             let at = part.partition() as usize;
             let Some(check) = &mut checks[at] else {
                 return true;
@@ -284,7 +285,7 @@ impl<'a> Readback<'a> {
     /// The log does not hold what was noted. Where it holds older records of this source it has lost its end. Else it was made anew, and
     /// there is nothing left in it to lose.
     fn log_is_another(&mut self, state: &SourceState, gone: &[Gone], mut is_old: bool, stops: Stops) -> Result<()> {
-        let begin = |gone: &Gone| Span {
+        let begin = |gone: &Gone| OffsetRange {
             partition: gone.acked.partition,
             from: self.earliest[gone.acked.partition as usize],
             to: gone.end,
@@ -326,21 +327,21 @@ impl<'a> Readback<'a> {
             ));
         }
         // Whatever it holds, this run's epoch and pass must be above it.
-        let spans = gone.iter().map(begin).collect();
-        self.read_spans(state, spans, &mut |_, _| true)?;
+        let ranges = gone.iter().map(begin).collect();
+        self.read_ranges(state, ranges, &mut |_, _| true)?;
         self.history.is_full(if is_old { Why::LostEnd } else { Why::NewLog });
         Ok(())
     }
 
-    /// Reads spans into the history, but for the parts that `wanted` does not want.
-    fn read_spans(
+    /// Reads ranges into the history, but for the parts that `wanted` does not want.
+    fn read_ranges(
         &mut self,
         state: &SourceState,
-        spans: Vec<Span>,
+        ranges: Vec<OffsetRange>,
         wanted: &mut dyn FnMut(&Part<'_>, &mut History) -> bool,
     ) -> Result<()> {
         let (topic, history) = (&self.topic, &mut self.history);
-        read(self.cluster, self.key, topic, spans, self.stop, &mut |part| {
+        read(self.cluster, self.key, topic, ranges, self.stop, &mut |part| {
             if wanted(&part, history) {
                 history.take(&part);
             }

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::sync::mpsc::{Receiver, TryRecvError};
 use std::time::{Duration, Instant};
 
+use crate::broker::log_range::OffsetRange;
 use crate::broker::{Cluster, OffsetJump, Placeholder, ProduceBatch, Producer, Sent};
 use crate::error::{Error, Kind, Result};
 use crate::source::{Acked, Checkpoint, Run, SourceState};
@@ -15,7 +16,7 @@ use crate::wire::fingerprint::fingerprint;
 use crate::wire::sign::SignKey;
 
 use super::batch_encoder::KeptBack;
-use super::log_reader::{Part, Span, read};
+use super::log_reader::{Part, read};
 use super::watch::Watch;
 use super::{Options, QueuedBatch};
 
@@ -212,14 +213,14 @@ impl<'a> Shipper<'a> {
             );
             return Err(Error::new(Kind::Forked, what));
         }
-        let span = Span {
+        let range = OffsetRange {
             partition,
             from: expected,
             to: found,
         };
         let mut newer = None;
         let key = self.options.sign_key.as_ref();
-        let looked = read(self.cluster, key, topic, vec![span], self.stop, &mut |part| {
+        let looked = read(self.cluster, key, topic, vec![range], self.stop, &mut |part| {
             if let Part::Record(record) = part {
                 let number = record.number_of(&self.run.source);
                 let epoch = number.map(|(epoch, _)| epoch).filter(|epoch| *epoch > self.run.epoch);

@@ -97,7 +97,7 @@ pub struct PartitionApplier {
     pub counts: Counts,
     /// What is waited for before the next record may be taken.
     pub waits: Option<Wait>,
-    pub memory: RecentRecords,
+    pub recent: RecentRecords,
     /// How many partitions the broker knew when it was asked about a record that said more, and the offset of that record.
     denied: Option<(i64, i32)>,
     /// The rows that come were written by a schema that was refused.
@@ -118,7 +118,7 @@ impl PartitionApplier {
             pass_landed: false,
             counts: Counts::default(),
             waits: None,
-            memory: RecentRecords::default(),
+            recent: RecentRecords::default(),
             denied: None,
             schema_refused: false,
             waited: None,
@@ -215,7 +215,7 @@ impl PartitionApplier {
         self.at_end = false;
         self.waits = None;
         self.waited = None;
-        self.memory.forget();
+        self.recent.forget();
     }
 
     /// The others have come so far that the next record may be taken.
@@ -238,14 +238,14 @@ impl PartitionApplier {
 
     /// The run that goes on though a newer one has replaced it, and the newer one, where nothing of that follows: its records are skipped.
     pub fn goes_on(&self) -> Option<(u64, u64)> {
-        let late = self.memory.late.filter(|_| !self.position.healing)?;
+        let late = self.recent.late.filter(|_| !self.position.healing)?;
         Some((late.epoch, self.position.last_applied.as_ref()?.epoch))
     }
 
     /// An error when the log has ended for so long with records of a run that was replaced, while the newer one has said no more here than
     /// that it begins: behind it there may be no run at all.
     pub fn check_late(&self, quiet: Duration) -> Result<()> {
-        let (Some(late), Some((goes_on, newest))) = (&self.memory.late, self.goes_on()) else {
+        let (Some(late), Some((goes_on, newest))) = (&self.recent.late, self.goes_on()) else {
             return Ok(());
         };
         let is_silent = self
@@ -423,7 +423,7 @@ impl PartitionApplier {
         }
         let opens = self.position.last_applied.is_none() && context.landing.binding(&self.position.at.topic)?.is_none();
         self.advance(&stamp, record.link());
-        self.memory.took(stamp.seq, &message);
+        self.recent.took(stamp.seq, &message);
         let is_row = matches!(
             &record,
             Record::Row { .. } | Record::Deletion { .. } | Record::Loose { .. }
@@ -534,14 +534,14 @@ impl PartitionApplier {
                 None => return Ok(true),
                 Some(gap) => gap,
             },
-            Verdict::Resend if self.memory.took_another(stamp.seq, &message) => Gap::Changed { seq: stamp.seq },
+            Verdict::Resend if self.recent.took_another(stamp.seq, &message) => Gap::Changed { seq: stamp.seq },
             Verdict::Resend => {
-                self.memory.late = None;
+                self.recent.late = None;
                 self.counts.skipped += 1;
                 return Ok(false);
             }
             Verdict::Zombie => {
-                self.memory.skipped(stamp, offset);
+                self.recent.skipped(stamp, offset);
                 self.counts.skipped += 1;
                 return Ok(false);
             }
@@ -616,7 +616,7 @@ impl PartitionApplier {
             && decide(self.position.last_applied.as_ref(), &stamp, None) == Verdict::Apply
         {
             self.advance(&stamp, None);
-            self.memory.took(stamp.seq, message);
+            self.recent.took(stamp.seq, message);
         }
     }
 
@@ -626,7 +626,7 @@ impl PartitionApplier {
                 last_applied.seq = stamp.seq
             }
             last_applied => {
-                self.memory.forget();
+                self.recent.forget();
                 *last_applied = Some(LastApplied {
                     partitions: link.and_then(|link| link.partitions),
                     ..LastApplied::from(*stamp)
