@@ -1,8 +1,9 @@
-//! Reading a topic's log from one offset to another: whoever looks back into a log does it through here. Landing goes on for ever and has a
-//! loop of its own (`land::prefetch`).
+//! Reading a topic's log from one offset to another: whoever looks back into a log does it through
+//! here. Landing goes on for ever and has a loop of its own (`land::prefetch`).
 //!
-//! A log can end before a range does: it lost its end, or was made anew. A leader that says so may only be new, and still learn how far its
-//! log goes. So it is believed when a leader has said so for as long as the caller's patience. A broker that is slow to answer says nothing.
+//! A log can end before a range does: it lost its end, or was made anew. A leader that says so may
+//! only be new, and still learn how far its log goes. So it is believed when a leader has said so
+//! for as long as the caller's patience. A broker that is slow to answer says nothing.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -27,7 +28,8 @@ pub struct OffsetRange {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Found<'a> {
     Record(Message<'a>),
-    /// No record at this offset, nor at those before the next that is told: compaction took it, or it never was one.
+    /// No record at this offset, nor at those before the next that is told: compaction took it, or
+    /// it never was one.
     Hole(i64),
     /// The same, because the log begins behind this offset by now.
     Expired(i64),
@@ -35,8 +37,8 @@ pub enum Found<'a> {
     EndOfLog(i64),
 }
 
-/// Gives what stands in the ranges to `each`, of each partition in order, until all is read or `each` has seen enough (false). `goes_on` is
-/// called again and again meanwhile.
+/// Gives what stands in the ranges to `each`, of each partition in order, until all is read or
+/// `each` has seen enough (false). `goes_on` is called again and again meanwhile.
 pub fn read(
     cluster: &Cluster,
     topic: &Arc<str>,
@@ -175,7 +177,8 @@ mod tests {
         OffsetRange { partition, from, to }
     }
 
-    /// What a leader answers when it is asked for `asked`: records at these offsets, and nothing behind them up to `next`.
+    /// What a leader answers when it is asked for `asked`: records at these offsets, and nothing
+    /// behind them up to `next`.
     fn answer(partition: i32, asked: i64, next: i64, offsets: &[i64]) -> Fetched {
         let records: Vec<_> = offsets.iter().map(|&offset| (offset, "k", "v")).collect();
         Fetched {
@@ -198,7 +201,8 @@ mod tests {
         }
     }
 
-    /// Reads ranges from answers, of which the last comes again and again, and tells what was found and how often was asked.
+    /// Reads ranges from answers, of which the last comes again and again, and tells what was found
+    /// and how often was asked.
     fn read(ranges: Vec<OffsetRange>, answers: Vec<Fetched>, enough: usize) -> (Vec<String>, usize) {
         let mut answers = VecDeque::from(answers);
         let (mut found, mut asked) = (Vec::new(), 0);

@@ -1,9 +1,11 @@
-//! Whether a topic's log is still the one in which the sink's positions stand. A log that was made anew counts its records from 0 as the
-//! old one did, and can be exactly as long: so a position is a number and what stood there.
+//! Whether a topic's log is still the one in which the sink's positions stand. A log that was made
+//! anew counts its records from 0 as the old one did, and can be exactly as long: so a position is
+//! a number and what stood there.
 //!
-//! It is looked at before anything of the log is believed: at the start, and before a round is applied that came after trouble or a
-//! silence. The rounds before that one have been applied, so an applier stands where the round begins; and the log is asked after the round
-//! came. Where the same record still stands below the applier's position, the round is of the same log.
+//! It is looked at before anything of the log is believed: at the start, and before a round is
+//! applied that came after trouble or a silence. The rounds before that one have been applied, so
+//! an applier stands where the round begins; and the log is asked after the round came. Where the
+//! same record still stands below the applier's position, the round is of the same log.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -17,10 +19,11 @@ use crate::wire::decode::{self, Record};
 use crate::wire::fingerprint::fingerprint;
 use crate::wire::sign::SignKey;
 
-use super::Options;
+use super::options::Options;
 use super::partition_applier::PartitionApplier;
 
-/// How long a log may end before a record that should be there, until it is asked again how far it goes.
+/// How long a log may end before a record that should be there, until it is asked again how far it
+/// goes.
 const PATIENCE: Duration = Duration::from_secs(5);
 
 /// What a log shows below a position.
@@ -44,13 +47,16 @@ pub struct Log {
     pub set_back: bool,
 }
 
-/// Sees to it that the appliers of a topic stand in its log; `known` is all that the sink holds of the topic. An applier that does not is a loss.
+/// Sees to it that the appliers of a topic stand in its log; `known` is all that the sink holds of
+/// the topic. An applier that does not is a loss.
 ///
-/// Yet where the log was made anew and holds a full pass of the same source that is newer than all that landed here, nothing is lost: the
-/// pass brings every row, and tells which are gone. Then the log is read from its beginning up to the pass, as `--heal` does it.
+/// Yet where the log was made anew and holds a full pass of the same source that is newer than all
+/// that landed here, nothing is lost: the pass brings every row, and tells which are gone. Then the
+/// log is read from its beginning up to the pass, as `--heal` does it.
 ///
-/// A pass spans all partitions, and so does a topic that is made anew: where one partition shows it, those that show nothing are set
-/// back too. All of that has to be noted in one transaction, or what is left would look whole to the next run.
+/// A pass spans all partitions, and so does a topic that is made anew: where one partition shows
+/// it, those that show nothing are set back too. All of that has to be noted in one transaction, or
+/// what is left would look whole to the next run.
 pub fn settle(
     options: &Options,
     cluster: &Cluster,
@@ -137,7 +143,8 @@ impl Log {
         }
     }
 
-    /// Reads records and compares them with what they should be; false when the log has changed meanwhile.
+    /// Reads records and compares them with what they should be; false when the log has changed
+    /// meanwhile.
     fn compare(&mut self, cluster: &Cluster, topic: &Arc<str>, asked: &[(OffsetRange, u64)]) -> Result<bool> {
         let mut is_same_log = true;
         let ranges = asked.iter().map(|(range, _)| *range).collect();
@@ -209,7 +216,8 @@ impl Log {
     }
 }
 
-/// Looks through a log for a full pass of the source of these positions that is newer than all passes that landed: where it begins.
+/// Looks through a log for a full pass of the source of these positions that is newer than all
+/// passes that landed: where it begins.
 fn find_pass(
     key: Option<&SignKey>,
     cluster: &Cluster,

@@ -1,14 +1,19 @@
-//! What an applier took last: whether a record that comes again is the same, and whether a run that was replaced goes on all the same.
+//! What an applier took last: whether a record that comes again is the same, and whether a run that
+//! was replaced goes on all the same.
 //!
-//! A producer sends a batch again unchanged. So a number that comes twice with other contents is no resend: one of the two records was
-//! sent by somebody else, and the sink may have taken that one. What is compared are the last `WINDOW` numbers of the newest run that this
-//! process took, and after a start those of them that stand among the last `LOOK_BACK` records below the position. Older ones are only
-//! counted; yet who takes numbers from a source that lives is found when the source has come up to within the window.
+//! A producer sends a batch again unchanged. So a number that comes twice with other contents is no
+//! resend: one of the two records was sent by somebody else, and the sink may have taken that one.
+//! What is compared are the last `WINDOW` numbers of the newest run that this process took, and
+//! after a start those of them that stand among the last `LOOK_BACK` records below the position.
+//! Older ones are only counted; yet who takes numbers from a source that lives is found when the
+//! source has come up to within the window.
 //!
-//! A run that was replaced stops soon, and the newer one has sent all of its rows again: its last records are skipped. Behind an id that
-//! nobody sent there is no such run. From here both look the same, but for one thing: nothing of the newer run follows. Where that one has
-//! sent no more than its beginning, it is a loss until something follows; else it is told at the end. The producer whose records are
-//! skipped finds it in any case: its answer's offset does not follow its last one, so that it looks at what came between.
+//! A run that was replaced stops soon, and the newer one has sent all of its rows again: its last
+//! records are skipped. Behind an id that nobody sent there is no such run. From here both look the
+//! same, but for one thing: nothing of the newer run follows. Where that one has sent no more than
+//! its beginning, it is a loss until something follows; else it is told at the end. The producer
+//! whose records are skipped finds it in any case: its answer's offset does not follow its last
+//! one, so that it looks at what came between.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -70,7 +75,8 @@ impl RecentRecords {
         *self = Self::default();
     }
 
-    /// Remembers a record below the position, from which all was taken that comes before `newest`; they are told in their order.
+    /// Remembers a record below the position, from which all was taken that comes before `newest`;
+    /// they are told in their order.
     fn recall(&mut self, newest: &LastApplied, message: &Message<'_>) {
         let Some(id) = decode::stamp(message.value).filter(|id| id.source == newest.source) else {
             return;
@@ -88,7 +94,8 @@ impl RecentRecords {
     }
 }
 
-/// Lets partitions of a topic remember what stands right below their positions. What cannot be read at once is not remembered.
+/// Lets partitions of a topic remember what stands right below their positions. What cannot be read
+/// at once is not remembered.
 pub fn recall(
     cluster: &Cluster,
     topic: &Arc<str>,

@@ -1,7 +1,6 @@
 //! Where to read on: the sink's positions beside what the broker still has.
 
 use crate::model::TopicPartition;
-use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -14,9 +13,12 @@ use crate::stop::Stop;
 use crate::wire::decode;
 use crate::wire::sign::SignKey;
 
+use super::catch_up::CatchUpTarget;
 use super::log_identity::{self, Log};
+use super::options::{From, Options, Sharing};
 use super::partition_applier::PartitionApplier;
-use super::{From, Options, Sharing, recent_records};
+use super::recent_records;
+use super::topics::{LandedTopic, LandedTopics};
 
 /// Time between two looks for a topic that does not exist yet.
 const LOOK_FOR_TOPIC: Duration = Duration::from_secs(1);
@@ -24,13 +26,8 @@ const LOOK_FOR_TOPIC: Duration = Duration::from_secs(1);
 /// How long a log may end before the record that comes next, which should be there.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-/// A topic to land, and where each of its partitions ended when the consumer began.
-pub struct CatchUpTarget {
-    pub topic: Arc<str>,
-    pub ends: Vec<i64>,
-}
-
-/// What the consumer is to have landed when it is caught up. Waits for topics that do not exist yet.
+/// What the consumer is to have landed when it is caught up. Waits for topics that do not exist
+/// yet.
 pub fn targets(options: &Options, cluster: &Cluster, sink: &Sink, stop: &Stop) -> Result<Vec<CatchUpTarget>> {
     let target = |name: &String| {
         let topic: Arc<str> = name.as_str().into();
@@ -53,10 +50,7 @@ pub fn targets(options: &Options, cluster: &Cluster, sink: &Sink, stop: &Stop) -
 pub struct Start {
     /// Those of the assignment.
     pub appliers: Vec<PartitionApplier>,
-    /// The partitions of each topic whose rows this sink holds, whoever lands them.
-    pub partitions: HashMap<Arc<str>, Vec<i32>>,
-    /// How many partitions each topic has.
-    pub counts: HashMap<Arc<str>, i32>,
+    pub topics: LandedTopics,
 }
 
 pub fn start(
@@ -68,8 +62,7 @@ pub fn start(
 ) -> Result<Start> {
     let mut start = Start {
         appliers: Vec::new(),
-        partitions: HashMap::new(),
-        counts: HashMap::new(),
+        topics: LandedTopics::new(),
     };
     for name in &options.topics {
         let topic: Arc<str> = name.as_str().into();
@@ -82,12 +75,11 @@ pub fn start(
             ))
             .way_out("land the new topic in another --sink"));
         }
-        let all = match &options.sharing {
+        let partitions = match &options.sharing {
             Sharing::Group { .. } => (0..count).collect(),
             Sharing::Pinned(pinned) => pinned.clone(),
         };
-        start.partitions.insert(topic.clone(), all);
-        start.counts.insert(topic.clone(), count);
+        start.topics.insert(topic.clone(), LandedTopic { partitions, count });
         let ours = assignment.partitions.iter().filter(|at| at.topic == topic);
         let ours: Vec<i32> = ours.map(|at| at.partition).collect();
         if ours.is_empty() {
@@ -113,9 +105,10 @@ pub fn start(
         for partition in ours.into_iter().filter(is_new) {
             let at = partition as usize;
             let (Some(&first), Some(&end)) = (log.earliest.get(at), log.ends.get(at)) else {
-                continue; // dealt out by a member that knows of newer partitions than the broker that was asked here
+                continue; // assigned by a member that knows of newer partitions than the broker that was asked here
             };
-            // A partition that came later than the others holds nothing from before the first contact.
+            // A partition that came later than the others holds nothing from before the first
+            // contact.
             let all = options.from == From::Earliest || !known.is_empty();
             start
                 .appliers
@@ -131,15 +124,16 @@ fn landed(positions: &[SinkPosition]) -> i32 {
     landed.map(|p| p.at.partition + 1).max().unwrap_or(0)
 }
 
-/// The topic's partitions, once it is there; `known` of them have landed. What ends the run is believed only of a cluster that says so
-/// steadily: a young broker does not know its topics.
+/// The topic's partitions, once it is there; `known` of them have landed. What ends the run is
+/// believed only of a cluster that says so steadily: a young broker does not know its topics.
 fn partitions(options: &Options, cluster: &Cluster, topic: &Arc<str>, known: i32, stop: &Stop) -> Result<i32> {
     let mut said = false;
     loop {
         let waits = known == 0 && !options.until_caught_up;
-        let found = match waits {
-            true => cluster.partitions_now(topic)?,
-            false => cluster.partitions(topic, false, known)?,
+        let found = if waits {
+            cluster.partitions_now(topic)?
+        } else {
+            cluster.partitions(topic, false, known)?
         };
         if let Some(partitions) = found {
             return Ok(partitions);
@@ -181,8 +175,8 @@ fn new_applier(topic: &Arc<str>, partition: i32, offset: i64) -> PartitionApplie
     PartitionApplier::new(position, false)
 }
 
-/// Sets appliers of a topic back that stand before a gap, or are healing: the full pass that heals it can have begun before their positions,
-/// where a new log took the old one's place.
+/// Sets appliers of a topic back that stand before a gap, or are healing: the full pass that heals
+/// it can have begun before their positions, where a new log took the old one's place.
 fn pass_over_gaps(
     key: Option<&SignKey>,
     cluster: &Cluster,
@@ -234,7 +228,8 @@ fn gap_ahead(key: Option<&SignKey>, cluster: &Cluster, position: &SinkPosition, 
     Ok(is_gap)
 }
 
-/// Whether a record, the next one behind a position, is numbered so that others are missing before it.
+/// Whether a record, the next one behind a position, is numbered so that others are missing before
+/// it.
 fn tells_of_gap(key: Option<&SignKey>, position: &SinkPosition, next: &Message<'_>) -> bool {
     let signer = key.map(|key| key.signer(&position.at.topic, position.at.partition));
     if signer.is_some_and(|signer| !signer.has_signed(next.key, next.value)) {

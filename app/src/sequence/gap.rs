@@ -9,15 +9,18 @@ pub enum Gap {
     Missing { after: u64, found: u64 },
     /// A new epoch does not start with its first record.
     NoStart { epoch: u64, found: u64 },
-    /// A number came twice, with other contents: the sink may have taken the one that the source did not send.
+    /// A number came twice, with other contents: the sink may have taken the one that the source
+    /// did not send.
     Changed { seq: u64 },
-    /// The newest run has only begun, and an older one, whose records are skipped, goes on behind it.
+    /// The newest run has only begun, and an older one, whose records are skipped, goes on behind
+    /// it.
     Silent { newest: u64, goes_on: u64 },
     /// A tombstone stands alone: the deletion before it is missing.
     NoDeletion,
     /// The source remembers that the broker acknowledged more than ever landed here.
     LostEnd { acked: (u64, u64), landed: (u64, u64) },
-    /// The topic has another number of partitions, and this sink lands only some of them: rows have moved to other sinks.
+    /// The topic has another number of partitions, and this sink lands only some of them: rows have
+    /// moved to other sinks.
     Moved { partitions: i32 },
     /// The records come from another database than those before.
     OtherSource { landed: String, found: String },

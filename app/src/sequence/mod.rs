@@ -1,4 +1,5 @@
-//! Once and in order, on brokers that know no idempotence: what a record's number means to the sink.
+//! Once and in order, on brokers that know no idempotence: what a record's number means to the
+//! sink.
 //!
 //! - `verdict`: what is done with a record, by its number and what landed before it
 //! - `gap`: what can be missing before a record

@@ -1,5 +1,6 @@
-//! When a topic gets more partitions, keys move between them: a row's newer state stands in its new partition, and older ones may still
-//! wait in its old one. So no partition goes on into the run that moved keys, or a later one, before the others have come to it.
+//! When a topic gets more partitions, keys move between them: a row's newer state stands in its new
+//! partition, and older ones may still wait in its old one. So no partition goes on into the run
+//! that moved keys, or a later one, before the others have come to it.
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -35,18 +36,20 @@ impl RunProgress {
     }
 }
 
-/// Whether the sink has landed all that a partition's log held, by its next offset there and the log's first offset and end; none for a
-/// partition that is not there. Asked of the broker after a wait began, it tells that nothing older than the run that moved keys is still
-/// to come: what was sent before that run began lies before that end. What a process sends later that was paused and replaced is sent
-/// again by its source, which reads the log back when a run begins. No clock is asked.
+/// Whether the sink has landed all that a partition's log held, by its next offset there and the
+/// log's first offset and end; none for a partition that is not there. Asked of the broker after a
+/// wait began, it tells that nothing older than the run that moved keys is still to come: what was
+/// sent before that run began lies before that end. What a process sends later that was paused and
+/// replaced is sent again by its source, which reads the log back when a run begins. No clock is
+/// asked.
 pub fn is_through(next: Option<i64>, bounds: Option<(i64, i64)>) -> bool {
     let lands = |end: i64| next.is_some_and(|next| next >= end);
     bounds.is_none_or(|(first, end)| first >= end || lands(end))
 }
 
 impl RunHeader {
-    /// Why no run of this epoch can have sent this header in this partition. Keys moved at a run's own epoch or an older one: of
-    /// partitions that wait for one another, one can always go on.
+    /// Why no run of this epoch can have sent this header in this partition. Keys moved at a run's
+    /// own epoch or an older one: of partitions that wait for one another, one can always go on.
     pub fn why_impossible(&self, epoch: u64, partition: i32) -> Option<String> {
         if let Some((acked, _)) = self.acked.filter(|(acked, _)| *acked >= epoch) {
             return Some(format!(
@@ -64,7 +67,8 @@ impl RunHeader {
         ))
     }
 
-    /// Those of the partitions that a sink lands to which the run sends its beginning too, beside the one where this header stands.
+    /// Those of the partitions that a sink lands to which the run sends its beginning too, beside
+    /// the one where this header stands.
     pub fn other_partitions(&self, own: i32, landed: &[i32]) -> Vec<i32> {
         let spreads_over = |p: &i32| self.partitions.is_none_or(|count| *p < count);
         let others = landed.iter().copied().filter(|p| *p != own);
@@ -125,7 +129,8 @@ mod tests {
 
     #[test]
     fn of_partitions_that_wait_for_one_another_the_one_before_the_oldest_run_goes_on() {
-        // Run 7 was cut off when it had begun in the first partition only; run 8 has begun in both, and both say that they moved keys.
+        // Run 7 was cut off when it had begun in the first partition only; run 8 has begun in both,
+        // and both say that they moved keys.
         let (first, second) = (waits(landed("s", 6), 7), waits(landed("s", 6), 8));
         assert!(second.has_come_to("s", 7), "the first goes on into run 7");
         assert!(!first.has_come_to("s", 8), "the second waits");

@@ -11,13 +11,15 @@ pub enum Verdict {
     Apply,
     /// The first one from this partition: apply. `partial`: rows before it are not here.
     FirstContact { partial: bool },
-    /// The first of a new run that sends everything though the chain is broken: apply, the pass heals it.
+    /// The first of a new run that sends everything though the chain is broken: apply, the pass
+    /// heals it.
     Healed(Gap),
     /// Sent twice: skip.
     Resend,
     /// From a run that a newer one has replaced: skip, the newer one sends its rows again.
     Zombie,
-    /// Numbered as the first record of a new run, and it does not begin one: no run of ours sent it.
+    /// Numbered as the first record of a new run, and it does not begin one: no run of ours sent
+    /// it.
     Stray,
     /// Stop.
     Gap(Gap),
@@ -60,7 +62,8 @@ pub fn decide(last_applied: Option<&LastApplied>, id: &RecordId<'_>, header: Opt
         });
     };
     let here = (landed.epoch, landed.seq);
-    // What landed beyond `acked` the source has read back from the log, whichever of its runs sent it.
+    // What landed beyond `acked` the source has read back from the log, whichever of its runs sent
+    // it.
     match header.acked.filter(|&acked| here < acked) {
         None => Verdict::Apply,
         Some(acked) if full => Verdict::Healed(Gap::LostEnd { acked, landed: here }),

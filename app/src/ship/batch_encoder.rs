@@ -1,11 +1,9 @@
 //! Turns a table's events into numbered records, batched by partition.
 
-use crate::model::TopicPartition;
 use std::sync::Arc;
 
 use crate::broker::{ProduceBatch, partition_for};
-use crate::model::RunHeader;
-use crate::model::Value;
+use crate::model::{RunHeader, TopicPartition, Value};
 use crate::source::{Event, Partitioning, Run, Tracked};
 use crate::wire::encode::{Encoder, PASS_KEY, SCHEMA_KEY};
 use crate::wire::sign::{SignKey, Signer};
@@ -145,9 +143,10 @@ impl BatchEncoder {
         self.key.clear();
         self.encoder.key(key, &mut self.key);
         self.folded.clear();
-        let decides = match self.encoder.partition_key(key, &mut self.folded) {
-            true => &self.folded,
-            false => &self.key,
+        let decides = if self.encoder.partition_key(key, &mut self.folded) {
+            &self.folded
+        } else {
+            &self.key
         };
         let at = partition_for(decides, self.sequences.len() as i32) as usize;
         (at, self.next(at))

@@ -7,16 +7,11 @@ use crate::stop::Stop;
 use crate::terminal::progress::thousands;
 use crate::wire::sign::SignKey;
 
-use super::Options;
 use super::batch_encoder::BatchEncoder;
+use super::options::Options;
+use super::read::TableStream;
 use super::readback::{Readback, Stops};
 use super::send::{acked, too_large};
-
-/// One table on the reading side.
-pub struct TableStream {
-    pub reader: ChangeReader,
-    pub encoder: BatchEncoder,
-}
 
 /// A table, what its topic holds behind what the file noted, and how its records are numbered.
 struct Table<'a> {
@@ -25,13 +20,14 @@ struct Table<'a> {
     encoder: BatchEncoder,
 }
 
-/// Reads the logs back, takes a new epoch, and sends the run's first record to each partition. None when nothing is left to ship.
+/// Reads the logs back, takes a new epoch, and sends the run's first record to each partition. None
+/// when nothing is left to ship.
 pub fn begin(
     options: &Options,
     backfill: bool,
     cluster: &Cluster,
     state: &mut SourceState,
-    sender: &mut Producer,
+    producer: &mut Producer,
     stop: &Stop,
 ) -> Result<Option<(Run, Vec<TableStream>)>> {
     let key = options.sign_key.as_ref();
@@ -48,7 +44,8 @@ pub fn begin(
         say_why(&tracked, &readback);
         let partitioning = state.spread(topic, partitions)?;
         if partitioning.moved == Some(run.epoch) && tracked.pass_pending && !tracked.full {
-            // A pass is over when its end stands where its beginning does: it begins anew, in all partitions.
+            // A pass is over when its end stands where its beginning does: it begins anew, in all
+            // partitions.
             tracked = state.track(name, topic, true)?;
         }
         tables.push(Table {
@@ -60,12 +57,12 @@ pub fn begin(
     if !options.follow && tables.iter().all(Table::is_done) {
         return Ok(None);
     }
-    fence(&mut tables, state, sender, &run, key)?;
+    fence(&mut tables, state, producer, &run, key)?;
     let stream = |table: Table<'_>| {
         let Table { tracked, encoder, .. } = table;
         let (path, capture, follow) = (&options.source, options.capture, options.follow);
-        let reader = ChangeReader::open(path, capture, &run, &tracked, follow, stop.clone())?;
-        Ok(TableStream { reader, encoder })
+        let changes = ChangeReader::open(path, capture, &run, &tracked, follow, stop.clone())?;
+        Ok(TableStream { changes, encoder })
     };
     let streams = tables.into_iter().map(stream).collect::<Result<Vec<_>>>()?;
     Ok(Some((run, streams)))
@@ -102,11 +99,12 @@ fn read_back<'a>(
     options.tables.iter().map(read).collect()
 }
 
-/// Sends the fences, reads the rest of the logs up to them, and notes them with what is to be sent again.
+/// Sends the fences, reads the rest of the logs up to them, and notes them with what is to be sent
+/// again.
 fn fence(
     tables: &mut [Table<'_>],
     state: &mut SourceState,
-    sender: &mut Producer,
+    producer: &mut Producer,
     run: &Run,
     key: Option<&SignKey>,
 ) -> Result<()> {
@@ -114,7 +112,7 @@ fn fence(
     for table in tables.iter_mut() {
         let encoded = table.encoder.fence(table.tracked.full.then_some(table.tracked.pass()));
         // A schema is no row: there is nothing to send in its place.
-        let sent = sender.send(encoded.produce_batches, &mut |bundle, index| {
+        let sent = producer.send(encoded.produce_batches, &mut |bundle, index| {
             Ok(too_large(key, bundle, index)?.1)
         })?;
         fences.push(acked(&sent, &encoded.last_seqs, run.epoch));

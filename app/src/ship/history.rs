@@ -1,10 +1,9 @@
-//! What a source's runs said in a part of a topic: which keys they spoke of, how high their epochs and passes go, and whether all of it is
-//! there.
+//! What a source's runs said in a part of a topic: which keys they spoke of, how high their epochs
+//! and passes go, and whether all of it is there.
 
 use std::fmt;
 
-use crate::model::RecordId;
-use crate::model::{TableSchema, Value};
+use crate::model::{RecordId, TableSchema, Value};
 use crate::source::Acked;
 use crate::wire::decode::{self, Key, Record};
 
@@ -122,7 +121,8 @@ impl History {
         self.partitions[acked.partition as usize].last = Some((acked.epoch, acked.seq));
     }
 
-    /// All rows are to be sent. The first reason is kept, unless the log is not the one that was noted, which explains all others.
+    /// All rows are to be sent. The first reason is kept, unless the log is not the one that was
+    /// noted, which explains all others.
     pub fn is_full(&mut self, why: Why) {
         if self.why.is_none() || matches!(why, Why::LostEnd | Why::NewLog) {
             self.why = Some(why);
@@ -185,7 +185,8 @@ impl History {
         }
     }
 
-    /// Whether the record follows the one before by its number. Those of an older run are told by the newer one again.
+    /// Whether the record follows the one before by its number. Those of an older run are told by
+    /// the newer one again.
     fn follow(&mut self, found: &log_reader::Record<'_>, id: &RecordId<'_>) {
         let last = &mut self.partitions[found.partition as usize].last;
         let next = (id.epoch, id.seq);
@@ -234,8 +235,7 @@ mod tests {
 
     use super::*;
     use crate::broker::Message;
-    use crate::model::Column;
-    use crate::model::RunHeader;
+    use crate::model::{Column, RunHeader};
     use crate::wire::encode::Encoder;
     use crate::wire::sign::{SignKey, Signer};
 

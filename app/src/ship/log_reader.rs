@@ -15,7 +15,8 @@ use crate::wire::sign::{SignKey, Signer};
 #[derive(Clone, Copy)]
 pub enum Part<'a> {
     Record(Record<'a>),
-    /// No record at this offset, nor at those before the next part: expired, compacted, or never records.
+    /// No record at this offset, nor at those before the next part: expired, compacted, or never
+    /// records.
     Hole {
         partition: i32,
         offset: i64,
@@ -58,7 +59,8 @@ impl<'a> Record<'a> {
     }
 }
 
-/// Gives what stands in the ranges to `each`, of each partition in order, until all is read or `each` has seen enough (false).
+/// Gives what stands in the ranges to `each`, of each partition in order, until all is read or
+/// `each` has seen enough (false).
 pub fn read(
     cluster: &Cluster,
     key: Option<&SignKey>,

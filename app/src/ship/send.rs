@@ -1,12 +1,12 @@
 //! The sending side: each batch is sent, acknowledged by every partition, and noted.
 
-use std::sync::Arc;
 use std::sync::mpsc::{Receiver, TryRecvError};
 use std::time::{Duration, Instant};
 
 use crate::broker::log_range::OffsetRange;
 use crate::broker::{Cluster, OffsetJump, Placeholder, ProduceBatch, Producer, Sent};
 use crate::error::{Error, Kind, Result};
+use crate::model::TopicPartition;
 use crate::source::{Acked, Checkpoint, Run, SourceState};
 use crate::stop::Stop;
 use crate::terminal::progress::Progress;
@@ -17,12 +17,14 @@ use crate::wire::sign::SignKey;
 
 use super::batch_encoder::KeptBack;
 use super::log_reader::{Part, read};
+use super::options::Options;
+use super::read::QueuedBatch;
 use super::watch::Watch;
-use super::{Options, QueuedBatch};
 
-/// Notes of progress are write transactions in the user's database. So what is acknowledged waits for a while, to be noted together;
-/// a crash before that sends it again. Few rows wait longer, and so does all where the disk is slow: a note holds the lock while it
-/// waits for the disk, and is to do so for a fiftieth of the time at most.
+/// Notes of progress are write transactions in the user's database. So what is acknowledged waits
+/// for a while, to be noted together; a crash before that sends it again. Few rows wait longer, and
+/// so does all where the disk is slow: a note holds the lock while it waits for the disk, and is to
+/// do so for a fiftieth of the time at most.
 const NOTE_AFTER: Duration = Duration::from_millis(250);
 const NOTE_FEW_AFTER: Duration = Duration::from_secs(1);
 const FEW: u64 = 1000;
@@ -31,18 +33,19 @@ const REST: u32 = 50;
 /// A note waits, too, while somebody else is at the file: it is tried so often.
 const TRY_EVERY: Duration = Duration::from_millis(20);
 
-/// However slow the disk is, a note is tried after this time, and after twice this time it queues for the lock.
+/// However slow the disk is, a note is tried after this time, and after twice this time it queues
+/// for the lock.
 const LATEST: Duration = Duration::from_secs(5);
 
 /// How long a batch is waited for between two looks around.
-const LOOK: Duration = Duration::from_millis(250);
+const QUEUE_POLL: Duration = Duration::from_millis(250);
 
 /// The sending side.
 pub struct Shipper<'a> {
     options: &'a Options,
     run: &'a Run,
     state: &'a mut SourceState,
-    sender: Producer,
+    producer: Producer,
     cluster: &'a Cluster,
     /// Who looks at the logs of a producer that stays.
     watch: Option<&'a Watch>,
@@ -64,7 +67,7 @@ impl<'a> Shipper<'a> {
         options: &'a Options,
         run: &'a Run,
         state: &'a mut SourceState,
-        sender: Producer,
+        producer: Producer,
         cluster: &'a Cluster,
         progress: &'a mut Progress,
         stop: &'a Stop,
@@ -73,7 +76,7 @@ impl<'a> Shipper<'a> {
             options,
             run,
             state,
-            sender,
+            producer,
             cluster,
             watch: None,
             unnoted: Vec::new(),
@@ -98,7 +101,8 @@ impl<'a> Shipper<'a> {
         if outcome.is_err() {
             self.stop.request();
         }
-        // Whatever ended it: what is acknowledged is noted, so that the next run need not send it again.
+        // Whatever ended it: what is acknowledged is noted, so that the next run need not send it
+        // again.
         let noted = self.note();
         outcome.and(noted)
     }
@@ -111,7 +115,7 @@ impl<'a> Shipper<'a> {
                 Err(TryRecvError::Disconnected) => return Ok(()),
                 Err(TryRecvError::Empty) => {
                     self.note_when_due()?;
-                    match queue.recv_timeout(LOOK) {
+                    match queue.recv_timeout(QUEUE_POLL) {
                         Ok(batch) => batch,
                         Err(_) => {
                             self.progress.add(0, 0);
@@ -130,14 +134,14 @@ impl<'a> Shipper<'a> {
         let mut kept_back = encoded.kept_back;
         let refused = kept_back.len() as u64;
         let key = self.options.sign_key.as_ref();
-        let sent = self.sender.send(encoded.produce_batches, &mut |bundle, index| {
+        let sent = self.producer.send(encoded.produce_batches, &mut |bundle, index| {
             let (kept, placeholder) = too_large(key, bundle, index)?;
             kept_back.push(kept);
             Ok(placeholder)
         })?;
         for sent in &sent {
             for between in &sent.breaks {
-                self.look_between(&sent.bundle.at.topic, sent.bundle.at.partition, between)?;
+                self.look_between(&sent.bundle.at, between)?;
             }
         }
         let too_large = kept_back.len() as u64 - refused;
@@ -169,9 +173,10 @@ impl<'a> Shipper<'a> {
     }
 
     fn note_when_due(&mut self) -> Result<()> {
-        let enough = match self.unnoted_rows < FEW {
-            true => NOTE_FEW_AFTER,
-            false => NOTE_AFTER,
+        let enough = if self.unnoted_rows < FEW {
+            NOTE_FEW_AFTER
+        } else {
+            NOTE_AFTER
         };
         let waited = self.unnoted_since.elapsed();
         let rested = self.noted_at.elapsed() >= (self.note_took * REST).min(LATEST);
@@ -190,37 +195,38 @@ impl<'a> Shipper<'a> {
         Ok(())
     }
 
-    /// One that has nothing to send learns nothing from its answers: it looks now and then what stands behind what it sent last.
+    /// One that has nothing to send learns nothing from its answers: it looks now and then what
+    /// stands behind what it sent last.
     fn look_behind(&mut self) -> Result<()> {
         let Some(watch) = self.watch else { return Ok(()) };
         for (topic, ends) in watch.ends() {
-            for (partition, between) in self.sender.pass(&topic, &ends) {
-                self.look_between(&topic, partition, &between)?;
+            for (partition, between) in self.producer.pass(&topic, &ends) {
+                self.look_between(&TopicPartition::new(topic.clone(), partition), &between)?;
             }
         }
         Ok(())
     }
 
-    /// Records that do not follow the ones that this run sent before them: looks at what came between. A newer run of this source that its
-    /// file does not know is that of a copy, which lives: each of the two would skip the other's rows for ever.
-    fn look_between(&mut self, topic: &Arc<str>, partition: i32, between: &OffsetJump) -> Result<()> {
-        let place = format!("topic \"{topic}\" partition {partition}");
+    /// Records that do not follow the ones that this run sent before them: looks at what came
+    /// between. A newer run of this source that its file does not know is that of a copy, which
+    /// lives: each of the two would skip the other's rows for ever.
+    fn look_between(&mut self, at: &TopicPartition, between: &OffsetJump) -> Result<()> {
         let OffsetJump { expected, found } = *between;
         if found < expected {
             let what = format!(
-                "{place}: records got offset {found} behind offset {}: the topic was made anew",
+                "{at}: records got offset {found} behind offset {}: the topic was made anew",
                 expected - 1
             );
             return Err(Error::new(Kind::Forked, what));
         }
         let range = OffsetRange {
-            partition,
+            partition: at.partition,
             from: expected,
             to: found,
         };
         let mut newer = None;
         let key = self.options.sign_key.as_ref();
-        let looked = read(self.cluster, key, topic, vec![range], self.stop, &mut |part| {
+        let looked = read(self.cluster, key, &at.topic, vec![range], self.stop, &mut |part| {
             if let Part::Record(record) = part {
                 let number = record.number_of(&self.run.source);
                 let epoch = number.map(|(epoch, _)| epoch).filter(|epoch| *epoch > self.run.epoch);
@@ -236,7 +242,7 @@ impl<'a> Shipper<'a> {
         // One that has taken over this file says so by itself.
         self.state.check()?;
         Err(Error::loss(format!(
-            "{place} offset {offset}: a newer run ({epoch}) of this source stands there, which its file knows nothing of: a copy of the file is shipped too"
+            "{at} offset {offset}: a newer run ({epoch}) of this source stands there, which its file knows nothing of: a copy of the file is shipped too"
         ))
         .way_out(
             "stop the other copy and start this producer again; or, where the other one is to be a source of its own, run \

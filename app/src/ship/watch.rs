@@ -1,4 +1,5 @@
-//! Looks again and again whether a topic has more partitions than the run spreads its rows over, and how far its log goes.
+//! Looks again and again whether a topic has more partitions than the run spreads its rows over,
+//! and how far its log goes.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -10,9 +11,10 @@ use crate::broker::Cluster;
 use crate::stop::Stop;
 
 /// Time between two looks.
-const LOOK: Duration = Duration::from_secs(3);
+const WATCH_EVERY: Duration = Duration::from_secs(3);
 
-/// Tells a run that a topic has grown, so that another one is due. It looks from a thread of its own: no row waits for the answer.
+/// Tells a run that a topic has grown, so that another one is due. It looks from a thread of its
+/// own: no row waits for the answer.
 pub struct Watch(Arc<Seen>);
 
 #[derive(Default)]
@@ -23,11 +25,12 @@ struct Seen {
 }
 
 impl Watch {
-    /// Watches topics, of each of which the run knows so many partitions, until one has grown or this is dropped.
+    /// Watches topics, of each of which the run knows so many partitions, until one has grown or
+    /// this is dropped.
     pub fn start(cluster: &Cluster, topics: Vec<(Arc<str>, i32)>, stop: &Stop) -> Self {
         let seen = Arc::new(Seen::default());
         let (cluster, stop, weak) = (cluster.clone(), stop.clone(), Arc::downgrade(&seen));
-        thread::spawn(move || look(&cluster, &topics, &stop, &weak));
+        thread::spawn(move || watch(&cluster, &topics, &stop, &weak));
         Self(seen)
     }
 
@@ -41,8 +44,8 @@ impl Watch {
     }
 }
 
-fn look(cluster: &Cluster, topics: &[(Arc<str>, i32)], stop: &Stop, seen: &Weak<Seen>) {
-    while stop.sleep(LOOK).is_ok() {
+fn watch(cluster: &Cluster, topics: &[(Arc<str>, i32)], stop: &Stop, seen: &Weak<Seen>) {
+    while stop.sleep(WATCH_EVERY).is_ok() {
         for (topic, before) in topics {
             let now = cluster.partitions_now(topic);
             // Where no broker answers, the sending side is the one to despair of it.
