@@ -18,15 +18,15 @@ const FETCH_WAIT: Duration = Duration::from_millis(500);
 
 /// Offsets of a partition, the last one not among them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct OffsetRange {
-    pub partition: i32,
-    pub from: i64,
-    pub to: i64,
+pub(crate) struct OffsetRange {
+    pub(crate) partition: i32,
+    pub(crate) from: i64,
+    pub(crate) to: i64,
 }
 
 /// What stands at an offset of a partition.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Found<'a> {
+pub(crate) enum Found<'a> {
     Record(Message<'a>),
     /// No record at this offset, nor at those before the next that is told: compaction took it, or
     /// it never was one.
@@ -39,7 +39,7 @@ pub enum Found<'a> {
 
 /// Gives what stands in the ranges to `each`, of each partition in order, until all is read or
 /// `each` has seen enough (false). `goes_on` is called again and again meanwhile.
-pub fn read(
+pub(crate) fn read(
     cluster: &Cluster,
     topic: &Arc<str>,
     ranges: Vec<OffsetRange>,

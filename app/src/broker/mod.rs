@@ -13,7 +13,7 @@ mod group;
 mod hosts;
 mod in_flight;
 mod leader_producer;
-pub mod log_range;
+pub(crate) mod log_range;
 mod metadata;
 mod partitioner;
 mod produce_batch;

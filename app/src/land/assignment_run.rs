@@ -32,7 +32,7 @@ const QUIET: Duration = Duration::from_secs(10);
 const WAITING_POLL: Duration = Duration::from_millis(100);
 
 /// How a run on an assignment ended that did not fail.
-pub enum RunEnd {
+pub(crate) enum RunEnd {
     /// Everything that was asked for has landed.
     CaughtUp,
     /// The partitions are to be another member's.
@@ -46,7 +46,7 @@ pub enum RunEnd {
 impl RunEnd {
     /// What ended a run inside of a wait, for a broker or for the sink's lock, comes up as an
     /// error.
-    pub fn of(outcome: Result<Self>, stop: &Stop) -> Result<Self> {
+    pub(crate) fn of(outcome: Result<Self>, stop: &Stop) -> Result<Self> {
         match outcome {
             Err(error) => match error.kind() {
                 Kind::Stopped if stop.requested() => Ok(RunEnd::Stopped),
@@ -60,7 +60,7 @@ impl RunEnd {
 }
 
 /// The applying side, as long as an assignment lasts.
-pub struct AssignmentRun<'a> {
+pub(crate) struct AssignmentRun<'a> {
     options: &'a Options,
     cluster: Cluster,
     sink: Sink,
@@ -75,7 +75,7 @@ pub struct AssignmentRun<'a> {
 }
 
 impl<'a> AssignmentRun<'a> {
-    pub fn begin(
+    pub(crate) fn begin(
         options: &'a Options,
         targets: &'a [CatchUpTarget],
         cluster: &Cluster,
@@ -116,12 +116,12 @@ impl<'a> AssignmentRun<'a> {
     }
 
     /// How many partitions the topics have that this sink lands, whoever lands them.
-    pub fn all_partitions(&self) -> usize {
+    pub(crate) fn all_partitions(&self) -> usize {
         self.topics.values().map(|topic| topic.partitions.len()).sum()
     }
 
     /// Lands until everything that was asked for has landed, or the assignment is over.
-    pub fn land(&mut self, progress: &mut Progress, goes_on: &dyn Fn()) -> Result<RunEnd> {
+    pub(crate) fn land(&mut self, progress: &mut Progress, goes_on: &dyn Fn()) -> Result<RunEnd> {
         self.note_start()?;
         loop {
             // A partition that has waited for others was not asked for meanwhile.
@@ -152,7 +152,7 @@ impl<'a> AssignmentRun<'a> {
     }
 
     /// Tells the group the last of it, and adds up what was done.
-    pub fn finish(mut self, summary: &mut Summary) {
+    pub(crate) fn finish(mut self, summary: &mut Summary) {
         if let Some(offsets) = &mut self.offsets {
             offsets.finish();
         }

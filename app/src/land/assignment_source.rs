@@ -17,7 +17,7 @@ use super::options::{Options, Sharing};
 const STOP_POLL: Duration = Duration::from_millis(50);
 
 /// Where the partitions come from.
-pub enum AssignmentSource {
+pub(crate) enum AssignmentSource {
     Pinned {
         partitions: Vec<TopicPartition>,
         stop: Stop,
@@ -29,7 +29,7 @@ pub enum AssignmentSource {
 }
 
 impl AssignmentSource {
-    pub fn new(options: &Options, cluster: &Cluster, tag: &SinkTag, stop: &Stop) -> Self {
+    pub(crate) fn new(options: &Options, cluster: &Cluster, tag: &SinkTag, stop: &Stop) -> Self {
         match &options.sharing {
             Sharing::Pinned(pinned) => {
                 let topics = options.topics.iter().map(|topic| Arc::<str>::from(topic.as_str()));
@@ -61,7 +61,7 @@ impl AssignmentSource {
     }
 
     /// Waits for the next assignment; none comes any more when the user wants to stop.
-    pub fn next(&mut self, progress: &mut Progress, stop: &Stop) -> Result<Option<Assignment>> {
+    pub(crate) fn next(&mut self, progress: &mut Progress, stop: &Stop) -> Result<Option<Assignment>> {
         while !stop.requested() {
             let assignment = match self {
                 Self::Pinned { partitions, stop } => {
@@ -83,7 +83,7 @@ impl AssignmentSource {
 
     /// Says what this consumer has, when that has changed. One that has everything from the start
     /// needs no word.
-    pub fn say(&mut self, assignment: &Assignment, all: usize) {
+    pub(crate) fn say(&mut self, assignment: &Assignment, all: usize) {
         let Self::Group { said, .. } = self else { return };
         let words = match assignment.partitions.len() {
             0 => {
@@ -106,20 +106,20 @@ impl AssignmentSource {
     }
 
     /// The work on the assignment goes on.
-    pub fn goes_on(&self) {
+    pub(crate) fn goes_on(&self) {
         if let Self::Group { member, .. } = self {
             member.goes_on();
         }
     }
 
     /// Gives the assignment back.
-    pub fn give_up(&self) {
+    pub(crate) fn give_up(&self) {
         if let Self::Group { member, .. } = self {
             member.give_up();
         }
     }
 
-    pub fn leave(self) {
+    pub(crate) fn leave(self) {
         if let Self::Group { member, .. } = self {
             member.leave();
         }

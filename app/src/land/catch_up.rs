@@ -13,18 +13,18 @@ use super::topics::LandedTopics;
 const LOOK_AROUND: Duration = Duration::from_millis(100);
 
 /// A topic to land, and where each of its partitions ended when the consumer began.
-pub struct CatchUpTarget {
-    pub topic: Arc<str>,
-    pub ends: Vec<i64>,
+pub(crate) struct CatchUpTarget {
+    pub(crate) topic: Arc<str>,
+    pub(crate) ends: Vec<i64>,
 }
 
-pub struct CatchUp<'a> {
+pub(crate) struct CatchUp<'a> {
     targets: &'a [CatchUpTarget],
     looked_around: Instant,
 }
 
 impl<'a> CatchUp<'a> {
-    pub fn new(targets: &'a [CatchUpTarget]) -> Self {
+    pub(crate) fn new(targets: &'a [CatchUpTarget]) -> Self {
         Self {
             targets,
             looked_around: Instant::now(),
@@ -32,7 +32,12 @@ impl<'a> CatchUp<'a> {
     }
 
     /// Whether all of it has landed: here, and by other members in the same sink.
-    pub fn is_done(&mut self, appliers: &[PartitionApplier], topics: &LandedTopics, sink: &Sink) -> Result<bool> {
+    pub(crate) fn is_done(
+        &mut self,
+        appliers: &[PartitionApplier],
+        topics: &LandedTopics,
+        sink: &Sink,
+    ) -> Result<bool> {
         if !appliers.iter().all(|applier| self.has_landed(applier)) {
             return Ok(false);
         }

@@ -27,7 +27,7 @@ const LAST_WORD: Duration = Duration::from_millis(1500);
 
 /// A sink's tag beside the offsets that are committed for it: `rowferry sink 1f00ab
 /// till-3:/home/ann/data/sink.db`.
-pub struct SinkTag {
+pub(crate) struct SinkTag {
     id: String,
     /// Where the file is.
     place: String,
@@ -42,7 +42,7 @@ const TAG: &str = "rowferry sink ";
 const LONGEST_PATH: usize = 1000;
 
 impl SinkTag {
-    pub fn of(sink: &Sink, path: &Path) -> Self {
+    pub(crate) fn of(sink: &Sink, path: &Path) -> Self {
         Self::new(sink.id(), path, sink.file())
     }
 
@@ -60,7 +60,7 @@ impl SinkTag {
     }
 
     /// What a member of the group that lands here says of itself.
-    pub fn of_member(&self) -> String {
+    pub(crate) fn of_member(&self) -> String {
         format!("{}\n{}", self.note, self.file)
     }
 
@@ -83,7 +83,7 @@ impl SinkTag {
 
 /// Members of this sink that were killed cannot leave the group: without this the others would wait
 /// for them until their session ends.
-pub fn evict_dead(cluster: &Cluster, group: &str, sink: &mut Sink) -> Result<()> {
+pub(crate) fn evict_dead(cluster: &Cluster, group: &str, sink: &mut Sink) -> Result<()> {
     let dead = sink.dead_members(group)?;
     if dead.is_empty() {
         return Ok(());
@@ -100,7 +100,7 @@ pub fn evict_dead(cluster: &Cluster, group: &str, sink: &mut Sink) -> Result<()>
 /// Sees to it that this group lands in no other sink: a row's versions would be scattered over
 /// both. Each marks what it has, then looks for others' marks: of two that do so at once, one at
 /// least sees the other.
-pub fn check_sink(
+pub(crate) fn check_sink(
     group: &mut Group,
     tag: &SinkTag,
     name: &str,
@@ -185,14 +185,14 @@ fn offset(position: &SinkPosition) -> (TopicPartition, i64) {
 }
 
 /// Tells the group from a thread of its own, so that no row waits for it.
-pub struct OffsetCommitter {
+pub(crate) struct OffsetCommitter {
     offsets: Option<Sender<(TopicPartition, i64)>>,
     /// Closed when the teller has ended.
     ended: Receiver<()>,
 }
 
 impl OffsetCommitter {
-    pub fn start(group: Group, tag: SinkTag) -> Self {
+    pub(crate) fn start(group: Group, tag: SinkTag) -> Self {
         let (offsets, queue) = channel();
         let (alive, ended) = channel();
         thread::spawn(move || {
@@ -206,7 +206,7 @@ impl OffsetCommitter {
     }
 
     /// What is in the sink now; sent before long.
-    pub fn tell<'p>(&self, positions: impl Iterator<Item = &'p SinkPosition>) {
+    pub(crate) fn tell<'p>(&self, positions: impl Iterator<Item = &'p SinkPosition>) {
         if let Some(offsets) = &self.offsets {
             for position in positions {
                 // The teller lives until `finish`.
@@ -216,7 +216,7 @@ impl OffsetCommitter {
     }
 
     /// Tells what is still untold and ends; a broker that hangs keeps nobody waiting.
-    pub fn finish(&mut self) {
+    pub(crate) fn finish(&mut self) {
         self.offsets = None;
         let _ = self.ended.recv_timeout(LAST_WORD);
     }

@@ -38,13 +38,13 @@ enum Below {
 }
 
 /// A topic's log, as it was just now.
-pub struct Log {
-    pub earliest: Vec<i64>,
-    pub ends: Vec<i64>,
+pub(crate) struct Log {
+    pub(crate) earliest: Vec<i64>,
+    pub(crate) ends: Vec<i64>,
     /// Of each partition that was looked at.
     below: HashMap<i32, Below>,
     /// Whether appliers were set back to where it begins.
-    pub set_back: bool,
+    pub(crate) set_back: bool,
 }
 
 /// Sees to it that the appliers of a topic stand in its log; `known` is all that the sink holds of
@@ -57,7 +57,7 @@ pub struct Log {
 /// A pass spans all partitions, and so does a topic that is made anew: where one partition shows
 /// it, those that show nothing are set back too. All of that has to be noted in one transaction, or
 /// what is left would look whole to the next run.
-pub fn settle(
+pub(crate) fn settle(
     options: &Options,
     cluster: &Cluster,
     topic: &Arc<str>,
@@ -69,7 +69,7 @@ pub fn settle(
     let mut appliers: Vec<&mut PartitionApplier> = appliers.iter_mut().filter(is_ours).collect();
     let own: Vec<SinkPosition> = appliers.iter().map(|applier| applier.position.clone()).collect();
     let mut log = Log::survey(cluster, topic, &own)?;
-    if own.iter().all(|position| log.bears_out(position)) {
+    if own.iter().all(|position| log.proves(position)) {
         return Ok(log);
     }
     let is_other = |position: &&SinkPosition| own.iter().all(|own| own.at.partition != position.at.partition);
@@ -99,7 +99,7 @@ pub fn settle(
     }
     for applier in &mut appliers {
         let position = &applier.position;
-        if !log.bears_out(position) && (made_anew || log.loss(position).is_some()) {
+        if !log.proves(position) && (made_anew || log.loss(position).is_some()) {
             applier.set_back(log.earliest[position.at.partition as usize]);
             applier.position.partial = true;
             log.set_back = true;
@@ -178,7 +178,7 @@ impl Log {
     }
 
     /// Whether a position is proved to stand in this log.
-    fn bears_out(&self, position: &SinkPosition) -> bool {
+    fn proves(&self, position: &SinkPosition) -> bool {
         let Some((first, _)) = self.bounds(position) else {
             return true; // a partition that the broker does not know yet, or no more
         };
@@ -314,19 +314,19 @@ mod tests {
     }
 
     #[test]
-    fn only_the_record_below_it_bears_a_position_out() {
-        assert!(log(0, 9, Below::Same).bears_out(&position(9)));
+    fn only_the_record_below_it_proves_a_position() {
+        assert!(log(0, 9, Below::Same).proves(&position(9)));
         for below in [Below::Other, Below::Nothing] {
-            assert!(!log(0, 9, below).bears_out(&position(9)), "{below:?}");
+            assert!(!log(0, 9, below).proves(&position(9)), "{below:?}");
             // Where nothing has been taken there is nothing to compare, and nothing to lose.
-            assert!(log(0, 9, below).bears_out(&position(0)), "{below:?}");
+            assert!(log(0, 9, below).proves(&position(0)), "{below:?}");
         }
-        assert!(!log(3, 9, Below::Nothing).bears_out(&position(0)), "it expired");
+        assert!(!log(3, 9, Below::Nothing).proves(&position(0)), "it expired");
         let unknown = SinkPosition {
             at: TopicPartition::new("t", 1),
             ..position(9)
         };
-        assert!(log(0, 9, Below::Nothing).bears_out(&unknown));
+        assert!(log(0, 9, Below::Nothing).proves(&unknown));
     }
 
     #[test]

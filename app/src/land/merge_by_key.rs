@@ -13,14 +13,14 @@ const BESIDE: usize = 16;
 
 /// Records of one part of a round, one after the other.
 #[derive(Debug, PartialEq, Eq)]
-pub struct Span {
+pub(crate) struct Span {
     /// The place of the part in its round.
-    pub part: usize,
-    pub records: Range<usize>,
+    pub(crate) part: usize,
+    pub(crate) records: Range<usize>,
 }
 
 /// All records of a round's parts.
-pub fn order(parts: &[(FetchedPartition, Rows)]) -> Vec<Span> {
+pub(crate) fn order(parts: &[(FetchedPartition, Rows)]) -> Vec<Span> {
     let comes_twice = |(i, (fetched, _)): (usize, &(FetchedPartition, Rows))| {
         let mut before = parts[..i].iter();
         before.any(|(before, _)| before.at() == fetched.at())

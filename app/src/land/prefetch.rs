@@ -12,29 +12,29 @@ use crate::wire::rows::{Reader, Rows};
 use super::merge_by_key::{Span, order};
 
 /// The longest a fetch waits for news; a stop is noticed sooner.
-pub const LONGEST_FETCH: Duration = Duration::from_millis(500);
+pub(crate) const LONGEST_FETCH: Duration = Duration::from_millis(500);
 
 /// So many values of a round are read ahead: memory stays flat however small they are.
 const ROOM: usize = 1 << 18;
 
 /// What was fetched at one time, its rows, and the order in which they land.
-pub struct Round {
-    pub parts: Vec<(FetchedPartition, Rows)>,
-    pub order: Vec<Span>,
-    pub out_of_range: Vec<OutOfRange>,
+pub(crate) struct Round {
+    pub(crate) parts: Vec<(FetchedPartition, Rows)>,
+    pub(crate) order: Vec<Span>,
+    pub(crate) out_of_range: Vec<OutOfRange>,
     /// Topics whose logs are to be looked at before this round is believed.
-    pub came_back: Vec<Arc<str>>,
+    pub(crate) came_back: Vec<Arc<str>>,
 }
 
 /// A partition on this side: where to fetch next, and what reads its records.
-pub struct FetchStart {
-    pub position: FetchPosition,
-    pub reader: Reader,
+pub(crate) struct FetchStart {
+    pub(crate) position: FetchPosition,
+    pub(crate) reader: Reader,
 }
 
 /// Fetches and reads from where the partitions are, until nobody takes the rounds or one has
 /// failed.
-pub fn start<'scope>(
+pub(crate) fn start<'scope>(
     scope: &'scope Scope<'scope, '_>,
     mut fetcher: Fetcher,
     from: Vec<FetchStart>,

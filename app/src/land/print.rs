@@ -13,7 +13,7 @@ use crate::wire::sign::without_origin;
 
 /// Adds `{"topic":...,"partition":...,"offset":...,"key":...,"row":...}` and a line feed; the row
 /// of a deletion is null.
-pub fn line(position: &SinkPosition, message: Message<'_>, out: &mut Vec<u8>) {
+pub(crate) fn line(position: &SinkPosition, message: Message<'_>, out: &mut Vec<u8>) {
     let SinkPosition {
         at: TopicPartition { topic, partition },
         ..

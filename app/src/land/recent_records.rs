@@ -31,23 +31,23 @@ const LOOK_BACK: i64 = 64;
 
 /// What was taken, and what was not.
 #[derive(Default)]
-pub struct RecentRecords {
+pub(crate) struct RecentRecords {
     /// Numbers of the newest run and what came with them, each in its place; 0 is no number.
     taken: Vec<(u64, u64)>,
-    pub late: Option<Late>,
+    pub(crate) late: Option<Late>,
 }
 
 /// A record of an older run, behind which nothing of the newer one has come.
 #[derive(Debug, Clone, Copy)]
-pub struct Late {
-    pub offset: i64,
-    pub epoch: u64,
-    pub since: Instant,
+pub(crate) struct Late {
+    pub(crate) offset: i64,
+    pub(crate) epoch: u64,
+    pub(crate) since: Instant,
 }
 
 impl RecentRecords {
     /// A record of the newest run was taken.
-    pub fn took(&mut self, seq: u64, message: &Message<'_>) {
+    pub(crate) fn took(&mut self, seq: u64, message: &Message<'_>) {
         self.late = None;
         if self.taken.is_empty() {
             self.taken.resize(WINDOW as usize, (0, 0));
@@ -56,13 +56,13 @@ impl RecentRecords {
     }
 
     /// Whether another record was taken with this number, as far as is remembered.
-    pub fn took_another(&self, seq: u64, message: &Message<'_>) -> bool {
+    pub(crate) fn took_another(&self, seq: u64, message: &Message<'_>) -> bool {
         let taken = self.taken.get((seq % WINDOW) as usize);
         taken.is_some_and(|(taken, was)| *taken == seq && *was != quick(message.key, message.value))
     }
 
     /// A record of an older run was skipped.
-    pub fn skipped(&mut self, id: &RecordId<'_>, offset: i64) {
+    pub(crate) fn skipped(&mut self, id: &RecordId<'_>, offset: i64) {
         self.late = Some(Late {
             offset,
             epoch: id.epoch,
@@ -71,7 +71,7 @@ impl RecentRecords {
     }
 
     /// Another run begins.
-    pub fn forget(&mut self) {
+    pub(crate) fn forget(&mut self) {
         *self = Self::default();
     }
 
@@ -86,9 +86,10 @@ impl RecentRecords {
         } else if id.epoch == newest.epoch && id.seq <= newest.seq {
             let is_known = |(seq, _): &(u64, u64)| *seq == id.seq;
             // Of two with one number the first was taken.
-            match self.taken.get((id.seq % WINDOW) as usize).is_some_and(is_known) {
-                true => self.late = None,
-                false => self.took(id.seq, message),
+            if self.taken.get((id.seq % WINDOW) as usize).is_some_and(is_known) {
+                self.late = None;
+            } else {
+                self.took(id.seq, message);
             }
         }
     }
@@ -96,7 +97,7 @@ impl RecentRecords {
 
 /// Lets partitions of a topic remember what stands right below their positions. What cannot be read
 /// at once is not remembered.
-pub fn recall(
+pub(crate) fn recall(
     cluster: &Cluster,
     topic: &Arc<str>,
     partitions: &mut [(SinkPosition, &mut RecentRecords)],

@@ -28,7 +28,7 @@ const PATIENCE: Duration = Duration::from_secs(5);
 
 /// What the consumer is to have landed when it is caught up. Waits for topics that do not exist
 /// yet.
-pub fn targets(options: &Options, cluster: &Cluster, sink: &Sink, stop: &Stop) -> Result<Vec<CatchUpTarget>> {
+pub(crate) fn targets(options: &Options, cluster: &Cluster, sink: &Sink, stop: &Stop) -> Result<Vec<CatchUpTarget>> {
     let target = |name: &String| {
         let topic: Arc<str> = name.as_str().into();
         let partitions = partitions(options, cluster, &topic, landed(&sink.positions(name)?), stop)?;
@@ -47,13 +47,13 @@ pub fn targets(options: &Options, cluster: &Cluster, sink: &Sink, stop: &Stop) -
 }
 
 /// Where the work begins.
-pub struct Start {
+pub(crate) struct Start {
     /// Those of the assignment.
-    pub appliers: Vec<PartitionApplier>,
-    pub topics: LandedTopics,
+    pub(crate) appliers: Vec<PartitionApplier>,
+    pub(crate) topics: LandedTopics,
 }
 
-pub fn start(
+pub(crate) fn start(
     options: &Options,
     cluster: &Cluster,
     sink: &Sink,

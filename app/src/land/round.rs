@@ -14,19 +14,19 @@ use super::topics::LandedTopics;
 
 /// What a round that landed brought.
 #[derive(Default)]
-pub struct LandedRound {
+pub(crate) struct LandedRound {
     /// The places of the appliers that moved.
-    pub moved: Vec<usize>,
-    pub records: u64,
-    pub bytes: u64,
+    pub(crate) moved: Vec<usize>,
+    pub(crate) records: u64,
+    pub(crate) bytes: u64,
     /// What is to be printed of it.
-    pub prints: Vec<u8>,
+    pub(crate) prints: Vec<u8>,
     /// Records are missing: what came before them has landed, and that is all.
-    pub loss: Option<Error>,
+    pub(crate) loss: Option<Error>,
 }
 
 /// Lands a round. After an error nothing of it is in the sink.
-pub fn land(
+pub(crate) fn land(
     sink: &mut Sink,
     options: &Options,
     topics: &LandedTopics,

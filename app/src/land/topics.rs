@@ -3,11 +3,11 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-pub struct LandedTopic {
+pub(crate) struct LandedTopic {
     /// The partitions whose rows this sink holds, whoever lands them.
-    pub partitions: Vec<i32>,
+    pub(crate) partitions: Vec<i32>,
     /// How many partitions the topic is known to have.
-    pub count: i32,
+    pub(crate) count: i32,
 }
 
-pub type LandedTopics = HashMap<Arc<str>, LandedTopic>;
+pub(crate) type LandedTopics = HashMap<Arc<str>, LandedTopic>;

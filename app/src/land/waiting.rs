@@ -23,7 +23,7 @@ const LEARN: Duration = Duration::from_secs(10);
 const SAY_WAIT: Duration = Duration::from_secs(5);
 
 /// What the brokers are asked.
-pub trait Brokers {
+pub(crate) trait Brokers {
     /// How many partitions a topic has, as far as is known now.
     fn partitions(&self, topic: &str) -> Result<Option<i32>>;
 
@@ -46,13 +46,13 @@ impl Brokers for Cluster {
 }
 
 /// Looks after the partitions that wait.
-pub struct Waiting {
+pub(crate) struct Waiting {
     began: Instant,
     is_said: bool,
 }
 
 impl Waiting {
-    pub fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self {
             began: Instant::now(),
             is_said: false,
@@ -60,7 +60,7 @@ impl Waiting {
     }
 
     /// Lets those go on that may: whether there are any.
-    pub fn let_go(
+    pub(crate) fn let_go(
         &mut self,
         appliers: &mut [PartitionApplier],
         topics: &mut LandedTopics,

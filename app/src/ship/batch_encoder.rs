@@ -10,26 +10,26 @@ use crate::wire::sign::{SignKey, Signer};
 
 /// A row that stays behind, and why.
 #[derive(Debug, Clone)]
-pub struct KeptBack {
-    pub key: Vec<Value<'static>>,
+pub(crate) struct KeptBack {
+    pub(crate) key: Vec<Value<'static>>,
     /// The key as JSON.
-    pub text: String,
-    pub reason: String,
+    pub(crate) text: String,
+    pub(crate) reason: String,
 }
 
 /// What one batch became.
 #[derive(Default)]
-pub struct EncodedBatch {
+pub(crate) struct EncodedBatch {
     /// Records of each partition that has any.
-    pub produce_batches: Vec<ProduceBatch>,
+    pub(crate) produce_batches: Vec<ProduceBatch>,
     /// The number of each batch's last record.
-    pub last_seqs: Vec<u64>,
-    pub rows: u64,
-    pub kept_back: Vec<KeptBack>,
+    pub(crate) last_seqs: Vec<u64>,
+    pub(crate) rows: u64,
+    pub(crate) kept_back: Vec<KeptBack>,
 }
 
 /// Numbers and batches the records of one table for one run.
-pub struct BatchEncoder {
+pub(crate) struct BatchEncoder {
     topic: Arc<str>,
     id: Arc<str>,
     run: Run,
@@ -48,7 +48,7 @@ pub struct BatchEncoder {
 }
 
 impl BatchEncoder {
-    pub fn new(run: Run, tracked: &Tracked, partitioning: Partitioning, key: Option<&SignKey>) -> Self {
+    pub(crate) fn new(run: Run, tracked: &Tracked, partitioning: Partitioning, key: Option<&SignKey>) -> Self {
         let partitions = partitioning.partitions;
         let topic: Arc<str> = tracked.topic.as_str().into();
         let id: Arc<str> = tracked.id.as_str().into();
@@ -79,12 +79,12 @@ impl BatchEncoder {
     }
 
     /// The topic, and how many partitions of it this run knows.
-    pub fn topic_partitions(&self) -> (Arc<str>, i32) {
+    pub(crate) fn topic_partitions(&self) -> (Arc<str>, i32) {
         (self.topic.clone(), self.partitioning.partitions)
     }
 
     /// Adds one event to the batch.
-    pub fn add(&mut self, event: Event<'_>) {
+    pub(crate) fn add(&mut self, event: Event<'_>) {
         match event {
             Event::Begin { pass, .. } if self.begun == Some(pass) => {}
             Event::Begin { pass, schema } => {
@@ -118,14 +118,14 @@ impl BatchEncoder {
     }
 
     /// The run's first record in every partition, with which a full pass begins where one is due.
-    pub fn fence(&mut self, pass: Option<u64>) -> EncodedBatch {
+    pub(crate) fn fence(&mut self, pass: Option<u64>) -> EncodedBatch {
         self.begun = pass;
         self.open(pass);
         self.take()
     }
 
     /// The batch so far; the next one starts empty.
-    pub fn take(&mut self) -> EncodedBatch {
+    pub(crate) fn take(&mut self) -> EncodedBatch {
         for (partition, batch) in self
             .batches
             .iter_mut()

@@ -22,7 +22,7 @@ struct Table<'a> {
 
 /// Reads the logs back, takes a new epoch, and sends the run's first record to each partition. None
 /// when nothing is left to ship.
-pub fn begin(
+pub(crate) fn begin(
     options: &Options,
     backfill: bool,
     cluster: &Cluster,

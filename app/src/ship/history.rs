@@ -11,7 +11,7 @@ use super::log_reader::{self, Part};
 
 /// Why the rows that a part of a log spoke of cannot be told, so that all rows are to be sent.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Why {
+pub(crate) enum Why {
     Expired {
         partition: i32,
         from: i64,
@@ -37,7 +37,7 @@ pub enum Why {
 }
 
 impl Why {
-    pub fn expired(partition: i32, from: i64, to: i64) -> Why {
+    pub(crate) fn expired(partition: i32, from: i64, to: i64) -> Why {
         Why::Expired { partition, from, to }
     }
 }
@@ -76,17 +76,17 @@ impl fmt::Display for Why {
 }
 
 /// What the parts that were taken say.
-pub struct History {
+pub(crate) struct History {
     source: String,
     partitions: Vec<Chain>,
     /// The last pass that the file remembers.
     last_pass: u64,
     /// The highest epoch or pass.
-    pub above: u64,
+    pub(crate) above: u64,
     /// How many records of this source there are.
-    pub records: u64,
+    pub(crate) records: u64,
     /// Keys of rows that are to be sent again.
-    pub keys: Vec<Vec<Value<'static>>>,
+    pub(crate) keys: Vec<Vec<Value<'static>>>,
     key_names: Option<Vec<String>>,
     why: Option<Why>,
 }
@@ -103,7 +103,7 @@ struct Chain {
 }
 
 impl History {
-    pub fn new(source: &str, partitions: i32, last_pass: u64) -> Self {
+    pub(crate) fn new(source: &str, partitions: i32, last_pass: u64) -> Self {
         Self {
             source: source.to_owned(),
             partitions: (0..partitions).map(|_| Chain::default()).collect(),
@@ -117,24 +117,24 @@ impl History {
     }
 
     /// The partition's records before are known up to this one.
-    pub fn goes_on(&mut self, acked: &Acked) {
+    pub(crate) fn goes_on(&mut self, acked: &Acked) {
         self.partitions[acked.partition as usize].last = Some((acked.epoch, acked.seq));
     }
 
     /// All rows are to be sent. The first reason is kept, unless the log is not the one that was
     /// noted, which explains all others.
-    pub fn is_full(&mut self, why: Why) {
+    pub(crate) fn is_full(&mut self, why: Why) {
         if self.why.is_none() || matches!(why, Why::LostEnd | Why::NewLog) {
             self.why = Some(why);
         }
     }
 
-    pub fn why(&self) -> Option<&Why> {
+    pub(crate) fn why(&self) -> Option<&Why> {
         self.why.as_ref()
     }
 
     /// The reason, now that the table is known whose rows these are.
-    pub fn why_for(&mut self, schema: &TableSchema) -> Option<&Why> {
+    pub(crate) fn why_for(&mut self, schema: &TableSchema) -> Option<&Why> {
         let of_schema = |names: &Vec<String>| names.iter().map(String::as_str).eq(schema.key_names());
         let has_shape = |chain: &Chain| chain.schema.as_ref().is_none_or(|said| **said == *schema);
         if !self.key_names.as_ref().is_none_or(of_schema) || !self.partitions.iter().all(has_shape) {
@@ -144,16 +144,16 @@ impl History {
     }
 
     /// Whether the first record of a run was found in a partition.
-    pub fn has_begun(&self, partition: i32) -> bool {
+    pub(crate) fn has_begun(&self, partition: i32) -> bool {
         self.partitions[partition as usize].has_begun
     }
 
-    pub fn take_keys(&mut self) -> Vec<Vec<Value<'static>>> {
+    pub(crate) fn take_keys(&mut self) -> Vec<Vec<Value<'static>>> {
         std::mem::take(&mut self.keys)
     }
 
     /// Takes the next part of a partition.
-    pub fn take(&mut self, part: &Part<'_>) {
+    pub(crate) fn take(&mut self, part: &Part<'_>) {
         match part {
             Part::Record(record) => self.take_record(record),
             &Part::Hole { partition, offset } => self.is_full(Why::Hole { partition, offset }),

@@ -13,7 +13,7 @@ use crate::wire::sign::{SignKey, Signer};
 
 /// What stands at an offset.
 #[derive(Clone, Copy)]
-pub enum Part<'a> {
+pub(crate) enum Part<'a> {
     Record(Record<'a>),
     /// No record at this offset, nor at those before the next part: expired, compacted, or never
     /// records.
@@ -24,15 +24,15 @@ pub enum Part<'a> {
 }
 
 #[derive(Clone, Copy)]
-pub struct Record<'a> {
-    pub partition: i32,
-    pub message: Message<'a>,
+pub(crate) struct Record<'a> {
+    pub(crate) partition: i32,
+    pub(crate) message: Message<'a>,
     /// Who has to have signed it to be believed, if anybody.
-    pub signer: Option<&'a Signer>,
+    pub(crate) signer: Option<&'a Signer>,
 }
 
 impl Part<'_> {
-    pub fn partition(&self) -> i32 {
+    pub(crate) fn partition(&self) -> i32 {
         match self {
             Part::Record(record) => record.partition,
             Part::Hole { partition, .. } => *partition,
@@ -41,12 +41,12 @@ impl Part<'_> {
 }
 
 impl<'a> Record<'a> {
-    pub fn fingerprint(&self) -> u64 {
+    pub(crate) fn fingerprint(&self) -> u64 {
         fingerprint(self.message.key, self.message.value)
     }
 
     /// Its id, if one of this source's runs sent it, as far as that can be told.
-    pub fn id_of(&self, source: &str) -> Option<RecordId<'a>> {
+    pub(crate) fn id_of(&self, source: &str) -> Option<RecordId<'a>> {
         let Message { key, value, .. } = self.message;
         let id = decode::stamp(value).filter(|id| id.source == source)?;
         let is_genuine = self.signer.is_none_or(|signer| signer.has_signed(key, value));
@@ -54,14 +54,14 @@ impl<'a> Record<'a> {
     }
 
     /// Epoch and number, if one of this source's runs sent it.
-    pub fn number_of(&self, source: &str) -> Option<(u64, u64)> {
+    pub(crate) fn number_of(&self, source: &str) -> Option<(u64, u64)> {
         self.id_of(source).map(|id| (id.epoch, id.seq))
     }
 }
 
 /// Gives what stands in the ranges to `each`, of each partition in order, until all is read or
 /// `each` has seen enough (false).
-pub fn read(
+pub(crate) fn read(
     cluster: &Cluster,
     key: Option<&SignKey>,
     topic: &Arc<str>,

@@ -18,20 +18,20 @@ const BATCH_BYTES: usize = 4 << 20;
 const SOURCE_POLL: Duration = Duration::from_millis(500);
 
 /// One table on the reading side.
-pub struct TableStream {
-    pub changes: ChangeReader,
-    pub encoder: BatchEncoder,
+pub(crate) struct TableStream {
+    pub(crate) changes: ChangeReader,
+    pub(crate) encoder: BatchEncoder,
 }
 
 /// One batch of one table on its way, and how far its table is when it has been acknowledged.
-pub struct QueuedBatch {
-    pub encoded: EncodedBatch,
-    pub checkpoint: Checkpoint,
+pub(crate) struct QueuedBatch {
+    pub(crate) encoded: EncodedBatch,
+    pub(crate) checkpoint: Checkpoint,
 }
 
 /// Reads and encodes batch after batch and hands them on, until nothing is left, the sending side
 /// is over, or a new run is due.
-pub fn read_all(
+pub(crate) fn read_all(
     options: &Options,
     mut tables: Vec<TableStream>,
     batches: &SyncSender<Result<QueuedBatch>>,

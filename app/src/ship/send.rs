@@ -41,7 +41,7 @@ const LATEST: Duration = Duration::from_secs(5);
 const QUEUE_POLL: Duration = Duration::from_millis(250);
 
 /// The sending side.
-pub struct Shipper<'a> {
+pub(crate) struct Shipper<'a> {
     options: &'a Options,
     run: &'a Run,
     state: &'a mut SourceState,
@@ -63,7 +63,7 @@ pub struct Shipper<'a> {
 }
 
 impl<'a> Shipper<'a> {
-    pub fn new(
+    pub(crate) fn new(
         options: &'a Options,
         run: &'a Run,
         state: &'a mut SourceState,
@@ -91,12 +91,12 @@ impl<'a> Shipper<'a> {
     }
 
     /// The same beside one who looks at the logs.
-    pub fn beside(self, watch: Option<&'a Watch>) -> Self {
+    pub(crate) fn beside(self, watch: Option<&'a Watch>) -> Self {
         Self { watch, ..self }
     }
 
     /// Ships what comes until nothing does any more.
-    pub fn ship(&mut self, queue: Receiver<Result<QueuedBatch>>) -> Result<()> {
+    pub(crate) fn ship(&mut self, queue: Receiver<Result<QueuedBatch>>) -> Result<()> {
         let outcome = self.ship_all(&queue);
         if outcome.is_err() {
             self.stop.request();
@@ -265,7 +265,7 @@ impl<'a> Shipper<'a> {
 }
 
 /// The last records of what was sent.
-pub fn acked(sent: &[Sent], last_seqs: &[u64], epoch: u64) -> Vec<Acked> {
+pub(crate) fn acked(sent: &[Sent], last_seqs: &[u64], epoch: u64) -> Vec<Acked> {
     let last = |(sent, &seq): (&Sent, &u64)| Acked {
         partition: sent.bundle.at.partition,
         epoch,
@@ -277,7 +277,11 @@ pub fn acked(sent: &[Sent], last_seqs: &[u64], epoch: u64) -> Vec<Acked> {
 }
 
 /// A record that the broker refused: the dead kept, and what is sent in its place.
-pub fn too_large(sign_key: Option<&SignKey>, bundle: &ProduceBatch, index: usize) -> Result<(KeptBack, Placeholder)> {
+pub(crate) fn too_large(
+    sign_key: Option<&SignKey>,
+    bundle: &ProduceBatch,
+    index: usize,
+) -> Result<(KeptBack, Placeholder)> {
     let (key, value) = bundle.get(index);
     let size = key.len() + value.map_or(0, <[u8]>::len);
     let Ok(Key::Object(members)) = decode::key(key) else {

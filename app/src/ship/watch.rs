@@ -15,7 +15,7 @@ const WATCH_EVERY: Duration = Duration::from_secs(3);
 
 /// Tells a run that a topic has grown, so that another one is due. It looks from a thread of its
 /// own: no row waits for the answer.
-pub struct Watch(Arc<Seen>);
+pub(crate) struct Watch(Arc<Seen>);
 
 #[derive(Default)]
 struct Seen {
@@ -27,19 +27,19 @@ struct Seen {
 impl Watch {
     /// Watches topics, of each of which the run knows so many partitions, until one has grown or
     /// this is dropped.
-    pub fn start(cluster: &Cluster, topics: Vec<(Arc<str>, i32)>, stop: &Stop) -> Self {
+    pub(crate) fn start(cluster: &Cluster, topics: Vec<(Arc<str>, i32)>, stop: &Stop) -> Self {
         let seen = Arc::new(Seen::default());
         let (cluster, stop, weak) = (cluster.clone(), stop.clone(), Arc::downgrade(&seen));
         thread::spawn(move || watch(&cluster, &topics, &stop, &weak));
         Self(seen)
     }
 
-    pub fn has_grown(&self) -> bool {
+    pub(crate) fn has_grown(&self) -> bool {
         self.0.grown.load(Ordering::Relaxed)
     }
 
     /// Where the logs of the topics ended when they were looked at last, since this was asked last.
-    pub fn ends(&self) -> HashMap<Arc<str>, Vec<i64>> {
+    pub(crate) fn ends(&self) -> HashMap<Arc<str>, Vec<i64>> {
         std::mem::take(&mut self.0.ends.lock().unwrap_or_else(PoisonError::into_inner))
     }
 }

@@ -15,7 +15,7 @@ use super::{Activity, PartitionApplier};
 impl PartitionApplier {
     /// The run that goes on though a newer one has replaced it, and the newer one, where nothing of
     /// that follows: its records are skipped.
-    pub fn goes_on(&self) -> Option<(u64, u64)> {
+    pub(crate) fn goes_on(&self) -> Option<(u64, u64)> {
         let late = self.recent.late.filter(|_| !self.position.healing)?;
         Some((late.epoch, self.position.last_applied.as_ref()?.epoch))
     }
@@ -23,7 +23,7 @@ impl PartitionApplier {
     /// An error when the log has ended for so long with records of a run that was replaced, while
     /// the newer one has said no more here than that it begins: behind it there may be no run at
     /// all.
-    pub fn check_late(&self, quiet: Duration) -> Result<()> {
+    pub(crate) fn check_late(&self, quiet: Duration) -> Result<()> {
         let (Some(late), Some((goes_on, newest))) = (&self.recent.late, self.goes_on()) else {
             return Ok(());
         };

@@ -24,8 +24,8 @@ use crate::wire::fingerprint::fingerprint;
 use crate::wire::rows::{Reader, Rows};
 use crate::wire::sign::SignKey;
 
-pub use self::context::{Applied, ApplyContext};
-pub use self::wait::Wait;
+pub(crate) use self::context::{Applied, ApplyContext};
+pub(crate) use self::wait::Wait;
 
 use self::context::Effect;
 use self::wait::Waits;
@@ -35,15 +35,15 @@ use super::recent_records::RecentRecords;
 use super::summary::Counts;
 
 /// A partition and where it stands.
-pub struct PartitionApplier {
-    pub position: SinkPosition,
+pub(crate) struct PartitionApplier {
+    pub(crate) position: SinkPosition,
     /// What the sink had for `next_offset` when it was read or written last.
-    pub noted: Option<i64>,
+    pub(crate) noted: Option<i64>,
     /// Whether the log held nothing more when it was asked last.
-    pub at_end: bool,
-    pub counts: Counts,
-    pub waits: Waits,
-    pub recent: RecentRecords,
+    pub(crate) at_end: bool,
+    pub(crate) counts: Counts,
+    pub(crate) waits: Waits,
+    pub(crate) recent: RecentRecords,
     /// The rows that come were written by a schema that was refused.
     schema_refused: bool,
     /// What the sink had for `reached` when it was read or written last.
@@ -54,7 +54,7 @@ pub struct PartitionApplier {
 
 /// What a partition is doing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Activity {
+pub(crate) enum Activity {
     /// Its records are applied.
     Applying,
     /// They are passed over up to the next full pass, which heals a gap. The sink remembers it, as
@@ -66,7 +66,7 @@ pub enum Activity {
 }
 
 impl PartitionApplier {
-    pub fn new(position: SinkPosition, known: bool) -> Self {
+    pub(crate) fn new(position: SinkPosition, known: bool) -> Self {
         Self {
             noted: known.then_some(position.next_offset),
             at_end: false,
@@ -80,7 +80,7 @@ impl PartitionApplier {
         }
     }
 
-    pub fn activity(&self) -> Activity {
+    pub(crate) fn activity(&self) -> Activity {
         match self.waits.current {
             Some(_) => Activity::Waiting,
             None if self.position.healing => Activity::Skipping,
@@ -90,7 +90,7 @@ impl PartitionApplier {
 
     /// Where to fetch from first, by which schema to read, and which key has to have signed what is
     /// read.
-    pub fn fetch_start(&self, schemas: Schemas, key: Option<&SignKey>) -> FetchStart {
+    pub(crate) fn fetch_start(&self, schemas: Schemas, key: Option<&SignKey>) -> FetchStart {
         let SinkPosition {
             at,
             next_offset,
@@ -113,7 +113,7 @@ impl PartitionApplier {
 
     /// Applies some of the records that were fetched, up to one before which something is waited
     /// for.
-    pub fn apply(
+    pub(crate) fn apply(
         &mut self,
         context: &mut ApplyContext<'_, '_>,
         fetched: &FetchedPartition,
@@ -159,7 +159,7 @@ impl PartitionApplier {
     }
 
     /// Remembers the last record that was taken, where this answer holds it.
-    pub fn remember_last(&mut self, fetched: &FetchedPartition) {
+    pub(crate) fn remember_last(&mut self, fetched: &FetchedPartition) {
         if let Some(last) = fetched.last_below(self.position.next_offset) {
             self.position.last = Some(LastTaken {
                 offset: last.offset,
@@ -170,7 +170,7 @@ impl PartitionApplier {
 
     /// Begins anew where the log does. Records with numbers say by themselves where all is whole
     /// again: they are passed over up to the next full pass. Others' records only go on.
-    pub fn set_back(&mut self, first: i64) {
+    pub(crate) fn set_back(&mut self, first: i64) {
         self.position.next_offset = first;
         self.position.last = None;
         self.position.reached = None;
@@ -181,7 +181,7 @@ impl PartitionApplier {
     }
 
     /// Moves the sink's position to where this partition is.
-    pub fn note(&mut self, landing: &mut Landing<'_>) -> Result<()> {
+    pub(crate) fn note(&mut self, landing: &mut Landing<'_>) -> Result<()> {
         match self.position.reached {
             _ if self.noted != Some(self.position.next_offset) => landing.move_position(&self.position, self.noted),
             Some(epoch) if self.noted_reached != Some(epoch) => landing.wait_at(&self.position, epoch),
@@ -190,7 +190,7 @@ impl PartitionApplier {
     }
 
     /// What was noted has been committed.
-    pub fn is_noted(&mut self) {
+    pub(crate) fn is_noted(&mut self) {
         self.noted = Some(self.position.next_offset);
         self.noted_reached = self.position.reached;
     }

@@ -9,7 +9,7 @@ use crate::wire::decode::Record;
 
 use super::context::ApplyContext;
 
-pub enum Wait {
+pub(crate) enum Wait {
     /// The next record begins a run over other partitions than those before. What other partitions
     /// still hold from before is older.
     Others {
@@ -27,8 +27,8 @@ pub enum Wait {
 
 /// What is waited for, and what came of earlier waits.
 #[derive(Default)]
-pub struct Waits {
-    pub current: Option<Wait>,
+pub(crate) struct Waits {
+    pub(crate) current: Option<Wait>,
     /// The source and the epoch that moved keys for which the others were last waited for, to the
     /// end.
     waited: Option<(String, u64)>,
@@ -39,7 +39,7 @@ pub struct Waits {
 
 impl Waits {
     /// What was waited for has come.
-    pub fn end(&mut self) {
+    pub(crate) fn end(&mut self) {
         if let Some(Wait::Others {
             source,
             repartitioned_at,
@@ -52,25 +52,25 @@ impl Waits {
 
     /// The broker knows no more partitions than these, and the record at this offset said that
     /// there are more.
-    pub fn deny(&mut self, offset: i64, count: i32) {
+    pub(crate) fn deny(&mut self, offset: i64, count: i32) {
         self.current = None;
         self.denied = Some((offset, count));
     }
 
     /// Whether a record that said too much has been met before: the broker is not given time again
     /// then to learn of new partitions.
-    pub fn has_denied(&self) -> bool {
+    pub(crate) fn has_denied(&self) -> bool {
         self.denied.is_some()
     }
 
     /// The log begins anew: nothing of it has been waited for.
-    pub fn forget(&mut self) {
+    pub(crate) fn forget(&mut self) {
         self.current = None;
         self.waited = None;
     }
 
     /// Why a record can be none of a run's beginning at this offset of this partition.
-    pub fn why_impossible(&self, offset: i64, partition: i32, record: &Record<'_>) -> Option<String> {
+    pub(crate) fn why_impossible(&self, offset: i64, partition: i32, record: &Record<'_>) -> Option<String> {
         let (id, header) = record.stamp().zip(record.link())?;
         if let Some(reason) = header.why_impossible(id.epoch, partition) {
             return Some(reason);
@@ -84,7 +84,7 @@ impl Waits {
 
     /// Whether a record begins a run over other partitions, and others have not come to it, or over
     /// more than are known. Waits for them then.
-    pub fn has_to_wait(
+    pub(crate) fn has_to_wait(
         &mut self,
         position: &mut SinkPosition,
         context: &ApplyContext<'_, '_>,

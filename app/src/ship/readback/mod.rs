@@ -61,7 +61,7 @@ use crate::ship::log_reader::{Part, read};
 const KEYS: usize = 10_000;
 
 /// What a run finds in one topic behind what its file noted.
-pub struct Readback<'a> {
+pub(crate) struct Readback<'a> {
     cluster: &'a Cluster,
     key: Option<&'a SignKey>,
     noted: &'a Noted,
@@ -69,14 +69,14 @@ pub struct Readback<'a> {
     /// Where each partition began and ended.
     earliest: Vec<i64>,
     ends: Vec<i64>,
-    pub history: History,
+    pub(crate) history: History,
     is_at_end: bool,
     stop: &'a Stop,
 }
 
 /// When a log that does not hold what was noted is an error.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Stops {
+pub(crate) enum Stops {
     /// All rows are sent anyway.
     Never,
     WhereTheEndIsLost,
@@ -87,7 +87,7 @@ pub enum Stops {
 impl<'a> Readback<'a> {
     /// Step 1 for a source that notes what was acknowledged. What stops a run is no hindrance to
     /// one that sends all rows anyway.
-    pub fn start(
+    pub(crate) fn start(
         cluster: &'a Cluster,
         key: Option<&'a SignKey>,
         state: &SourceState,
@@ -117,7 +117,7 @@ impl<'a> Readback<'a> {
 
     /// Step 3: the rest up to the fences. An error when another run of this source has begun
     /// meanwhile that is not older.
-    pub fn finish(&mut self, state: &SourceState, epoch: u64, fences: &[Acked]) -> Result<()> {
+    pub(crate) fn finish(&mut self, state: &SourceState, epoch: u64, fences: &[Acked]) -> Result<()> {
         if self.history.why() == Some(&Why::Denied) {
             return Ok(());
         }
@@ -153,7 +153,7 @@ impl<'a> Readback<'a> {
     }
 
     /// Whether the log ends where the file's note does.
-    pub fn is_at_end(&self) -> bool {
+    pub(crate) fn is_at_end(&self) -> bool {
         self.is_at_end
     }
 

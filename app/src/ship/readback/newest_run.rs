@@ -19,7 +19,7 @@ const MORE: i64 = 8;
 impl<'a> Readback<'a> {
     /// Looks from each log's end backwards for its newest run. Before
     /// the first record of a run there is no epoch above its own.
-    pub fn start_unnoted(
+    pub(crate) fn start_unnoted(
         cluster: &'a Cluster,
         key: Option<&'a SignKey>,
         noted: &'a Noted,

@@ -6,14 +6,14 @@ use crate::source::Acked;
 use crate::ship::log_reader::Part;
 
 /// A noted record, and what was read of the log around it so far.
-pub struct NotedRecord {
-    pub acked: Acked,
+pub(crate) struct NotedRecord {
+    pub(crate) acked: Acked,
     /// The fingerprint of the record before it.
     before: Option<u64>,
 }
 
 /// What stands where the noted record stood.
-pub enum Stood {
+pub(crate) enum Stood {
     /// That is not read yet.
     Unknown,
     Same,
@@ -23,12 +23,12 @@ pub enum Stood {
 }
 
 impl NotedRecord {
-    pub fn new(acked: Acked) -> Self {
+    pub(crate) fn new(acked: Acked) -> Self {
         Self { acked, before: None }
     }
 
     /// Takes the next part of its partition.
-    pub fn look(&mut self, part: &Part<'_>, source: &str) -> Stood {
+    pub(crate) fn look(&mut self, part: &Part<'_>, source: &str) -> Stood {
         let acked = &self.acked;
         let record = match part {
             Part::Record(record) => record,
