@@ -5,7 +5,8 @@
 //! - `begin`: what a run does before that: it reads the log back and fences off what was sent
 //!   before
 //! - `readback`: which part of the log that is, and why it holds
-//! - `history`: what a part of a log says; `log_reader`: reading it
+//! - `history`: what a part of a log says, and `full_pass_reason`: when it cannot be told;
+//!   `log_reader`: reading it
 //! - `read`: reading and encoding, beside the sending
 //! - `batch_encoder`: events to numbered records
 //! - `send`: sending and noting
@@ -13,6 +14,7 @@
 
 mod batch_encoder;
 mod begin;
+mod full_pass_reason;
 mod history;
 mod log_reader;
 mod options;

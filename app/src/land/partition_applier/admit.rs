@@ -154,9 +154,9 @@ impl PartitionApplier {
     /// A row that was written by a schema which was refused is none of the table as it is, and yet
     /// the next one of its run.
     pub(super) fn pass_refused(&mut self, message: &Message<'_>) {
-        if let Some(id) = decode::stamp(message.value)
-            && self.schema_refused
+        if self.schema_refused
             && self.activity() == Activity::Applying
+            && let Some(id) = decode::stamp(message.value)
             && decide(self.position.last_applied.as_ref(), &id, None) == Verdict::Apply
         {
             self.advance(&id, None);

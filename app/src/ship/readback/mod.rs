@@ -54,7 +54,8 @@ use crate::source::{Acked, Noted, SourceState};
 use crate::stop::Stop;
 use crate::wire::sign::SignKey;
 
-use crate::ship::history::{History, Why};
+use crate::ship::full_pass_reason::FullPassReason;
+use crate::ship::history::History;
 use crate::ship::log_reader::{Part, read};
 
 /// Keys that are handed to the file's temporary table at one time.
@@ -109,7 +110,7 @@ impl<'a> Readback<'a> {
             stop,
         };
         match readback.read_tail(state, acked, stops) {
-            Err(error) if error.kind() == Kind::Denied => readback.history.is_full(Why::Denied),
+            Err(error) if error.kind() == Kind::Denied => readback.history.needs_full_pass(FullPassReason::Denied),
             done => done?,
         }
         Ok(readback)
@@ -118,7 +119,7 @@ impl<'a> Readback<'a> {
     /// Step 3: the rest up to the fences. An error when another run of this source has begun
     /// meanwhile that is not older.
     pub(crate) fn finish(&mut self, state: &SourceState, epoch: u64, fences: &[Acked]) -> Result<()> {
-        if self.history.why() == Some(&Why::Denied) {
+        if self.history.why() == Some(&FullPassReason::Denied) {
             return Ok(());
         }
         let ranges = fences.iter().map(|fence| OffsetRange {

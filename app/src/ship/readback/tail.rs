@@ -3,7 +3,7 @@
 
 use crate::broker::log_range::OffsetRange;
 use crate::error::{Error, Result};
-use crate::ship::history::Why;
+use crate::ship::full_pass_reason::FullPassReason;
 use crate::ship::log_reader::{Part, read};
 use crate::source::{Acked, SourceState};
 
@@ -48,14 +48,17 @@ impl Readback<'_> {
             let (first, end) = (self.earliest[at], self.ends[at]);
             let mut from = first;
             match acked.iter().find(|acked| acked.partition == partition) {
-                None if first > 0 => self.history.is_full(Why::expired(partition, 0, first)),
+                None if first > 0 => self
+                    .history
+                    .needs_full_pass(FullPassReason::expired(partition, 0, first)),
                 None => {}
                 Some(acked) if end <= acked.offset => {
                     gone.push(Gone { acked: *acked, end });
                     continue;
                 }
                 Some(acked) if first > acked.offset + 1 => {
-                    self.history.is_full(Why::expired(partition, acked.offset + 1, first));
+                    self.history
+                        .needs_full_pass(FullPassReason::expired(partition, acked.offset + 1, first));
                 }
                 Some(acked) => {
                     from = from.max(acked.offset - 1);
@@ -82,7 +85,7 @@ impl Readback<'_> {
                 Stood::Unknown => return false,
                 Stood::Same => is_whole = true,
                 Stood::Other => others.push(Gone { acked, end: ends[at] }),
-                Stood::Gone => history.is_full(Why::Hole {
+                Stood::Gone => history.needs_full_pass(FullPassReason::Hole {
                     partition: acked.partition,
                     offset: acked.offset,
                 }),
@@ -147,7 +150,11 @@ impl Readback<'_> {
         // Whatever it holds, this run's epoch and pass must be above it.
         let ranges = gone.iter().map(begin).collect();
         self.read_ranges(state, ranges, &mut |_, _| true)?;
-        self.history.is_full(if is_old { Why::LostEnd } else { Why::NewLog });
+        self.history.needs_full_pass(if is_old {
+            FullPassReason::LostEnd
+        } else {
+            FullPassReason::NewLog
+        });
         Ok(())
     }
 }
