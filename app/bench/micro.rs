@@ -133,7 +133,7 @@ impl Scene {
         let position = SinkPosition {
             at: rowferry::model::TopicPartition::new("users", 0),
             next_offset: 0,
-            origin: None,
+            last_applied: None,
             reached: None,
             last: None,
             healing: false,

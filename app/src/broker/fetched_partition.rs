@@ -36,6 +36,23 @@ impl FetchedPartition {
         }
     }
 
+    /// What a partition answered by the word of a test: records by offset, key and value, then nothing up to `next`.
+    #[cfg(test)]
+    pub(crate) fn made(
+        at: TopicPartition,
+        asked: i64,
+        next: i64,
+        high_watermark: i64,
+        records: &[(i64, &str, &str)],
+    ) -> Self {
+        let next_offset = records.last().map_or(next, |(offset, ..)| offset + 1);
+        let owned =
+            |(offset, key, value): &(i64, &str, &str)| (*offset, key.as_bytes().to_vec(), value.as_bytes().to_vec());
+        let records = Records::Fake(records.iter().map(owned).collect());
+        let position = FetchPosition { at, offset: asked };
+        Self::new(position, next_offset, high_watermark, records)
+    }
+
     pub fn at(&self) -> &TopicPartition {
         &self.position.at
     }

@@ -32,6 +32,7 @@ mod group;
 mod hosts;
 mod leader_calls;
 mod list_offsets;
+pub(crate) mod log_range;
 mod message;
 mod metadata;
 mod partitioner;

@@ -1,23 +1,23 @@
 //! Which partitions are this consumer's, and until when.
 
-use crate::model::TopicPartition;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use crate::broker::{Assignment, Cluster, GroupConfig, Member};
 use crate::error::Result;
+use crate::model::TopicPartition;
 use crate::stop::Stop;
 use crate::terminal::progress::Progress;
 
 use super::group_offsets::SinkTag;
-use super::{Options, Sharing};
+use super::options::{Options, Sharing};
 
 /// The longest time between two looks at the user's wish to stop.
-const LOOK: Duration = Duration::from_millis(50);
+const STOP_POLL: Duration = Duration::from_millis(50);
 
 /// Where the partitions come from.
-pub enum AssignmentSource {
+pub(crate) enum AssignmentSource {
     Pinned {
         partitions: Vec<TopicPartition>,
         stop: Stop,
@@ -29,7 +29,7 @@ pub enum AssignmentSource {
 }
 
 impl AssignmentSource {
-    pub fn new(options: &Options, cluster: &Cluster, mark: &SinkTag, stop: &Stop) -> Self {
+    pub(crate) fn new(options: &Options, cluster: &Cluster, tag: &SinkTag, stop: &Stop) -> Self {
         match &options.sharing {
             Sharing::Pinned(pinned) => {
                 let topics = options.topics.iter().map(|topic| Arc::<str>::from(topic.as_str()));
@@ -51,7 +51,7 @@ impl AssignmentSource {
                 member: cluster.join(GroupConfig {
                     group: name.clone(),
                     topics: options.topics.clone(),
-                    note: mark.of_member(),
+                    note: tag.of_member(),
                     session_timeout: *session_timeout,
                     progress_timeout: *apply_timeout,
                 }),
@@ -60,29 +60,30 @@ impl AssignmentSource {
         }
     }
 
-    /// Waits for the next assignment.
-    pub fn next(&mut self, progress: &mut Progress, stop: &Stop) -> Result<Assignment> {
-        loop {
-            stop.check()?;
+    /// Waits for the next assignment; none comes any more when the user wants to stop.
+    pub(crate) fn next(&mut self, progress: &mut Progress, stop: &Stop) -> Result<Option<Assignment>> {
+        while !stop.requested() {
             let assignment = match self {
                 Self::Pinned { partitions, stop } => {
-                    return Ok(Assignment {
+                    return Ok(Some(Assignment {
                         partitions: partitions.clone(),
                         over: stop.part(),
                         membership: None,
-                    });
+                    }));
                 }
-                Self::Group { member, .. } => member.assignment(LOOK)?,
+                Self::Group { member, .. } => member.assignment(STOP_POLL)?,
             };
             match assignment {
-                Some(assignment) => return Ok(assignment),
+                Some(assignment) => return Ok(Some(assignment)),
                 None => progress.add(0, 0),
             }
         }
+        Ok(None)
     }
 
-    /// Says what this consumer has, when that has changed. One that has everything from the start needs no word.
-    pub fn say(&mut self, assignment: &Assignment, all: usize) {
+    /// Says what this consumer has, when that has changed. One that has everything from the start
+    /// needs no word.
+    pub(crate) fn say(&mut self, assignment: &Assignment, all: usize) {
         let Self::Group { said, .. } = self else { return };
         let words = match assignment.partitions.len() {
             0 => {
@@ -105,20 +106,20 @@ impl AssignmentSource {
     }
 
     /// The work on the assignment goes on.
-    pub fn goes_on(&self) {
+    pub(crate) fn goes_on(&self) {
         if let Self::Group { member, .. } = self {
             member.goes_on();
         }
     }
 
     /// Gives the assignment back.
-    pub fn give_up(&self) {
+    pub(crate) fn give_up(&self) {
         if let Self::Group { member, .. } = self {
             member.give_up();
         }
     }
 
-    pub fn leave(self) {
+    pub(crate) fn leave(self) {
         if let Self::Group { member, .. } = self {
             member.leave();
         }

@@ -1,26 +1,29 @@
-//! Whether a topic's log is still the one in which the sink's positions stand. A log that was made anew counts its records from 0 as the
-//! old one did, and can be exactly as long: so a position is a number and what stood there.
+//! Whether a topic's log is still the one in which the sink's positions stand. A log that was made
+//! anew counts its records from 0 as the old one did, and can be exactly as long: so a position is
+//! a number and what stood there.
 //!
-//! It is looked at before anything of the log is believed: at the start, and before a round is applied that came after trouble or a
-//! silence. The rounds before that one have been applied, so an applier stands where the round begins; and the log is asked after the round
-//! came. Where the same record still stands below the applier's position, the round is of the same log.
+//! It is looked at before anything of the log is believed: at the start, and before a round is
+//! applied that came after trouble or a silence. The rounds before that one have been applied, so
+//! an applier stands where the round begins; and the log is asked after the round came. Where the
+//! same record still stands below the applier's position, the round is of the same log.
 
-use crate::model::TopicPartition;
 use std::collections::HashMap;
-use std::time::{Duration, Instant};
+use std::sync::Arc;
+use std::time::Duration;
 
-use crate::broker::{self, Cluster, FetchedPartition, Message};
+use crate::broker::log_range::{self, Found, OffsetRange};
+use crate::broker::{Cluster, Message};
 use crate::error::{Error, Result};
 use crate::sink::SinkPosition;
 use crate::wire::decode::{self, Record};
 use crate::wire::fingerprint::fingerprint;
 use crate::wire::sign::SignKey;
 
-use super::Options;
+use super::options::Options;
 use super::partition_applier::PartitionApplier;
-use super::prefetch::LONGEST_FETCH;
 
-/// How long a record that should be there may take, before the log is asked again how far it goes.
+/// How long a log may end before a record that should be there, until it is asked again how far it
+/// goes.
 const PATIENCE: Duration = Duration::from_secs(5);
 
 /// What a log shows below a position.
@@ -35,35 +38,38 @@ enum Below {
 }
 
 /// A topic's log, as it was just now.
-pub struct Log {
-    pub earliest: Vec<i64>,
-    pub ends: Vec<i64>,
+pub(crate) struct Log {
+    pub(crate) earliest: Vec<i64>,
+    pub(crate) ends: Vec<i64>,
     /// Of each partition that was looked at.
     below: HashMap<i32, Below>,
     /// Whether appliers were set back to where it begins.
-    pub set_back: bool,
+    pub(crate) set_back: bool,
 }
 
-/// Sees to it that the appliers of a topic stand in its log; `known` is all that the sink holds of the topic. An applier that does not is a loss.
+/// Sees to it that the appliers of a topic stand in its log; `known` is all that the sink holds of
+/// the topic. An applier that does not is a loss.
 ///
-/// Yet where the log was made anew and holds a full pass of the same source that is newer than all that landed here, nothing is lost: the
-/// pass brings every row, and tells which are gone. Then the log is read from its beginning up to the pass, as `--heal` does it.
+/// Yet where the log was made anew and holds a full pass of the same source that is newer than all
+/// that landed here, nothing is lost: the pass brings every row, and tells which are gone. Then the
+/// log is read from its beginning up to the pass, as `--heal` does it.
 ///
-/// A pass spans all partitions, and so does a topic that is made anew: where one partition shows it, those that show nothing are set
-/// back too. All of that has to be noted in one transaction, or what is left would look whole to the next run.
-pub fn settle(
+/// A pass spans all partitions, and so does a topic that is made anew: where one partition shows
+/// it, those that show nothing are set back too. All of that has to be noted in one transaction, or
+/// what is left would look whole to the next run.
+pub(crate) fn settle(
     options: &Options,
     cluster: &Cluster,
-    topic: &str,
+    topic: &Arc<str>,
     known: &[SinkPosition],
     appliers: &mut [PartitionApplier],
-    alive: &dyn Fn(),
+    goes_on: &dyn Fn(),
 ) -> Result<Log> {
-    let is_ours = |applier: &&mut PartitionApplier| &*applier.position.at.topic == topic && applier.noted.is_some();
+    let is_ours = |applier: &&mut PartitionApplier| applier.position.at.topic == *topic && applier.noted.is_some();
     let mut appliers: Vec<&mut PartitionApplier> = appliers.iter_mut().filter(is_ours).collect();
     let own: Vec<SinkPosition> = appliers.iter().map(|applier| applier.position.clone()).collect();
     let mut log = Log::survey(cluster, topic, &own)?;
-    if own.iter().all(|position| log.bears_out(position)) {
+    if own.iter().all(|position| log.proves(position)) {
         return Ok(log);
     }
     let is_other = |position: &&SinkPosition| own.iter().all(|own| own.at.partition != position.at.partition);
@@ -83,7 +89,7 @@ pub fn settle(
         drop(losses);
         let all: Vec<&SinkPosition> = own.iter().chain(&others).collect();
         match made_anew
-            .then(|| find_pass(options.sign_key.as_ref(), cluster, topic, &all, &log, alive))
+            .then(|| find_pass(options.sign_key.as_ref(), cluster, topic, &all, &log, goes_on))
             .transpose()?
             .flatten()
         {
@@ -93,7 +99,7 @@ pub fn settle(
     }
     for applier in &mut appliers {
         let position = &applier.position;
-        if !log.bears_out(position) && (made_anew || log.loss(position).is_some()) {
+        if !log.proves(position) && (made_anew || log.loss(position).is_some()) {
             applier.set_back(log.earliest[position.at.partition as usize]);
             applier.position.partial = true;
             log.set_back = true;
@@ -104,7 +110,7 @@ pub fn settle(
 
 impl Log {
     /// Looks at what stands below positions of a topic.
-    fn survey(cluster: &Cluster, topic: &str, positions: &[SinkPosition]) -> Result<Self> {
+    fn survey(cluster: &Cluster, topic: &Arc<str>, positions: &[SinkPosition]) -> Result<Self> {
         loop {
             let at: Vec<_> = positions.iter().map(|p| (p.at.partition, p.next_offset)).collect();
             let mut log = Self {
@@ -119,58 +125,50 @@ impl Log {
                 let below = match (log.bounds(position), known) {
                     (Some((_, end)), _) if position.next_offset > end => Below::Other,
                     (Some((first, _)), Some(last)) if last.offset >= first => {
-                        let at = broker::FetchPosition {
-                            at: position.at.clone(),
-                            offset: last.offset,
+                        let range = OffsetRange {
+                            partition: position.at.partition,
+                            from: last.offset,
+                            to: last.offset + 1,
                         };
-                        asked.push((at, last.fingerprint));
+                        asked.push((range, last.fingerprint));
                         continue;
                     }
                     _ => Below::Nothing,
                 };
                 log.below.insert(position.at.partition, below);
             }
-            if log.look(cluster, asked)? {
+            if log.compare(cluster, topic, &asked)? {
                 return Ok(log);
             }
         }
     }
 
-    /// Fetches records and compares them with what they should be; false when the log has changed meanwhile.
-    fn look(&mut self, cluster: &Cluster, mut asked: Vec<(broker::FetchPosition, u64)>) -> Result<bool> {
-        let mut fetcher = cluster.fetcher();
-        // The first answer without the record. Where no answer has come, the broker is slow.
-        let mut missed: Option<Instant> = None;
-        while !asked.is_empty() {
-            let places: Vec<_> = asked.iter().map(|(at, _)| at.clone()).collect();
-            let fetched = fetcher.fetch(&places, LONGEST_FETCH)?;
-            let is_missing = missed.is_some_and(|since| since.elapsed() > PATIENCE);
-            if !fetched.out_of_range.is_empty() || is_missing {
-                return Ok(false);
-            }
-            for chunk in &fetched.partitions {
-                let Some(place) = asked.iter().position(|(position, _)| position.at == *chunk.at()) else {
-                    continue;
-                };
-                let (at, fingerprint_then) = &asked[place];
-                let below = match chunk.records().next() {
-                    Some(found) if found.offset == at.offset => {
-                        match fingerprint(found.key, found.value) == *fingerprint_then {
-                            true => Below::Same,
-                            false => Below::Other,
-                        }
+    /// Reads records and compares them with what they should be; false when the log has changed
+    /// meanwhile.
+    fn compare(&mut self, cluster: &Cluster, topic: &Arc<str>, asked: &[(OffsetRange, u64)]) -> Result<bool> {
+        let mut is_same_log = true;
+        let ranges = asked.iter().map(|(range, _)| *range).collect();
+        log_range::read(cluster, topic, ranges, PATIENCE, &|| {}, &mut |partition, found| {
+            let taken = asked.iter().find(|(range, _)| range.partition == partition);
+            let below = match found {
+                Found::Record(record) => {
+                    let stands = fingerprint(record.key, record.value);
+                    if taken.is_some_and(|(_, taken)| stands == *taken) {
+                        Below::Same
+                    } else {
+                        Below::Other
                     }
-                    None if chunk.stands_still() => {
-                        missed.get_or_insert_with(Instant::now);
-                        continue;
-                    }
-                    _ => Below::Nothing,
-                };
-                self.below.insert(at.at.partition, below);
-                asked.remove(place);
-            }
-        }
-        Ok(true)
+                }
+                Found::Hole(_) => Below::Nothing,
+                Found::Expired(_) | Found::EndOfLog(_) => {
+                    is_same_log = false;
+                    return Ok(false);
+                }
+            };
+            self.below.insert(partition, below);
+            Ok(true)
+        })?;
+        Ok(is_same_log)
     }
 
     /// The first offset and the end of a position's partition.
@@ -180,7 +178,7 @@ impl Log {
     }
 
     /// Whether a position is proved to stand in this log.
-    fn bears_out(&self, position: &SinkPosition) -> bool {
+    fn proves(&self, position: &SinkPosition) -> bool {
         let Some((first, _)) = self.bounds(position) else {
             return true; // a partition that the broker does not know yet, or no more
         };
@@ -208,7 +206,7 @@ impl Log {
             ),
             _ => return None,
         };
-        let way_out = match position.origin {
+        let way_out = match position.last_applied {
             Some(_) => {
                 "run `producer --backfill`, then `consumer --heal`: every row is sent again, and what is gone is removed"
             }
@@ -218,16 +216,17 @@ impl Log {
     }
 }
 
-/// Looks through a log for a full pass of the source of these positions that is newer than all passes that landed: where it begins.
+/// Looks through a log for a full pass of the source of these positions that is newer than all
+/// passes that landed: where it begins.
 fn find_pass(
     key: Option<&SignKey>,
     cluster: &Cluster,
-    topic: &str,
+    topic: &Arc<str>,
     positions: &[&SinkPosition],
     log: &Log,
-    alive: &dyn Fn(),
+    goes_on: &dyn Fn(),
 ) -> Result<Option<String>> {
-    let Some(origin) = positions.iter().find_map(|position| position.origin.as_ref()) else {
+    let Some(last_applied) = positions.iter().find_map(|position| position.last_applied.as_ref()) else {
         return Ok(None);
     };
     let landed = positions.iter().map(|position| position.pass).max().unwrap_or(0);
@@ -242,49 +241,40 @@ fn find_pass(
                 stamp,
                 begin: Some(pass),
                 ..
-            })) => stamp.source == origin.source && pass > landed,
+            })) => stamp.source == last_applied.source && pass > landed,
             _ => false,
         }
     };
     let bounds = log.earliest.iter().zip(&log.ends).enumerate();
-    let mut at: Vec<broker::FetchPosition> = bounds
-        .filter(|(_, (first, end))| first < end)
-        .map(|(partition, (&offset, _))| broker::FetchPosition {
-            at: TopicPartition::new(topic, partition as i32),
-            offset,
-        })
-        .collect();
-    let mut fetcher = cluster.fetcher();
-    while !at.is_empty() {
-        alive();
-        let fetched = fetcher.fetch(&at, LONGEST_FETCH)?;
-        if !fetched.out_of_range.is_empty() {
-            return Ok(None); // it has changed again
-        }
-        for chunk in &fetched.partitions {
-            if let Some(begin) = chunk.records().find(|record| is_it(chunk.at().partition, record)) {
-                let place = format!("partition {} offset {}", chunk.at().partition, begin.offset);
-                return Ok(Some(format!("a full pass of its source begins at {place}")));
-            }
-            go_on(&mut at, chunk, log);
-        }
-    }
-    Ok(None)
-}
-
-/// Moves a position behind a chunk; one that is at the log's end goes.
-fn go_on(at: &mut Vec<broker::FetchPosition>, chunk: &FetchedPartition, log: &Log) {
-    at.retain_mut(|position| {
-        if position.at.partition != chunk.at().partition {
-            return true;
-        }
-        position.offset = position.offset.max(chunk.next_offset());
-        position.offset < log.ends[position.at.partition as usize] && !(chunk.is_empty() && chunk.stands_still())
+    let ranges = bounds.map(|(partition, (&from, &to))| OffsetRange {
+        partition: partition as i32,
+        from,
+        to,
     });
+    let mut found = None;
+    log_range::read(
+        cluster,
+        topic,
+        ranges.collect(),
+        PATIENCE,
+        goes_on,
+        &mut |partition, part| {
+            match part {
+                Found::Record(record) if is_it(partition, &record) => found = Some((partition, record.offset)),
+                Found::Record(_) | Found::Hole(_) => return Ok(true),
+                Found::Expired(_) | Found::EndOfLog(_) => {} // it has changed again
+            }
+            Ok(false)
+        },
+    )?;
+    let place =
+        |(partition, offset)| format!("a full pass of its source begins at partition {partition} offset {offset}");
+    Ok(found.map(place))
 }
 
 #[cfg(test)]
 mod tests {
+    use crate::model::TopicPartition;
     use crate::sink::LastTaken;
 
     use super::*;
@@ -297,7 +287,7 @@ mod tests {
                 partition: 0,
             },
             next_offset,
-            origin: None,
+            last_applied: None,
             reached: None,
             last: Some(LastTaken {
                 offset: next_offset - 1,
@@ -324,19 +314,19 @@ mod tests {
     }
 
     #[test]
-    fn only_the_record_below_it_bears_a_position_out() {
-        assert!(log(0, 9, Below::Same).bears_out(&position(9)));
+    fn only_the_record_below_it_proves_a_position() {
+        assert!(log(0, 9, Below::Same).proves(&position(9)));
         for below in [Below::Other, Below::Nothing] {
-            assert!(!log(0, 9, below).bears_out(&position(9)), "{below:?}");
+            assert!(!log(0, 9, below).proves(&position(9)), "{below:?}");
             // Where nothing has been taken there is nothing to compare, and nothing to lose.
-            assert!(log(0, 9, below).bears_out(&position(0)), "{below:?}");
+            assert!(log(0, 9, below).proves(&position(0)), "{below:?}");
         }
-        assert!(!log(3, 9, Below::Nothing).bears_out(&position(0)), "it expired");
+        assert!(!log(3, 9, Below::Nothing).proves(&position(0)), "it expired");
         let unknown = SinkPosition {
             at: TopicPartition::new("t", 1),
             ..position(9)
         };
-        assert!(log(0, 9, Below::Nothing).bears_out(&unknown));
+        assert!(log(0, 9, Below::Nothing).proves(&unknown));
     }
 
     #[test]

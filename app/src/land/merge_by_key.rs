@@ -1,29 +1,31 @@
-//! In which order the records of a round land: a partition's as they stand in the log, and among partitions by key. So a table grows at
-//! its end, where landing one partition after the other would split its pages for the rows that the first one left out.
+//! In which order the records of a round land: a partition's as they stand in the log, and among
+//! partitions by key. So a table grows at its end, where landing one partition after the other
+//! would split its pages for the rows that the first one left out.
 
 use std::ops::Range;
 
 use crate::broker::FetchedPartition;
 use crate::wire::rows::Rows;
 
-/// Partitions that land beside one another: of more, finding the next record takes longer than it spares.
+/// Partitions that land beside one another: of more, finding the next record takes longer than it
+/// spares.
 const BESIDE: usize = 16;
 
 /// Records of one part of a round, one after the other.
 #[derive(Debug, PartialEq, Eq)]
-pub struct Span {
+pub(crate) struct Span {
     /// The place of the part in its round.
-    pub part: usize,
-    pub records: Range<usize>,
+    pub(crate) part: usize,
+    pub(crate) records: Range<usize>,
 }
 
 /// All records of a round's parts.
-pub fn order(parts: &[(FetchedPartition, Rows)]) -> Vec<Span> {
-    let comes_twice = |(i, (chunk, _)): (usize, &(FetchedPartition, Rows))| {
+pub(crate) fn order(parts: &[(FetchedPartition, Rows)]) -> Vec<Span> {
+    let comes_twice = |(i, (fetched, _)): (usize, &(FetchedPartition, Rows))| {
         let mut before = parts[..i].iter();
-        before.any(|(before, _)| before.at() == chunk.at())
+        before.any(|(before, _)| before.at() == fetched.at())
     };
-    // Two chunks of one partition stay in their order.
+    // Two answers of one partition stay in their order.
     let beside = if parts.iter().enumerate().any(comes_twice) {
         1
     } else {
@@ -38,7 +40,8 @@ pub fn order(parts: &[(FetchedPartition, Rows)]) -> Vec<Span> {
     spans
 }
 
-/// Adds the spans of some parts, given with their lengths, in the order of their keys. What has no key is next in any case.
+/// Adds the spans of some parts, given with their lengths, in the order of their keys. What has no
+/// key is next in any case.
 fn merge(lengths: Vec<(usize, usize)>, key: impl Fn(usize, usize) -> Option<i64>, spans: &mut Vec<Span>) {
     struct Open {
         part: usize,
@@ -60,9 +63,10 @@ fn merge(lengths: Vec<(usize, usize)>, key: impl Fn(usize, usize) -> Option<i64>
         let is_next = |at: &usize| until.is_none_or(|until| key(part, *at) <= until);
         let end = (at + 1..length).find(|at| !is_next(at)).unwrap_or(length);
         spans.push(Span { part, records: at..end });
-        match end < length {
-            true => (open[place].at, open[place].key) = (end, key(part, end)),
-            false => drop(open.remove(place)),
+        if end < length {
+            (open[place].at, open[place].key) = (end, key(part, end));
+        } else {
+            open.remove(place);
         }
     }
 }

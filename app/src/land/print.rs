@@ -11,8 +11,9 @@ use crate::terminal::escape::acts;
 use crate::wire::json_string;
 use crate::wire::sign::without_origin;
 
-/// Adds `{"topic":...,"partition":...,"offset":...,"key":...,"row":...}` and a line feed; the row of a deletion is null.
-pub fn line(position: &SinkPosition, message: Message<'_>, out: &mut Vec<u8>) {
+/// Adds `{"topic":...,"partition":...,"offset":...,"key":...,"row":...}` and a line feed; the row
+/// of a deletion is null.
+pub(crate) fn line(position: &SinkPosition, message: Message<'_>, out: &mut Vec<u8>) {
     let SinkPosition {
         at: TopicPartition { topic, partition },
         ..
@@ -47,7 +48,8 @@ fn json(bytes: &[u8], out: &mut Vec<u8>) {
     }
 }
 
-/// The bytes as text, if they are one JSON value that whoever reads the line can read too: it is one level deeper there, as it is here.
+/// The bytes as text, if they are one JSON value that whoever reads the line can read too: it is
+/// one level deeper there, as it is here.
 fn as_json(bytes: &[u8]) -> Option<&str> {
     let text = str::from_utf8(bytes).ok()?;
     let values: Vec<Json> = serde_json::from_str(&format!("[{text}]")).ok()?;
@@ -60,7 +62,8 @@ fn string(text: &str, out: &mut Vec<u8>) {
     one_line(str::from_utf8(&quoted).expect("a text was written"), out);
 }
 
-/// Writes JSON on one line, which steers no terminal. Outside of its strings only spaces and ends of lines can act, and they say nothing.
+/// Writes JSON on one line, which steers no terminal. Outside of its strings only spaces and ends
+/// of lines can act, and they say nothing.
 fn one_line(json: &str, out: &mut Vec<u8>) {
     let mut rest = json;
     while let Some((at, c)) = rest.char_indices().find(|(_, c)| acts(*c)) {
@@ -85,7 +88,7 @@ mod tests {
                 partition: 3,
             },
             next_offset: 0,
-            origin: None,
+            last_applied: None,
             reached: None,
             last: None,
             healing: false,

@@ -1,48 +1,53 @@
-//! What an applier took last: whether a record that comes again is the same, and whether a run that was replaced goes on all the same.
+//! What an applier took last: whether a record that comes again is the same, and whether a run that
+//! was replaced goes on all the same.
 //!
-//! A producer sends a batch again unchanged. So a number that comes twice with other contents is no resend: one of the two records was
-//! sent by somebody else, and the sink may have taken that one. What is compared are the last `WINDOW` numbers of the newest run that this
-//! process took, and after a start those of them that stand among the last `LOOK_BACK` records below the position. Older ones are only
-//! counted; yet who takes numbers from a source that lives is found when the source has come up to within the window.
+//! A producer sends a batch again unchanged. So a number that comes twice with other contents is no
+//! resend: one of the two records was sent by somebody else, and the sink may have taken that one.
+//! What is compared are the last `WINDOW` numbers of the newest run that this process took, and
+//! after a start those of them that stand among the last `LOOK_BACK` records below the position.
+//! Older ones are only counted; yet who takes numbers from a source that lives is found when the
+//! source has come up to within the window.
 //!
-//! A run that was replaced stops soon, and the newer one has sent all of its rows again: its last records are skipped. Behind a stamp that
-//! nobody sent there is no such run. From here both look the same, but for one thing: nothing of the newer run follows. Where that one has
-//! sent no more than its beginning, it is a loss until something follows; else it is told at the end. The producer whose records are
-//! skipped finds it in any case: its answer's offset does not follow its last one, so that it looks at what came between.
+//! A run that was replaced stops soon, and the newer one has sent all of its rows again: its last
+//! records are skipped. Behind an id that nobody sent there is no such run. From here both look the
+//! same, but for one thing: nothing of the newer run follows. Where that one has sent no more than
+//! its beginning, it is a loss until something follows; else it is told at the end. The producer
+//! whose records are skipped finds it in any case: its answer's offset does not follow its last
+//! one, so that it looks at what came between.
 
-use std::time::Instant;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
 
-use crate::broker::{Cluster, FetchPosition, Message};
+use crate::broker::log_range::{self, Found, OffsetRange};
+use crate::broker::{Cluster, Message};
 use crate::error::Result;
 use crate::model::{LastApplied, RecordId};
+use crate::sink::SinkPosition;
 use crate::wire::decode;
 use crate::wire::fingerprint::quick;
-
-use super::partition_applier::PartitionApplier;
-use super::prefetch::LONGEST_FETCH;
 
 const WINDOW: u64 = 1024;
 const LOOK_BACK: i64 = 64;
 
 /// What was taken, and what was not.
 #[derive(Default)]
-pub struct RecentRecords {
+pub(crate) struct RecentRecords {
     /// Numbers of the newest run and what came with them, each in its place; 0 is no number.
     taken: Vec<(u64, u64)>,
-    pub late: Option<Late>,
+    pub(crate) late: Option<Late>,
 }
 
 /// A record of an older run, behind which nothing of the newer one has come.
 #[derive(Debug, Clone, Copy)]
-pub struct Late {
-    pub offset: i64,
-    pub epoch: u64,
-    pub since: Instant,
+pub(crate) struct Late {
+    pub(crate) offset: i64,
+    pub(crate) epoch: u64,
+    pub(crate) since: Instant,
 }
 
 impl RecentRecords {
     /// A record of the newest run was taken.
-    pub fn took(&mut self, seq: u64, message: &Message<'_>) {
+    pub(crate) fn took(&mut self, seq: u64, message: &Message<'_>) {
         self.late = None;
         if self.taken.is_empty() {
             self.taken.resize(WINDOW as usize, (0, 0));
@@ -51,90 +56,84 @@ impl RecentRecords {
     }
 
     /// Whether another record was taken with this number, as far as is remembered.
-    pub fn took_another(&self, seq: u64, message: &Message<'_>) -> bool {
+    pub(crate) fn took_another(&self, seq: u64, message: &Message<'_>) -> bool {
         let taken = self.taken.get((seq % WINDOW) as usize);
         taken.is_some_and(|(taken, was)| *taken == seq && *was != quick(message.key, message.value))
     }
 
     /// A record of an older run was skipped.
-    pub fn skipped(&mut self, stamp: &RecordId<'_>, offset: i64) {
+    pub(crate) fn skipped(&mut self, id: &RecordId<'_>, offset: i64) {
         self.late = Some(Late {
             offset,
-            epoch: stamp.epoch,
+            epoch: id.epoch,
             since: Instant::now(),
         });
     }
 
     /// Another run begins.
-    pub fn forget(&mut self) {
+    pub(crate) fn forget(&mut self) {
         *self = Self::default();
     }
 
-    /// Remembers a record below the position, from which all was taken that comes before `newest`; they are told in their order.
+    /// Remembers a record below the position, from which all was taken that comes before `newest`;
+    /// they are told in their order.
     fn recall(&mut self, newest: &LastApplied, message: &Message<'_>) {
-        let Some(stamp) = decode::stamp(message.value).filter(|stamp| stamp.source == newest.source) else {
+        let Some(id) = decode::stamp(message.value).filter(|id| id.source == newest.source) else {
             return;
         };
-        if stamp.epoch < newest.epoch {
-            self.skipped(&stamp, message.offset);
-        } else if stamp.epoch == newest.epoch && stamp.seq <= newest.seq {
-            let is_known = |(seq, _): &(u64, u64)| *seq == stamp.seq;
+        if id.epoch < newest.epoch {
+            self.skipped(&id, message.offset);
+        } else if id.epoch == newest.epoch && id.seq <= newest.seq {
+            let is_known = |(seq, _): &(u64, u64)| *seq == id.seq;
             // Of two with one number the first was taken.
-            match self.taken.get((stamp.seq % WINDOW) as usize).is_some_and(is_known) {
-                true => self.late = None,
-                false => self.took(stamp.seq, message),
+            if self.taken.get((id.seq % WINDOW) as usize).is_some_and(is_known) {
+                self.late = None;
+            } else {
+                self.took(id.seq, message);
             }
         }
     }
 }
 
-/// Lets appliers remember what stands right below their positions. What cannot be read at once is not remembered.
-pub fn recall(cluster: &Cluster, appliers: &mut [&mut PartitionApplier], earliest: &[i64]) -> Result<()> {
-    let from = |applier: &PartitionApplier| {
-        let place = &applier.position;
-        let first = *earliest.get(place.at.partition as usize)?;
-        let is_due = place.origin.is_some() && !place.healing && place.next_offset > first;
-        is_due.then(|| FetchPosition {
-            at: place.at.clone(),
-            offset: first.max(place.next_offset - LOOK_BACK),
+/// Lets partitions of a topic remember what stands right below their positions. What cannot be read
+/// at once is not remembered.
+pub(crate) fn recall(
+    cluster: &Cluster,
+    topic: &Arc<str>,
+    partitions: &mut [(SinkPosition, &mut RecentRecords)],
+    earliest: &[i64],
+) -> Result<()> {
+    let range = |position: &SinkPosition| {
+        let first = *earliest.get(position.at.partition as usize)?;
+        let is_due = position.last_applied.is_some() && !position.healing;
+        is_due.then(|| OffsetRange {
+            partition: position.at.partition,
+            from: first.max(position.next_offset - LOOK_BACK),
+            to: position.next_offset,
         })
     };
-    let mut at: Vec<FetchPosition> = appliers.iter().filter_map(|applier| from(applier)).collect();
-    let mut fetcher = cluster.fetcher();
-    while !at.is_empty() {
-        let fetched = fetcher.fetch(&at, LONGEST_FETCH)?;
-        if !fetched.out_of_range.is_empty() {
-            return Ok(());
-        }
-        let before = at.clone();
-        for chunk in &fetched.partitions {
-            let applier = appliers.iter_mut().find(|applier| applier.is_at(chunk.at()));
-            let place = at.iter_mut().find(|position| position.at == *chunk.at());
-            let (Some(applier), Some(place)) = (applier, place) else {
-                continue;
+    let ranges = partitions.iter().filter_map(|(position, _)| range(position)).collect();
+    log_range::read(
+        cluster,
+        topic,
+        ranges,
+        Duration::ZERO,
+        &|| {},
+        &mut |partition, found| {
+            let message = match found {
+                Found::Record(message) => message,
+                Found::Expired(_) => return Ok(false),
+                Found::Hole(_) | Found::EndOfLog(_) => return Ok(true),
             };
-            let (end, newest) = (applier.position.next_offset, applier.position.origin.clone());
-            for message in chunk
-                .records()
-                .filter(|message| (place.offset..end).contains(&message.offset))
+            let mut all = partitions.iter_mut();
+            if let Some((position, recent)) = all.find(|(position, _)| position.at.partition == partition)
+                && let Some(newest) = &position.last_applied
             {
-                newest.iter().for_each(|newest| applier.memory.recall(newest, &message));
+                recent.recall(newest, &message);
             }
-            place.offset = place.offset.max(chunk.next_offset());
-        }
-        let ends = |at: &FetchPosition| {
-            appliers
-                .iter()
-                .find(|applier| applier.is_at(&at.at))
-                .map(|applier| applier.position.next_offset)
-        };
-        let moved = before.iter().zip(&at).any(|(before, at)| before.offset < at.offset);
-        at.retain(|at| ends(at).is_some_and(|end| at.offset < end));
-        if !moved {
-            return Ok(());
-        }
-    }
-    Ok(())
+            Ok(true)
+        },
+    )
 }
 
 #[cfg(test)]
@@ -151,16 +150,16 @@ mod tests {
 
     #[test]
     fn a_number_that_comes_again_is_compared_with_the_one_that_was_taken() {
-        let mut memory = RecentRecords::default();
-        assert!(!memory.took_another(1, &message(0, "a")), "nothing is known");
+        let mut recent = RecentRecords::default();
+        assert!(!recent.took_another(1, &message(0, "a")), "nothing is known");
         for seq in 1..=2000 {
-            memory.took(seq, &message(seq as i64, &seq.to_string()));
+            recent.took(seq, &message(seq as i64, &seq.to_string()));
         }
-        assert!(!memory.took_another(2000, &message(9, "2000")) && memory.took_another(2000, &message(9, "2001")));
-        assert!(!memory.took_another(977, &message(9, "977")) && memory.took_another(977, &message(9, "x")));
-        assert!(!memory.took_another(976, &message(9, "x")), "it is too long ago");
-        memory.forget();
-        assert!(!memory.took_another(2000, &message(9, "x")));
+        assert!(!recent.took_another(2000, &message(9, "2000")) && recent.took_another(2000, &message(9, "2001")));
+        assert!(!recent.took_another(977, &message(9, "977")) && recent.took_another(977, &message(9, "x")));
+        assert!(!recent.took_another(976, &message(9, "x")), "it is too long ago");
+        recent.forget();
+        assert!(!recent.took_another(2000, &message(9, "x")));
     }
 
     #[test]
@@ -171,22 +170,22 @@ mod tests {
             seq: 3,
             partitions: None,
         };
-        let value = |stamp: &str, v: u32| format!("{{\"id\":1,\"v\":{v},\"_ferry\":\"{stamp}\"}}");
-        let mut memory = RecentRecords::default();
-        let recall = |memory: &mut RecentRecords, records: &[String]| {
+        let value = |id: &str, v: u32| format!("{{\"id\":1,\"v\":{v},\"_ferry\":\"{id}\"}}");
+        let mut recent = RecentRecords::default();
+        let recall = |recent: &mut RecentRecords, records: &[String]| {
             let told = records.iter().enumerate();
-            told.for_each(|(at, value)| memory.recall(&newest, &message(at as i64, value)));
+            told.for_each(|(at, value)| recent.recall(&newest, &message(at as i64, value)));
         };
         recall(
-            &mut memory,
+            &mut recent,
             &[value("s.7.2", 0), value("s.7.3", 1), value("s.7.3", 2), "{}".into()],
         );
-        assert!(!memory.took_another(3, &message(9, &value("s.7.3", 1))));
-        assert!(memory.took_another(3, &message(9, &value("s.7.3", 2))));
-        assert!(memory.late.is_none());
-        recall(&mut memory, &[value("other.3.9", 0), value("s.6.9", 0)]);
-        assert_eq!(memory.late.map(|late| (late.offset, late.epoch)), Some((1, 6)));
-        recall(&mut memory, &[value("s.7.3", 1)]);
-        assert!(memory.late.is_none(), "the newer run goes on");
+        assert!(!recent.took_another(3, &message(9, &value("s.7.3", 1))));
+        assert!(recent.took_another(3, &message(9, &value("s.7.3", 2))));
+        assert!(recent.late.is_none());
+        recall(&mut recent, &[value("other.3.9", 0), value("s.6.9", 0)]);
+        assert_eq!(recent.late.map(|late| (late.offset, late.epoch)), Some((1, 6)));
+        recall(&mut recent, &[value("s.7.3", 1)]);
+        assert!(recent.late.is_none(), "the newer run goes on");
     }
 }

@@ -1,36 +1,34 @@
 //! Where to read on: the sink's positions beside what the broker still has.
 
 use crate::model::TopicPartition;
-use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::broker::{self, Assignment, Cluster, FetchedPartition};
+use crate::broker::log_range::{self, Found, OffsetRange};
+use crate::broker::{Assignment, Cluster, Message};
 use crate::error::{Error, Result};
-use crate::sequence::{Gap, Verdict, judge};
+use crate::sequence::{Gap, Verdict, decide};
 use crate::sink::{Sink, SinkPosition};
 use crate::stop::Stop;
 use crate::wire::decode;
 use crate::wire::sign::SignKey;
 
+use super::catch_up::CatchUpTarget;
 use super::log_identity::{self, Log};
+use super::options::{From, Options, Sharing};
 use super::partition_applier::PartitionApplier;
-use super::{From, Options, Sharing, recent_records};
+use super::recent_records;
+use super::topics::{LandedTopic, LandedTopics};
 
 /// Time between two looks for a topic that does not exist yet.
 const LOOK_FOR_TOPIC: Duration = Duration::from_secs(1);
 
-/// The longest wait for the record that comes next, which is there.
-const PEEK: Duration = Duration::from_secs(5);
+/// How long a log may end before the record that comes next, which should be there.
+const PATIENCE: Duration = Duration::from_secs(5);
 
-/// A topic to land, and where each of its partitions ended when the consumer began.
-pub struct CatchUpTarget {
-    pub topic: Arc<str>,
-    pub ends: Vec<i64>,
-}
-
-/// What the consumer is to have landed when it is caught up. Waits for topics that do not exist yet.
-pub fn targets(options: &Options, cluster: &Cluster, sink: &Sink, stop: &Stop) -> Result<Vec<CatchUpTarget>> {
+/// What the consumer is to have landed when it is caught up. Waits for topics that do not exist
+/// yet.
+pub(crate) fn targets(options: &Options, cluster: &Cluster, sink: &Sink, stop: &Stop) -> Result<Vec<CatchUpTarget>> {
     let target = |name: &String| {
         let topic: Arc<str> = name.as_str().into();
         let partitions = partitions(options, cluster, &topic, landed(&sink.positions(name)?), stop)?;
@@ -49,26 +47,22 @@ pub fn targets(options: &Options, cluster: &Cluster, sink: &Sink, stop: &Stop) -
 }
 
 /// Where the work begins.
-pub struct Start {
+pub(crate) struct Start {
     /// Those of the assignment.
-    pub appliers: Vec<PartitionApplier>,
-    /// The partitions of each topic whose rows this sink holds, whoever lands them.
-    pub partitions: HashMap<Arc<str>, Vec<i32>>,
-    /// How many partitions each topic has.
-    pub counts: HashMap<Arc<str>, i32>,
+    pub(crate) appliers: Vec<PartitionApplier>,
+    pub(crate) topics: LandedTopics,
 }
 
-pub fn start(
+pub(crate) fn start(
     options: &Options,
     cluster: &Cluster,
     sink: &Sink,
     assignment: &Assignment,
-    alive: &dyn Fn(),
+    goes_on: &dyn Fn(),
 ) -> Result<Start> {
     let mut start = Start {
         appliers: Vec::new(),
-        partitions: HashMap::new(),
-        counts: HashMap::new(),
+        topics: LandedTopics::new(),
     };
     for name in &options.topics {
         let topic: Arc<str> = name.as_str().into();
@@ -81,12 +75,11 @@ pub fn start(
             ))
             .way_out("land the new topic in another --sink"));
         }
-        let all = match &options.sharing {
+        let partitions = match &options.sharing {
             Sharing::Group { .. } => (0..count).collect(),
             Sharing::Pinned(pinned) => pinned.clone(),
         };
-        start.partitions.insert(topic.clone(), all);
-        start.counts.insert(topic.clone(), count);
+        start.topics.insert(topic.clone(), LandedTopic { partitions, count });
         let ours = assignment.partitions.iter().filter(|at| at.topic == topic);
         let ours: Vec<i32> = ours.map(|at| at.partition).collect();
         if ours.is_empty() {
@@ -97,7 +90,7 @@ pub fn start(
         start
             .appliers
             .extend(landed.map(|p| PartitionApplier::new(p.clone(), true)));
-        let log = log_identity::settle(options, cluster, name, &known, &mut start.appliers, alive)?;
+        let log = log_identity::settle(options, cluster, &topic, &known, &mut start.appliers, goes_on)?;
         if options.heal {
             pass_over_gaps(options.sign_key.as_ref(), cluster, &topic, &log, &mut start.appliers)?;
         }
@@ -105,17 +98,21 @@ pub fn start(
             .appliers
             .iter_mut()
             .filter(|applier| applier.position.at.topic == topic);
-        recent_records::recall(cluster, &mut of_topic.collect::<Vec<_>>(), &log.earliest)?;
+        let mut recent: Vec<_> = of_topic
+            .map(|applier| (applier.position.clone(), &mut applier.recent))
+            .collect();
+        recent_records::recall(cluster, &topic, &mut recent, &log.earliest)?;
         for partition in ours.into_iter().filter(is_new) {
             let at = partition as usize;
             let (Some(&first), Some(&end)) = (log.earliest.get(at), log.ends.get(at)) else {
-                continue; // dealt out by a member that knows of newer partitions than the broker that was asked here
+                continue; // assigned by a member that knows of newer partitions than the broker that was asked here
             };
-            // A partition that came later than the others holds nothing from before the first contact.
+            // A partition that came later than the others holds nothing from before the first
+            // contact.
             let all = options.from == From::Earliest || !known.is_empty();
             start
                 .appliers
-                .push(new_lane(&topic, partition, if all { first } else { end }));
+                .push(new_applier(&topic, partition, if all { first } else { end }));
         }
     }
     Ok(start)
@@ -127,15 +124,16 @@ fn landed(positions: &[SinkPosition]) -> i32 {
     landed.map(|p| p.at.partition + 1).max().unwrap_or(0)
 }
 
-/// The topic's partitions, once it is there; `known` of them have landed. What ends the run is believed only of a cluster that says so
-/// steadily: a young broker does not know its topics.
+/// The topic's partitions, once it is there; `known` of them have landed. What ends the run is
+/// believed only of a cluster that says so steadily: a young broker does not know its topics.
 fn partitions(options: &Options, cluster: &Cluster, topic: &Arc<str>, known: i32, stop: &Stop) -> Result<i32> {
     let mut said = false;
     loop {
         let waits = known == 0 && !options.until_caught_up;
-        let found = match waits {
-            true => cluster.partitions_now(topic)?,
-            false => cluster.partitions(topic, false, known)?,
+        let found = if waits {
+            cluster.partitions_now(topic)?
+        } else {
+            cluster.partitions(topic, false, known)?
         };
         if let Some(partitions) = found {
             return Ok(partitions);
@@ -159,14 +157,14 @@ fn partitions(options: &Options, cluster: &Cluster, topic: &Arc<str>, known: i32
     }
 }
 
-fn new_lane(topic: &Arc<str>, partition: i32, offset: i64) -> PartitionApplier {
+fn new_applier(topic: &Arc<str>, partition: i32, offset: i64) -> PartitionApplier {
     let position = SinkPosition {
         at: TopicPartition {
             topic: topic.clone(),
             partition,
         },
         next_offset: offset,
-        origin: None,
+        last_applied: None,
         reached: None,
         last: None,
         healing: false,
@@ -177,8 +175,8 @@ fn new_lane(topic: &Arc<str>, partition: i32, offset: i64) -> PartitionApplier {
     PartitionApplier::new(position, false)
 }
 
-/// Sets appliers of a topic back that stand before a gap, or are healing: the full pass that heals it can have begun before their positions,
-/// where a new log took the old one's place.
+/// Sets appliers of a topic back that stand before a gap, or are healing: the full pass that heals
+/// it can have begun before their positions, where a new log took the old one's place.
 fn pass_over_gaps(
     key: Option<&SignKey>,
     cluster: &Cluster,
@@ -203,29 +201,45 @@ fn pass_over_gaps(
 
 /// Whether the next record tells of a gap in the numbers of the source that has landed.
 fn gap_ahead(key: Option<&SignKey>, cluster: &Cluster, position: &SinkPosition, end: i64) -> Result<bool> {
-    if position.origin.is_none() || position.next_offset >= end {
+    if position.last_applied.is_none() || position.next_offset >= end {
         return Ok(false);
     }
-    let at = broker::FetchPosition {
-        at: TopicPartition {
-            topic: position.at.topic.clone(),
-            partition: position.at.partition,
+    let range = OffsetRange {
+        partition: position.at.partition,
+        from: position.next_offset,
+        to: end,
+    };
+    let mut is_gap = false;
+    log_range::read(
+        cluster,
+        &position.at.topic,
+        vec![range],
+        PATIENCE,
+        &|| {},
+        &mut |_, found| {
+            match found {
+                Found::Record(next) => is_gap = tells_of_gap(key, position, &next),
+                Found::Hole(_) => return Ok(true),
+                Found::Expired(_) | Found::EndOfLog(_) => {}
+            }
+            Ok(false)
         },
-        offset: position.next_offset,
-    };
-    let fetched = cluster.fetcher().fetch(&[at], PEEK)?;
-    let Some(next) = fetched.partitions.iter().flat_map(FetchedPartition::records).next() else {
-        return Ok(false);
-    };
+    )?;
+    Ok(is_gap)
+}
+
+/// Whether a record, the next one behind a position, is numbered so that others are missing before
+/// it.
+fn tells_of_gap(key: Option<&SignKey>, position: &SinkPosition, next: &Message<'_>) -> bool {
     let signer = key.map(|key| key.signer(&position.at.topic, position.at.partition));
     if signer.is_some_and(|signer| !signer.has_signed(next.key, next.value)) {
-        return Ok(false);
+        return false;
     }
     let Ok(record) = decode::record(next.value, None, Vec::new()) else {
-        return Ok(false);
+        return false;
     };
     let verdict = record
         .stamp()
-        .map(|stamp| judge(position.origin.as_ref(), &stamp, record.link()));
-    Ok(matches!(verdict, Some(Verdict::Gap(gap)) if !matches!(gap, Gap::OtherSource { .. })))
+        .map(|id| decide(position.last_applied.as_ref(), &id, record.link()));
+    matches!(verdict, Some(Verdict::Gap(gap)) if !matches!(gap, Gap::OtherSource { .. }))
 }

@@ -1,60 +1,58 @@
-//! Turns a table's events into numbered records, bundled by partition.
+//! Turns a table's events into numbered records, batched by partition.
 
-use crate::model::TopicPartition;
 use std::sync::Arc;
 
 use crate::broker::{ProduceBatch, partition_for};
-use crate::model::RunHeader;
-use crate::model::Value;
+use crate::model::{RunHeader, TopicPartition, Value};
 use crate::source::{Event, Partitioning, Run, Tracked};
 use crate::wire::encode::{Encoder, PASS_KEY, SCHEMA_KEY};
 use crate::wire::sign::{SignKey, Signer};
 
 /// A row that stays behind, and why.
 #[derive(Debug, Clone)]
-pub struct KeptBack {
-    pub key: Vec<Value<'static>>,
+pub(crate) struct KeptBack {
+    pub(crate) key: Vec<Value<'static>>,
     /// The key as JSON.
-    pub text: String,
-    pub reason: String,
+    pub(crate) text: String,
+    pub(crate) reason: String,
 }
 
 /// What one batch became.
 #[derive(Default)]
-pub struct EncodedBatch {
+pub(crate) struct EncodedBatch {
     /// Records of each partition that has any.
-    pub bundles: Vec<ProduceBatch>,
-    /// The number of each bundle's last record.
-    pub last_seqs: Vec<u64>,
-    pub rows: u64,
-    pub kept_back: Vec<KeptBack>,
+    pub(crate) produce_batches: Vec<ProduceBatch>,
+    /// The number of each batch's last record.
+    pub(crate) last_seqs: Vec<u64>,
+    pub(crate) rows: u64,
+    pub(crate) kept_back: Vec<KeptBack>,
 }
 
-/// Numbers and bundles the records of one table for one run.
-pub struct BatchEncoder {
+/// Numbers and batches the records of one table for one run.
+pub(crate) struct BatchEncoder {
     topic: Arc<str>,
     id: Arc<str>,
     run: Run,
-    spread: Partitioning,
+    partitioning: Partitioning,
     encoder: Encoder,
     /// The full pass that began with the run's first records.
     begun: Option<u64>,
     /// Per partition: the last number given, and what an earlier run had acknowledged.
-    lanes: Vec<(u64, Option<(u64, u64)>)>,
-    bundles: Vec<ProduceBatch>,
+    sequences: Vec<(u64, Option<(u64, u64)>)>,
+    batches: Vec<ProduceBatch>,
     /// Of each partition, where records are signed.
     signers: Vec<Signer>,
-    load: EncodedBatch,
+    batch: EncodedBatch,
     key: Vec<u8>,
     folded: Vec<u8>,
 }
 
 impl BatchEncoder {
-    pub fn new(run: Run, tracked: &Tracked, spread: Partitioning, key: Option<&SignKey>) -> Self {
-        let partitions = spread.partitions;
+    pub(crate) fn new(run: Run, tracked: &Tracked, partitioning: Partitioning, key: Option<&SignKey>) -> Self {
+        let partitions = partitioning.partitions;
         let topic: Arc<str> = tracked.topic.as_str().into();
         let id: Arc<str> = tracked.id.as_str().into();
-        let lanes = (0..partitions)
+        let sequences = (0..partitions)
             .map(|p| {
                 let noted = tracked.acked.iter().find(|a| a.partition == p);
                 (0, noted.map(|a| (a.epoch, a.seq)))
@@ -65,28 +63,28 @@ impl BatchEncoder {
             signers: key.map_or(Vec::new(), |key| {
                 (0..partitions).map(|p| key.signer(&topic, p)).collect()
             }),
-            bundles: (0..partitions)
+            batches: (0..partitions)
                 .map(|p| ProduceBatch::new(TopicPartition::new(topic.clone(), p)))
                 .collect(),
             topic,
             id,
             run,
-            spread,
+            partitioning,
             begun: None,
-            lanes,
-            load: EncodedBatch::default(),
+            sequences,
+            batch: EncodedBatch::default(),
             key: Vec::new(),
             folded: Vec::new(),
         }
     }
 
     /// The topic, and how many partitions of it this run knows.
-    pub fn spreads_over(&self) -> (Arc<str>, i32) {
-        (self.topic.clone(), self.spread.partitions)
+    pub(crate) fn topic_partitions(&self) -> (Arc<str>, i32) {
+        (self.topic.clone(), self.partitioning.partitions)
     }
 
-    /// Adds one event to the load.
-    pub fn add(&mut self, event: Event<'_>) {
+    /// Adds one event to the batch.
+    pub(crate) fn add(&mut self, event: Event<'_>) {
         match event {
             Event::Begin { pass, .. } if self.begun == Some(pass) => {}
             Event::Begin { pass, schema } => {
@@ -95,23 +93,23 @@ impl BatchEncoder {
             }
             Event::Upsert { key, row } => {
                 let (at, seq) = self.place(key);
-                let (bundle, signer) = (&mut self.bundles[at], self.signers.get(at));
-                put(bundle, signer, &self.key, |out| self.encoder.row(row, seq, out));
-                self.load.rows += 1;
+                let (batch, signer) = (&mut self.batches[at], self.signers.get(at));
+                put(batch, signer, &self.key, |out| self.encoder.row(row, seq, out));
+                self.batch.rows += 1;
             }
             Event::Delete { key } => {
                 let (at, seq) = self.place(key);
-                put(&mut self.bundles[at], self.signers.get(at), &self.key, |out| {
+                put(&mut self.batches[at], self.signers.get(at), &self.key, |out| {
                     self.encoder.deletion(key, seq, out);
                 });
                 // A tombstone, for compaction and for others who read the topic.
-                self.bundles[at].push(&self.key, None);
-                self.load.rows += 1;
+                self.batches[at].push(&self.key, None);
+                self.batch.rows += 1;
             }
             Event::End { pass } => {
                 self.note(PASS_KEY, |encoder, _, seq, out| encoder.pass_end(pass, seq, out));
             }
-            Event::Refused { key, reason } => self.load.kept_back.push(KeptBack {
+            Event::Refused { key, reason } => self.batch.kept_back.push(KeptBack {
                 key: key.iter().map(|value| value.borrow().into_owned()).collect(),
                 text: self.key_text(key),
                 reason: reason.to_owned(),
@@ -120,24 +118,24 @@ impl BatchEncoder {
     }
 
     /// The run's first record in every partition, with which a full pass begins where one is due.
-    pub fn fence(&mut self, pass: Option<u64>) -> EncodedBatch {
+    pub(crate) fn fence(&mut self, pass: Option<u64>) -> EncodedBatch {
         self.begun = pass;
         self.open(pass);
         self.take()
     }
 
-    /// The load so far; the next one starts empty.
-    pub fn take(&mut self) -> EncodedBatch {
-        for (partition, bundle) in self
-            .bundles
+    /// The batch so far; the next one starts empty.
+    pub(crate) fn take(&mut self) -> EncodedBatch {
+        for (partition, batch) in self
+            .batches
             .iter_mut()
             .enumerate()
-            .filter(|(_, bundle)| !bundle.is_empty())
+            .filter(|(_, batch)| !batch.is_empty())
         {
-            self.load.bundles.push(bundle.take());
-            self.load.last_seqs.push(self.lanes[partition].0);
+            self.batch.produce_batches.push(batch.take());
+            self.batch.last_seqs.push(self.sequences[partition].0);
         }
-        std::mem::take(&mut self.load)
+        std::mem::take(&mut self.batch)
     }
 
     /// The partition and the number of a row's record; its key is left in `self.key`.
@@ -145,32 +143,36 @@ impl BatchEncoder {
         self.key.clear();
         self.encoder.key(key, &mut self.key);
         self.folded.clear();
-        let decides = match self.encoder.partition_key(key, &mut self.folded) {
-            true => &self.folded,
-            false => &self.key,
+        let decides = if self.encoder.partition_key(key, &mut self.folded) {
+            &self.folded
+        } else {
+            &self.key
         };
-        let at = partition_for(decides, self.lanes.len() as i32) as usize;
+        let at = partition_for(decides, self.sequences.len() as i32) as usize;
         (at, self.next(at))
     }
 
     fn next(&mut self, at: usize) -> u64 {
-        self.lanes[at].0 += 1;
-        self.lanes[at].0
+        self.sequences[at].0 += 1;
+        self.sequences[at].0
     }
 
     /// The schema record stands in every partition where the run begins, and where a pass does.
     fn open(&mut self, begin: Option<u64>) {
-        let first = self.lanes[0].0 == 0;
+        let first = self.sequences[0].0 == 0;
         let full = begin.is_some();
-        let Partitioning { partitions, moved } = self.spread;
+        let Partitioning {
+            partitions,
+            moved: repartitioned_at,
+        } = self.partitioning;
         self.note(SCHEMA_KEY, |encoder, acked, seq, out| {
-            let link = first.then_some(RunHeader {
+            let header = first.then_some(RunHeader {
                 acked,
                 full,
                 partitions: Some(partitions),
-                moved,
+                repartitioned_at,
             });
-            encoder.schema_record(link.as_ref(), begin, seq, out);
+            encoder.schema_record(header.as_ref(), begin, seq, out);
         });
     }
 
@@ -178,9 +180,9 @@ impl BatchEncoder {
     fn note(&mut self, kind: &str, write: impl Fn(&Encoder, Option<(u64, u64)>, u64, &mut Vec<u8>)) {
         self.key.clear();
         self.encoder.note_key(kind, &mut self.key);
-        for at in 0..self.lanes.len() {
-            let (seq, acked) = (self.next(at), self.lanes[at].1);
-            put(&mut self.bundles[at], self.signers.get(at), &self.key, |out| {
+        for at in 0..self.sequences.len() {
+            let (seq, acked) = (self.next(at), self.sequences[at].1);
+            put(&mut self.batches[at], self.signers.get(at), &self.key, |out| {
                 write(&self.encoder, acked, seq, out)
             });
         }
@@ -194,13 +196,13 @@ impl BatchEncoder {
 }
 
 /// Writes a record in its place: nothing is copied but the key.
-fn put(bundle: &mut ProduceBatch, signer: Option<&Signer>, key: &[u8], value: impl FnOnce(&mut Vec<u8>)) {
-    bundle.arena().extend_from_slice(key);
-    bundle.close_key();
-    let start = bundle.arena().len();
-    value(bundle.arena());
+fn put(batch: &mut ProduceBatch, signer: Option<&Signer>, key: &[u8], value: impl FnOnce(&mut Vec<u8>)) {
+    batch.arena().extend_from_slice(key);
+    batch.close_key();
+    let start = batch.arena().len();
+    value(batch.arena());
     if let Some(signer) = signer {
-        signer.sign(key, start, bundle.arena());
+        signer.sign(key, start, batch.arena());
     }
-    bundle.close_value();
+    batch.close_value();
 }

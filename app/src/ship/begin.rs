@@ -7,52 +7,49 @@ use crate::stop::Stop;
 use crate::terminal::progress::thousands;
 use crate::wire::sign::SignKey;
 
-use super::Options;
 use super::batch_encoder::BatchEncoder;
+use super::options::Options;
+use super::read::TableStream;
 use super::readback::{Readback, Stops};
 use super::send::{acked, too_large};
-
-/// One table on the reading side.
-pub struct TableStream {
-    pub feed: ChangeReader,
-    pub loader: BatchEncoder,
-}
 
 /// A table, what its topic holds behind what the file noted, and how its records are numbered.
 struct Table<'a> {
     tracked: Tracked,
     readback: Readback<'a>,
-    loader: BatchEncoder,
+    encoder: BatchEncoder,
 }
 
-/// Reads the logs back, takes a new epoch, and sends the run's first record to each partition. None when nothing is left to ship.
-pub fn begin(
+/// Reads the logs back, takes a new epoch, and sends the run's first record to each partition. None
+/// when nothing is left to ship.
+pub(crate) fn begin(
     options: &Options,
     backfill: bool,
     cluster: &Cluster,
-    ledger: &mut SourceState,
-    sender: &mut Producer,
+    state: &mut SourceState,
+    producer: &mut Producer,
     stop: &Stop,
 ) -> Result<Option<(Run, Vec<TableStream>)>> {
     let key = options.sign_key.as_ref();
-    let noted = ledger.look()?;
-    let readbacks = read_back(options, backfill, cluster, ledger, &noted, stop)?;
+    let noted = state.look()?;
+    let readbacks = read_back(options, backfill, cluster, state, &noted, stop)?;
     let above = readbacks.iter().map(|(_, readback)| readback.history.above).max();
-    let run = ledger.begin_run(above.unwrap_or(0))?;
+    let run = state.begin_run(above.unwrap_or(0))?;
     let mut tables = Vec::new();
     for ((name, topic), (partitions, mut readback)) in options.tables.iter().zip(readbacks) {
-        let mut tracked = ledger.track(name, topic, backfill)?;
+        let mut tracked = state.track(name, topic, backfill)?;
         if !tracked.full && readback.history.why_for(&tracked.schema).is_some() {
-            tracked = ledger.track(name, topic, true)?;
+            tracked = state.track(name, topic, true)?;
         }
         say_why(&tracked, &readback);
-        let spread = ledger.spread(topic, partitions)?;
-        if spread.moved == Some(run.epoch) && tracked.pass_pending && !tracked.full {
-            // A pass is over when its end stands where its beginning does: it begins anew, in all partitions.
-            tracked = ledger.track(name, topic, true)?;
+        let partitioning = state.spread(topic, partitions)?;
+        if partitioning.moved == Some(run.epoch) && tracked.pass_pending && !tracked.full {
+            // A pass is over when its end stands where its beginning does: it begins anew, in all
+            // partitions.
+            tracked = state.track(name, topic, true)?;
         }
         tables.push(Table {
-            loader: BatchEncoder::new(run.clone(), &tracked, spread, key),
+            encoder: BatchEncoder::new(run.clone(), &tracked, partitioning, key),
             tracked,
             readback,
         });
@@ -60,15 +57,15 @@ pub fn begin(
     if !options.follow && tables.iter().all(Table::is_done) {
         return Ok(None);
     }
-    fence(&mut tables, ledger, sender, &run, key)?;
-    let hold = |table: Table<'_>| {
-        let Table { tracked, loader, .. } = table;
+    fence(&mut tables, state, producer, &run, key)?;
+    let stream = |table: Table<'_>| {
+        let Table { tracked, encoder, .. } = table;
         let (path, capture, follow) = (&options.source, options.capture, options.follow);
-        let feed = ChangeReader::open(path, capture, &run, &tracked, follow, stop.clone())?;
-        Ok(TableStream { feed, loader })
+        let changes = ChangeReader::open(path, capture, &run, &tracked, follow, stop.clone())?;
+        Ok(TableStream { changes, encoder })
     };
-    let holds = tables.into_iter().map(hold).collect::<Result<Vec<_>>>()?;
-    Ok(Some((run, holds)))
+    let streams = tables.into_iter().map(stream).collect::<Result<Vec<_>>>()?;
+    Ok(Some((run, streams)))
 }
 
 /// What each topic holds behind what the file noted, and how many partitions it has.
@@ -76,25 +73,25 @@ fn read_back<'a>(
     options: &'a Options,
     backfill: bool,
     cluster: &'a Cluster,
-    ledger: &SourceState,
+    state: &SourceState,
     noted: &'a Noted,
     stop: &'a Stop,
 ) -> Result<Vec<(i32, Readback<'a>)>> {
     let key = options.sign_key.as_ref();
     let read = |(_, topic): &(String, String)| {
         let missing = || Error::failed(format!("topic \"{topic}\" could not be made"));
-        let known = ledger.acked(topic)?.iter().map(|acked| acked.partition + 1).max();
+        let known = state.acked(topic)?.iter().map(|acked| acked.partition + 1).max();
         let partitions = cluster
             .partitions(topic, true, known.unwrap_or(0))?
             .ok_or_else(missing)?;
         let of_topic = (topic.as_str(), partitions);
-        let stops = match (options.strict, backfill || ledger.is_full_due(topic)?) {
+        let stops = match (options.strict, backfill || state.is_full_due(topic)?) {
             (_, true) => Stops::Never,
             (true, false) => Stops::Always,
             (false, false) => Stops::WhereTheEndIsLost,
         };
         let readback = match options.capture {
-            Capture::Triggers => Readback::start(cluster, key, ledger, noted, of_topic, stops, stop)?,
+            Capture::Triggers => Readback::start(cluster, key, state, noted, of_topic, stops, stop)?,
             Capture::None => Readback::start_unnoted(cluster, key, noted, of_topic, stop)?,
         };
         Ok((partitions, readback))
@@ -102,37 +99,38 @@ fn read_back<'a>(
     options.tables.iter().map(read).collect()
 }
 
-/// Sends the fences, reads the rest of the logs up to them, and notes them with what is to be sent again.
+/// Sends the fences, reads the rest of the logs up to them, and notes them with what is to be sent
+/// again.
 fn fence(
     tables: &mut [Table<'_>],
-    ledger: &mut SourceState,
-    sender: &mut Producer,
+    state: &mut SourceState,
+    producer: &mut Producer,
     run: &Run,
     key: Option<&SignKey>,
 ) -> Result<()> {
     let mut fences: Vec<Vec<Acked>> = Vec::new();
     for table in tables.iter_mut() {
-        let load = table.loader.fence(table.tracked.full.then_some(table.tracked.pass()));
+        let encoded = table.encoder.fence(table.tracked.full.then_some(table.tracked.pass()));
         // A schema is no row: there is nothing to send in its place.
-        let mut sending = sender.send(load.bundles);
+        let mut sending = producer.send(encoded.produce_batches);
         let sent = loop {
             match sending.next()? {
                 SendStep::Done(sent) => break sent,
                 SendStep::TooLarge { batch, record } => sending.replace(too_large(key, &batch, record)?.1),
             }
         };
-        fences.push(acked(&sent, &load.last_seqs, run.epoch));
+        fences.push(acked(&sent, &encoded.last_seqs, run.epoch));
     }
     for (table, fences) in tables.iter_mut().zip(&fences) {
         let Table { tracked, readback, .. } = table;
-        readback.finish(ledger, run.epoch, fences)?;
+        readback.finish(state, run.epoch, fences)?;
         if !tracked.full && readback.history.why_for(&tracked.schema).is_some() {
-            *tracked = ledger.track(&tracked.table, &tracked.topic, true)?;
+            *tracked = state.track(&tracked.table, &tracked.topic, true)?;
             say_why(tracked, readback);
         }
     }
     let settled: Vec<_> = tables.iter().map(|table| &table.tracked).zip(fences).collect();
-    let resent = ledger.settle(&settled)?;
+    let resent = state.settle(&settled)?;
     if resent > 0 {
         log::info!(
             "{} rows are sent again as they are now: the log holds records of them that this file does not remember as sent",

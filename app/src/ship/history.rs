@@ -1,95 +1,27 @@
-//! What a source's runs said in a part of a topic: which keys they spoke of, how high their epochs and passes go, and whether all of it is
-//! there.
+//! What a source's runs said in a part of a topic: which keys they spoke of, how high their epochs
+//! and passes go, and whether all of it is there.
 
-use std::fmt;
-
-use crate::model::RecordId;
-use crate::model::{TableSchema, Value};
+use crate::model::{RecordId, TableSchema, Value};
 use crate::source::Acked;
 use crate::wire::decode::{self, Key, Record};
 
+use super::full_pass_reason::FullPassReason;
 use super::log_reader::{self, Part};
 
-/// Why the rows that a part of a log spoke of cannot be told, so that all rows are to be sent.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Why {
-    Expired {
-        partition: i32,
-        from: i64,
-        to: i64,
-    },
-    Hole {
-        partition: i32,
-        offset: i64,
-    },
-    Missing {
-        partition: i32,
-        offset: i64,
-    },
-    /// A full pass that the file does not remember: it removes rows without a word of their own.
-    Pass {
-        pass: u64,
-    },
-    /// The table had another shape.
-    Shape,
-    Denied,
-    LostEnd,
-    NewLog,
-}
-
-impl Why {
-    pub fn expired(partition: i32, from: i64, to: i64) -> Why {
-        Why::Expired { partition, from, to }
-    }
-}
-
-impl fmt::Display for Why {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Why::Expired { partition, from, to } => write!(
-                f,
-                "offsets {from} to {} of partition {partition} expired, and what they held is not known",
-                to - 1
-            ),
-            Why::Hole { partition, offset } => {
-                write!(
-                    f,
-                    "partition {partition} holds no record at offset {offset}, and what it held is not known"
-                )
-            }
-            Why::Missing { partition, offset } => {
-                write!(
-                    f,
-                    "records of this source are missing before offset {offset} of partition {partition}"
-                )
-            }
-            Why::Pass { pass } => write!(f, "the log holds a full pass ({pass}) that this file does not remember"),
-            Why::Shape => {
-                f.write_str("the log holds rows of the table in another shape, which this file does not remember")
-            }
-            Why::Denied => {
-                f.write_str("the log cannot be read back: the broker does not allow this client to read the topic")
-            }
-            Why::LostEnd => f.write_str("the log has lost records that were acknowledged"),
-            Why::NewLog => f.write_str("the topic was made anew, and holds nothing of what was sent before"),
-        }
-    }
-}
-
 /// What the parts that were taken say.
-pub struct History {
+pub(crate) struct History {
     source: String,
     partitions: Vec<Chain>,
     /// The last pass that the file remembers.
     last_pass: u64,
     /// The highest epoch or pass.
-    pub above: u64,
+    pub(crate) above: u64,
     /// How many records of this source there are.
-    pub records: u64,
+    pub(crate) records: u64,
     /// Keys of rows that are to be sent again.
-    pub keys: Vec<Vec<Value<'static>>>,
+    pub(crate) keys: Vec<Vec<Value<'static>>>,
     key_names: Option<Vec<String>>,
-    why: Option<Why>,
+    why: Option<FullPassReason>,
 }
 
 /// One partition's part.
@@ -104,7 +36,7 @@ struct Chain {
 }
 
 impl History {
-    pub fn new(source: &str, partitions: i32, last_pass: u64) -> Self {
+    pub(crate) fn new(source: &str, partitions: i32, last_pass: u64) -> Self {
         Self {
             source: source.to_owned(),
             partitions: (0..partitions).map(|_| Chain::default()).collect(),
@@ -118,63 +50,64 @@ impl History {
     }
 
     /// The partition's records before are known up to this one.
-    pub fn goes_on(&mut self, acked: &Acked) {
+    pub(crate) fn goes_on(&mut self, acked: &Acked) {
         self.partitions[acked.partition as usize].last = Some((acked.epoch, acked.seq));
     }
 
-    /// All rows are to be sent. The first reason is kept, unless the log is not the one that was noted, which explains all others.
-    pub fn is_full(&mut self, why: Why) {
-        if self.why.is_none() || matches!(why, Why::LostEnd | Why::NewLog) {
+    /// All rows are to be sent. The first reason is kept, unless the log is not the one that was
+    /// noted, which explains all others.
+    pub(crate) fn needs_full_pass(&mut self, why: FullPassReason) {
+        if self.why.is_none() || matches!(why, FullPassReason::LostEnd | FullPassReason::NewLog) {
             self.why = Some(why);
         }
     }
 
-    pub fn why(&self) -> Option<&Why> {
+    pub(crate) fn why(&self) -> Option<&FullPassReason> {
         self.why.as_ref()
     }
 
     /// The reason, now that the table is known whose rows these are.
-    pub fn why_for(&mut self, schema: &TableSchema) -> Option<&Why> {
+    pub(crate) fn why_for(&mut self, schema: &TableSchema) -> Option<&FullPassReason> {
         let of_schema = |names: &Vec<String>| names.iter().map(String::as_str).eq(schema.key_names());
         let has_shape = |chain: &Chain| chain.schema.as_ref().is_none_or(|said| **said == *schema);
         if !self.key_names.as_ref().is_none_or(of_schema) || !self.partitions.iter().all(has_shape) {
-            self.is_full(Why::Shape);
+            self.needs_full_pass(FullPassReason::Shape);
         }
         self.why()
     }
 
     /// Whether the first record of a run was found in a partition.
-    pub fn has_begun(&self, partition: i32) -> bool {
+    pub(crate) fn has_begun(&self, partition: i32) -> bool {
         self.partitions[partition as usize].has_begun
     }
 
-    pub fn take_keys(&mut self) -> Vec<Vec<Value<'static>>> {
+    pub(crate) fn take_keys(&mut self) -> Vec<Vec<Value<'static>>> {
         std::mem::take(&mut self.keys)
     }
 
     /// Takes the next part of a partition.
-    pub fn take(&mut self, part: &Part<'_>) {
+    pub(crate) fn take(&mut self, part: &Part<'_>) {
         match part {
             Part::Record(record) => self.take_record(record),
-            &Part::Hole { partition, offset } => self.is_full(Why::Hole { partition, offset }),
+            &Part::Hole { partition, offset } => self.needs_full_pass(FullPassReason::Hole { partition, offset }),
         }
     }
 
     fn take_record(&mut self, found: &log_reader::Record<'_>) {
         let message = found.message;
-        let Some(stamp) = found.stamp_of(&self.source) else {
+        let Some(id) = found.id_of(&self.source) else {
             return;
         };
         self.records += 1;
-        self.above = self.above.max(stamp.epoch);
-        self.follow(found, &stamp);
+        self.above = self.above.max(id.epoch);
+        self.follow(found, &id);
         if decode::is_row(message.value) {
             return self.take_key(found);
         }
         match decode::record(message.value, None, Vec::new()) {
             Ok(Record::Schema { schema, begin, .. }) => {
                 let chain = &mut self.partitions[found.partition as usize];
-                chain.has_begun |= stamp.seq == 1;
+                chain.has_begun |= id.seq == 1;
                 chain.schema = Some(schema);
                 self.take_pass(begin);
             }
@@ -185,18 +118,19 @@ impl History {
         }
     }
 
-    /// Whether the record follows the one before by its number. Those of an older run are told by the newer one again.
-    fn follow(&mut self, found: &log_reader::Record<'_>, stamp: &RecordId<'_>) {
+    /// Whether the record follows the one before by its number. Those of an older run are told by
+    /// the newer one again.
+    fn follow(&mut self, found: &log_reader::Record<'_>, id: &RecordId<'_>) {
         let last = &mut self.partitions[found.partition as usize].last;
-        let next = (stamp.epoch, stamp.seq);
+        let next = (id.epoch, id.seq);
         let follows = match *last {
-            Some((epoch, seq)) if stamp.epoch == epoch => stamp.seq <= seq + 1,
-            Some((epoch, _)) if stamp.epoch < epoch => true,
-            _ => stamp.seq == 1,
+            Some((epoch, seq)) if id.epoch == epoch => id.seq <= seq + 1,
+            Some((epoch, _)) if id.epoch < epoch => true,
+            _ => id.seq == 1,
         };
         *last = (*last).max(Some(next));
         if !follows {
-            self.is_full(Why::Missing {
+            self.needs_full_pass(FullPassReason::Missing {
                 partition: found.partition,
                 offset: found.message.offset,
             });
@@ -207,20 +141,20 @@ impl History {
         let Some(pass) = pass else { return };
         self.above = self.above.max(pass);
         if pass > self.last_pass {
-            self.is_full(Why::Pass { pass });
+            self.needs_full_pass(FullPassReason::Pass { pass });
         }
     }
 
     fn take_key(&mut self, found: &log_reader::Record<'_>) {
         let Ok(Key::Object(members)) = decode::key(found.message.key) else {
-            return self.is_full(Why::Shape);
+            return self.needs_full_pass(FullPassReason::Shape);
         };
         let owned = members
             .into_iter()
             .map(|(name, value)| (name.into_owned(), value.into_owned()));
         let (names, values): (Vec<String>, Vec<_>) = owned.unzip();
         match &self.key_names {
-            Some(known) if *known != names => self.is_full(Why::Shape),
+            Some(known) if *known != names => self.needs_full_pass(FullPassReason::Shape),
             Some(_) => {}
             None => self.key_names = Some(names),
         }
@@ -234,8 +168,7 @@ mod tests {
 
     use super::*;
     use crate::broker::Message;
-    use crate::model::Column;
-    use crate::model::RunHeader;
+    use crate::model::{Column, RunHeader};
     use crate::wire::encode::Encoder;
     use crate::wire::sign::{SignKey, Signer};
 
@@ -309,7 +242,7 @@ mod tests {
             self.take(br#"{"_schema":"t"}"#, &value);
         }
 
-        fn why(&mut self) -> Option<Why> {
+        fn why(&mut self) -> Option<FullPassReason> {
             self.history.why_for(&schema(&["id", "v"])).cloned()
         }
     }
@@ -339,7 +272,7 @@ mod tests {
             take(&mut log);
             log.why()
         };
-        let at = |offset| Some(Why::Missing { partition: 0, offset });
+        let at = |offset| Some(FullPassReason::Missing { partition: 0, offset });
         assert_eq!(missing(&|log| log.row(50, 5, 1)), at(10));
         assert_eq!(missing(&|log| log.row(60, 2, 1)), at(10));
         let later = missing(&|log| {
@@ -354,7 +287,7 @@ mod tests {
         let hole = missing(&|log| log.history.take(&hole));
         assert_eq!(
             hole,
-            Some(Why::Hole {
+            Some(FullPassReason::Hole {
                 partition: 0,
                 offset: 12
             })
@@ -367,22 +300,25 @@ mod tests {
         log.begin(&["id", "v"], 60, Some(40));
         assert_eq!(log.why(), None, "the file remembers this one");
         log.begin(&["id", "v"], 70, Some(71));
-        assert_eq!((log.history.above, log.why()), (71, Some(Why::Pass { pass: 71 })));
+        assert_eq!(
+            (log.history.above, log.why()),
+            (71, Some(FullPassReason::Pass { pass: 71 }))
+        );
         let mut log = Log::new();
         log.begin(&["id", "v", "w"], 60, None);
-        assert_eq!(log.why(), Some(Why::Shape));
+        assert_eq!(log.why(), Some(FullPassReason::Shape));
         let mut log = Log::new();
         log.take(br#"{"number":1}"#, br#"{"number":1,"v":null,"_ferry":"me.50.4"}"#);
-        assert_eq!(log.why(), Some(Why::Shape));
+        assert_eq!(log.why(), Some(FullPassReason::Shape));
     }
 
     #[test]
     fn another_log_explains_all_other_reasons() {
         let mut log = Log::new();
         log.row(50, 9, 1);
-        log.history.is_full(Why::NewLog);
-        log.history.is_full(Why::Denied);
-        assert_eq!(log.why(), Some(Why::NewLog));
+        log.history.needs_full_pass(FullPassReason::NewLog);
+        log.history.needs_full_pass(FullPassReason::Denied);
+        assert_eq!(log.why(), Some(FullPassReason::NewLog));
     }
 
     #[test]

@@ -1,63 +1,51 @@
-//! The producer's loop: read a batch, send it, wait until every partition acknowledged it, note the progress, next.
+//! The producer's loop: read a batch, send it, wait until every partition acknowledged it, note the
+//! progress, next.
 //!
-//! - `begin`: what a run does before that: it reads the log back and fences off what was sent before
+//! - `options`: what the producer was asked to do
+//! - `begin`: what a run does before that: it reads the log back and fences off what was sent
+//!   before
 //! - `readback`: which part of the log that is, and why it holds
-//! - `history`: what a part of a log says; `log_reader`: reading it
+//! - `history`: what a part of a log says, and `full_pass_reason`: when it cannot be told;
+//!   `log_reader`: reading it
+//! - `read`: reading and encoding, beside the sending
 //! - `batch_encoder`: events to numbered records
 //! - `send`: sending and noting
 //! - `watch`: whether a topic has grown
 
 mod batch_encoder;
 mod begin;
+mod full_pass_reason;
 mod history;
 mod log_reader;
+mod options;
+mod read;
 mod readback;
 mod send;
 mod watch;
 
-use std::path::PathBuf;
-use std::sync::mpsc::{SyncSender, sync_channel};
+use std::sync::mpsc::sync_channel;
 use std::thread;
 use std::time::Duration;
 
 use crate::broker::Cluster;
-use crate::error::{Kind, Result};
-use crate::source::{Capture, Checkpoint, SourceState};
+use crate::error::{Error, Kind, Result};
+use crate::source::SourceState;
 use crate::stop::Stop;
 use crate::terminal::progress::Progress;
-use crate::wire::sign::SignKey;
 
-use self::batch_encoder::EncodedBatch;
-use self::begin::{TableStream, begin};
+pub use self::options::Options;
+
+use self::begin::begin;
+use self::read::read_all;
 use self::send::Shipper;
 use self::watch::Watch;
 
-/// What the producer was asked to do.
-#[derive(Debug, Clone)]
-pub struct Options {
-    pub source: PathBuf,
-    /// Table and topic.
-    pub tables: Vec<(String, String)>,
-    pub capture: Capture,
-    pub backfill: bool,
-    /// Stop, instead of sending all rows again, where a topic was made anew.
-    pub strict: bool,
-    /// Stay, and ship changes as they come.
-    pub follow: bool,
-    pub batch_rows: usize,
-    /// What signs each record, and has signed what is believed when the log is read back.
-    pub sign_key: Option<SignKey>,
-}
-
-/// How a run ended.
+/// What a producer did, and what its user should know.
 #[derive(Debug, Default)]
 pub struct Summary {
     /// Rows that stay in the source's dead letters.
     pub kept_back: u64,
 }
-
-/// Bytes of values a batch, about: memory stays flat however wide the rows are.
-const BATCH_BYTES: usize = 4 << 20;
 
 /// Batches that may wait between reading and sending.
 const BATCHES: usize = 1;
@@ -65,128 +53,85 @@ const BATCHES: usize = 1;
 /// Before another run begins on a file that is being replaced.
 const PAUSE: Duration = Duration::from_millis(100);
 
-/// The longest time between two looks at a source that does not change.
-const LOOK: Duration = Duration::from_millis(500);
-
 /// How a run ended that did not fail.
-enum End {
+enum RunEnd {
     /// Nothing is left, or the user wants to stop.
-    Done(Summary),
+    Finished(Summary),
     /// A topic has more partitions.
-    Grown,
+    TopicGrown,
+    /// The source, or a log, is not any more what this run began on.
+    Forked(Error),
 }
 
-/// Ships the tables until nothing is left, or, following, until the user wants to stop. A topic that gets more partitions begins a new run,
-/// and so does a file that was put back or replaced.
+impl RunEnd {
+    fn finished(state: &SourceState) -> Result<Self> {
+        let kept_back = state.dead_letters()?;
+        Ok(Self::Finished(Summary { kept_back }))
+    }
+
+    /// What ended a run inside of one of its steps comes up as an error.
+    fn of(outcome: Result<Self>, state: &SourceState) -> Result<Self> {
+        let end = match outcome {
+            Err(error) if error.kind() == Kind::Stopped => Self::finished(state),
+            outcome => outcome,
+        };
+        match end {
+            Err(error) if error.kind() == Kind::Forked => Ok(Self::Forked(error)),
+            end => end,
+        }
+    }
+}
+
+/// Ships the tables until nothing is left, or, following, until the user wants to stop. A topic
+/// that gets more partitions begins a new run, and so does a file that was put back or replaced.
 pub fn ship(options: &Options, cluster: &Cluster, progress: &mut Progress, stop: &Stop) -> Result<Summary> {
     let mut backfill = options.backfill;
     let open = |over: &Stop| SourceState::open(&options.source, options.capture, over.clone());
-    // Raised as soon as sending has failed: nobody waits any longer for a lock that another process may hold for ever.
+    // Raised as soon as sending has failed: nobody waits any longer for a lock that another process
+    // may hold for ever.
     let mut over = stop.part();
-    let mut ledger = open(&over)?;
+    let mut state = open(&over)?;
     loop {
-        match run(options, backfill, cluster, &mut ledger, progress, &over) {
-            Ok(End::Done(summary)) => return Ok(summary),
-            Ok(End::Grown) => backfill = false,
-            Err(error) if error.kind() == Kind::Forked => {
+        let end = run(options, backfill, cluster, &mut state, progress, &over);
+        match RunEnd::of(end, &state)? {
+            RunEnd::Finished(summary) => return Ok(summary),
+            RunEnd::TopicGrown => backfill = false,
+            RunEnd::Forked(error) => {
                 log::warn!("{error}: a new run begins, which reads back what the log holds");
                 if stop.sleep(PAUSE).is_err() {
                     return Ok(Summary::default());
                 }
                 over = stop.part();
-                ledger = open(&over)?;
+                state = open(&over)?;
             }
-            Err(error) => return Err(error),
         }
     }
 }
 
+/// One run: begins it, then reads batches in one thread and sends them in another.
 fn run(
     options: &Options,
     backfill: bool,
     cluster: &Cluster,
-    ledger: &mut SourceState,
+    state: &mut SourceState,
     progress: &mut Progress,
     over: &Stop,
-) -> Result<End> {
-    let mut sender = cluster.producer();
-    let begun = match begin(options, backfill, cluster, ledger, &mut sender, over) {
-        Ok(begun) => begun,
-        Err(error) if error.kind() == Kind::Stopped => return done(ledger),
-        Err(error) => return Err(error),
+) -> Result<RunEnd> {
+    let mut producer = cluster.producer();
+    let Some((run, tables)) = begin(options, backfill, cluster, state, &mut producer, over)? else {
+        return RunEnd::finished(state);
     };
-    let Some((run, holds)) = begun else { return done(ledger) };
-    let topics = holds.iter().map(|hold| hold.loader.spreads_over()).collect();
+    let topics = tables.iter().map(|table| table.encoder.topic_partitions()).collect();
     let watch = options.follow.then(|| Watch::start(cluster, topics, over));
-    let shipper = Shipper::new(options, &run, ledger, sender, cluster, progress, over);
-    let mut shipper = shipper.beside(watch.as_ref());
-    let (parcels, queue) = sync_channel(BATCHES);
-    let outcome = thread::scope(|scope| {
-        let watch = watch.as_ref();
-        scope.spawn(move || load_all(options, holds, &parcels, watch, over));
+    let watch = watch.as_ref();
+    let mut shipper = Shipper::new(options, &run, state, producer, cluster, progress, over).beside(watch);
+    let (batches, queue) = sync_channel(BATCHES);
+    thread::scope(|scope| {
+        scope.spawn(move || read_all(options, tables, &batches, watch, over));
         shipper.ship(queue)
-    });
-    match outcome {
-        Ok(()) if watch.is_some_and(|watch| watch.has_grown()) => Ok(End::Grown),
-        Err(error) if error.kind() != Kind::Stopped => Err(error),
-        _ => done(ledger),
+    })?;
+    if watch.is_some_and(Watch::has_grown) {
+        return Ok(RunEnd::TopicGrown);
     }
-}
-
-fn done(ledger: &SourceState) -> Result<End> {
-    let kept_back = ledger.dead_letters()?;
-    Ok(End::Done(Summary { kept_back }))
-}
-
-/// One batch of one table on its way.
-struct QueuedBatch {
-    load: EncodedBatch,
-    mark: Checkpoint,
-}
-
-/// Reads and encodes batch after batch and hands them on, until nothing is left, the sending side is over, or a new run is due.
-fn load_all(
-    options: &Options,
-    mut holds: Vec<TableStream>,
-    parcels: &SyncSender<Result<QueuedBatch>>,
-    watch: Option<&Watch>,
-    over: &Stop,
-) {
-    loop {
-        // A table that is gone cannot begin anew: this run waits for it.
-        if watch.is_some_and(Watch::has_grown) && !holds.iter().any(|hold| hold.feed.is_gone()) {
-            return;
-        }
-        let mut idle = true;
-        for TableStream { feed, loader } in &mut holds {
-            let read = feed.read(options.batch_rows, BATCH_BYTES, &mut |event| {
-                loader.add(event);
-                Ok(())
-            });
-            let parcel = match read {
-                Ok(None) => continue,
-                Ok(Some(mark)) => Ok(QueuedBatch {
-                    load: loader.take(),
-                    mark,
-                }),
-                Err(error) => Err(error),
-            };
-            idle = false;
-            let failed = parcel.is_err();
-            if parcels.send(parcel).is_err() || failed {
-                return;
-            }
-        }
-        if !idle {
-            continue;
-        }
-        if !options.follow {
-            return;
-        }
-        // All tables lie in one file: its changes show in any of the feeds.
-        if let Err(error) = holds[0].feed.wait(LOOK, over) {
-            let _ = parcels.send(Err(error));
-            return;
-        }
-    }
+    RunEnd::finished(state)
 }

@@ -1,11 +1,12 @@
 //! The sending side: each batch is sent, acknowledged by every partition, and noted.
 
-use std::sync::Arc;
 use std::sync::mpsc::{Receiver, TryRecvError};
 use std::time::{Duration, Instant};
 
+use crate::broker::log_range::OffsetRange;
 use crate::broker::{Cluster, OffsetJump, Placeholder, ProduceBatch, Producer, SendStep, Sent};
 use crate::error::{Error, Kind, Result};
+use crate::model::TopicPartition;
 use crate::source::{Acked, Checkpoint, Run, SourceState};
 use crate::stop::Stop;
 use crate::terminal::progress::Progress;
@@ -15,13 +16,15 @@ use crate::wire::fingerprint::fingerprint;
 use crate::wire::sign::SignKey;
 
 use super::batch_encoder::KeptBack;
-use super::log_reader::{Part, Span, read};
+use super::log_reader::{Part, read};
+use super::options::Options;
+use super::read::QueuedBatch;
 use super::watch::Watch;
-use super::{Options, QueuedBatch};
 
-/// Notes of progress are write transactions in the user's database. So what is acknowledged waits for a while, to be noted together;
-/// a crash before that sends it again. Few rows wait longer, and so does all where the disk is slow: a note holds the lock while it
-/// waits for the disk, and is to do so for a fiftieth of the time at most.
+/// Notes of progress are write transactions in the user's database. So what is acknowledged waits
+/// for a while, to be noted together; a crash before that sends it again. Few rows wait longer, and
+/// so does all where the disk is slow: a note holds the lock while it waits for the disk, and is to
+/// do so for a fiftieth of the time at most.
 const NOTE_AFTER: Duration = Duration::from_millis(250);
 const NOTE_FEW_AFTER: Duration = Duration::from_secs(1);
 const FEW: u64 = 1000;
@@ -30,18 +33,19 @@ const REST: u32 = 50;
 /// A note waits, too, while somebody else is at the file: it is tried so often.
 const TRY_EVERY: Duration = Duration::from_millis(20);
 
-/// However slow the disk is, a note is tried after this time, and after twice this time it queues for the lock.
+/// However slow the disk is, a note is tried after this time, and after twice this time it queues
+/// for the lock.
 const LATEST: Duration = Duration::from_secs(5);
 
 /// How long a batch is waited for between two looks around.
-const LOOK: Duration = Duration::from_millis(250);
+const QUEUE_POLL: Duration = Duration::from_millis(250);
 
 /// The sending side.
-pub struct Shipper<'a> {
+pub(crate) struct Shipper<'a> {
     options: &'a Options,
     run: &'a Run,
-    ledger: &'a mut SourceState,
-    sender: Producer,
+    state: &'a mut SourceState,
+    producer: Producer,
     cluster: &'a Cluster,
     /// Who looks at the logs of a producer that stays.
     watch: Option<&'a Watch>,
@@ -59,11 +63,11 @@ pub struct Shipper<'a> {
 }
 
 impl<'a> Shipper<'a> {
-    pub fn new(
+    pub(crate) fn new(
         options: &'a Options,
         run: &'a Run,
-        ledger: &'a mut SourceState,
-        sender: Producer,
+        state: &'a mut SourceState,
+        producer: Producer,
         cluster: &'a Cluster,
         progress: &'a mut Progress,
         stop: &'a Stop,
@@ -71,8 +75,8 @@ impl<'a> Shipper<'a> {
         Self {
             options,
             run,
-            ledger,
-            sender,
+            state,
+            producer,
             cluster,
             watch: None,
             unnoted: Vec::new(),
@@ -87,17 +91,18 @@ impl<'a> Shipper<'a> {
     }
 
     /// The same beside one who looks at the logs.
-    pub fn beside(self, watch: Option<&'a Watch>) -> Self {
+    pub(crate) fn beside(self, watch: Option<&'a Watch>) -> Self {
         Self { watch, ..self }
     }
 
     /// Ships what comes until nothing does any more.
-    pub fn ship(&mut self, queue: Receiver<Result<QueuedBatch>>) -> Result<()> {
+    pub(crate) fn ship(&mut self, queue: Receiver<Result<QueuedBatch>>) -> Result<()> {
         let outcome = self.ship_all(&queue);
         if outcome.is_err() {
             self.stop.request();
         }
-        // Whatever ended it: what is acknowledged is noted, so that the next run need not send it again.
+        // Whatever ended it: what is acknowledged is noted, so that the next run need not send it
+        // again.
         let noted = self.note();
         outcome.and(noted)
     }
@@ -105,13 +110,13 @@ impl<'a> Shipper<'a> {
     fn ship_all(&mut self, queue: &Receiver<Result<QueuedBatch>>) -> Result<()> {
         loop {
             self.stop.check()?;
-            let parcel = match queue.try_recv() {
-                Ok(parcel) => parcel,
+            let batch = match queue.try_recv() {
+                Ok(batch) => batch,
                 Err(TryRecvError::Disconnected) => return Ok(()),
                 Err(TryRecvError::Empty) => {
                     self.note_when_due()?;
-                    match queue.recv_timeout(LOOK) {
-                        Ok(parcel) => parcel,
+                    match queue.recv_timeout(QUEUE_POLL) {
+                        Ok(batch) => batch,
                         Err(_) => {
                             self.progress.add(0, 0);
                             self.look_behind()?;
@@ -120,22 +125,22 @@ impl<'a> Shipper<'a> {
                     }
                 }
             };
-            self.send(parcel?)?;
+            self.send(batch?)?;
         }
     }
 
-    fn send(&mut self, parcel: QueuedBatch) -> Result<()> {
-        let QueuedBatch { load, mark } = parcel;
-        let mut kept_back = load.kept_back;
+    fn send(&mut self, batch: QueuedBatch) -> Result<()> {
+        let QueuedBatch { encoded, checkpoint } = batch;
+        let mut kept_back = encoded.kept_back;
         let refused = kept_back.len() as u64;
         let key = self.options.sign_key.as_ref();
-        let mut sending = self.sender.send(load.bundles);
+        let mut sending = self.producer.send(encoded.produce_batches);
         let sent = loop {
             match sending.next()? {
                 SendStep::Done(sent) => break sent,
                 SendStep::TooLarge { batch, record } => {
-                    let (letter, placeholder) = too_large(key, &batch, record)?;
-                    kept_back.push(letter);
+                    let (kept, placeholder) = too_large(key, &batch, record)?;
+                    kept_back.push(kept);
                     sending.replace(placeholder);
                 }
             }
@@ -143,41 +148,42 @@ impl<'a> Shipper<'a> {
         drop(sending);
         for sent in &sent {
             for jump in &sent.jumps {
-                self.look_between(&sent.batch.at.topic, sent.batch.at.partition, jump)?;
+                self.look_between(&sent.batch.at, jump)?;
             }
         }
         let too_large = kept_back.len() as u64 - refused;
         for KeptBack { key, text, reason } in &kept_back {
-            self.ledger.dead_letter(mark.table(), key, text, reason)?;
+            self.state.dead_letter(checkpoint.table(), key, text, reason)?;
         }
         let bytes: usize = sent.iter().map(|sent| sent.batch.bytes()).sum();
-        self.progress.add(load.rows.saturating_sub(too_large), bytes as u64);
-        let acked = acked(&sent, &load.last_seqs, self.run.epoch);
-        self.acknowledged(mark, acked, load.rows);
+        self.progress.add(encoded.rows.saturating_sub(too_large), bytes as u64);
+        let acked = acked(&sent, &encoded.last_seqs, self.run.epoch);
+        self.acknowledged(checkpoint, acked, encoded.rows);
         self.note_when_due()
     }
 
     /// Remembers what is to be noted: of a table and of a partition the last of each.
-    fn acknowledged(&mut self, mark: Checkpoint, acked: Vec<Acked>, rows: u64) {
+    fn acknowledged(&mut self, checkpoint: Checkpoint, acked: Vec<Acked>, rows: u64) {
         if self.unnoted.is_empty() {
             self.unnoted_since = Instant::now();
         }
         self.unnoted_rows += rows;
         let mut before = self.unnoted.iter_mut().rev();
-        match before.find(|(before, _)| before.table() == mark.table()) {
-            Some((before, last)) if mark.covers(before) => {
+        match before.find(|(before, _)| before.table() == checkpoint.table()) {
+            Some((before, last)) if checkpoint.covers(before) => {
                 last.retain(|last| acked.iter().all(|acked| acked.partition != last.partition));
                 last.extend(acked);
-                *before = mark;
+                *before = checkpoint;
             }
-            _ => self.unnoted.push((mark, acked)),
+            _ => self.unnoted.push((checkpoint, acked)),
         }
     }
 
     fn note_when_due(&mut self) -> Result<()> {
-        let enough = match self.unnoted_rows < FEW {
-            true => NOTE_FEW_AFTER,
-            false => NOTE_AFTER,
+        let enough = if self.unnoted_rows < FEW {
+            NOTE_FEW_AFTER
+        } else {
+            NOTE_AFTER
         };
         let waited = self.unnoted_since.elapsed();
         let rested = self.noted_at.elapsed() >= (self.note_took * REST).min(LATEST);
@@ -189,44 +195,45 @@ impl<'a> Shipper<'a> {
         }
         if self.tried_at.elapsed() >= TRY_EVERY {
             self.tried_at = Instant::now();
-            if self.ledger.try_note(&self.unnoted)? {
+            if self.state.try_note(&self.unnoted)? {
                 self.noted(self.tried_at);
             }
         }
         Ok(())
     }
 
-    /// One that has nothing to send learns nothing from its answers: it looks now and then what stands behind what it sent last.
+    /// One that has nothing to send learns nothing from its answers: it looks now and then what
+    /// stands behind what it sent last.
     fn look_behind(&mut self) -> Result<()> {
         let Some(watch) = self.watch else { return Ok(()) };
         for (topic, ends) in watch.ends() {
-            for (partition, between) in self.sender.pass(&topic, &ends) {
-                self.look_between(&topic, partition, &between)?;
+            for (partition, between) in self.producer.pass(&topic, &ends) {
+                self.look_between(&TopicPartition::new(topic.clone(), partition), &between)?;
             }
         }
         Ok(())
     }
 
-    /// Records that do not follow the ones that this run sent before them: looks at what came between. A newer run of this source that its
-    /// file does not know is that of a copy, which lives: each of the two would skip the other's rows for ever.
-    fn look_between(&mut self, topic: &Arc<str>, partition: i32, between: &OffsetJump) -> Result<()> {
-        let place = format!("topic \"{topic}\" partition {partition}");
+    /// Records that do not follow the ones that this run sent before them: looks at what came
+    /// between. A newer run of this source that its file does not know is that of a copy, which
+    /// lives: each of the two would skip the other's rows for ever.
+    fn look_between(&mut self, at: &TopicPartition, between: &OffsetJump) -> Result<()> {
         let OffsetJump { expected, found } = *between;
         if found < expected {
             let what = format!(
-                "{place}: records got offset {found} behind offset {}: the topic was made anew",
+                "{at}: records got offset {found} behind offset {}: the topic was made anew",
                 expected - 1
             );
             return Err(Error::new(Kind::Forked, what));
         }
-        let span = Span {
-            partition,
+        let range = OffsetRange {
+            partition: at.partition,
             from: expected,
             to: found,
         };
         let mut newer = None;
         let key = self.options.sign_key.as_ref();
-        let looked = read(self.cluster, key, topic, vec![span], self.stop, &mut |part| {
+        let looked = read(self.cluster, key, &at.topic, vec![range], self.stop, &mut |part| {
             if let Part::Record(record) = part {
                 let number = record.number_of(&self.run.source);
                 let epoch = number.map(|(epoch, _)| epoch).filter(|epoch| *epoch > self.run.epoch);
@@ -240,9 +247,9 @@ impl<'a> Shipper<'a> {
         }
         let Some((epoch, offset)) = newer else { return Ok(()) };
         // One that has taken over this file says so by itself.
-        self.ledger.check()?;
+        self.state.check()?;
         Err(Error::loss(format!(
-            "{place} offset {offset}: a newer run ({epoch}) of this source stands there, which its file knows nothing of: a copy of the file is shipped too"
+            "{at} offset {offset}: a newer run ({epoch}) of this source stands there, which its file knows nothing of: a copy of the file is shipped too"
         ))
         .way_out(
             "stop the other copy and start this producer again; or, where the other one is to be a source of its own, run \
@@ -252,7 +259,7 @@ impl<'a> Shipper<'a> {
 
     fn note(&mut self) -> Result<()> {
         let began = Instant::now();
-        self.ledger.note(&self.unnoted)?;
+        self.state.note(&self.unnoted)?;
         self.noted(began);
         Ok(())
     }
@@ -265,7 +272,7 @@ impl<'a> Shipper<'a> {
 }
 
 /// The last records of what was sent.
-pub fn acked(sent: &[Sent], last_seqs: &[u64], epoch: u64) -> Vec<Acked> {
+pub(crate) fn acked(sent: &[Sent], last_seqs: &[u64], epoch: u64) -> Vec<Acked> {
     let last = |(sent, &seq): (&Sent, &u64)| Acked {
         partition: sent.batch.at.partition,
         epoch,
@@ -276,8 +283,12 @@ pub fn acked(sent: &[Sent], last_seqs: &[u64], epoch: u64) -> Vec<Acked> {
     sent.iter().zip(last_seqs).map(last).collect()
 }
 
-/// A record that the broker refused: the dead letter, and what is sent in its place.
-pub fn too_large(sign_key: Option<&SignKey>, batch: &ProduceBatch, record: usize) -> Result<(KeptBack, Placeholder)> {
+/// A record that the broker refused: the row kept back, and what is sent in its place.
+pub(crate) fn too_large(
+    sign_key: Option<&SignKey>,
+    batch: &ProduceBatch,
+    record: usize,
+) -> Result<(KeptBack, Placeholder)> {
     let (key, value) = batch.get(record);
     let size = key.len() + value.map_or(0, <[u8]>::len);
     let Ok(Key::Object(members)) = decode::key(key) else {
@@ -290,7 +301,7 @@ pub fn too_large(sign_key: Option<&SignKey>, batch: &ProduceBatch, record: usize
         ))
         .way_out("raise max.message.bytes of the topic"));
     }
-    let letter = KeptBack {
+    let kept = KeptBack {
         key: members.into_iter().map(|(_, value)| value.into_owned()).collect(),
         text: String::from_utf8_lossy(key).into_owned(),
         reason: format!(
@@ -298,11 +309,11 @@ pub fn too_large(sign_key: Option<&SignKey>, batch: &ProduceBatch, record: usize
             batch.at.topic
         ),
     };
-    let (key, mut value) = kept_back(&letter.text, &letter.reason, value);
+    let (key, mut value) = kept_back(&kept.text, &kept.reason, value);
     if let (Some(sign_key), Some(value)) = (sign_key, &mut value) {
         sign_key
             .signer(&batch.at.topic, batch.at.partition)
             .sign(&key, 0, value);
     }
-    Ok((letter, (key, value)))
+    Ok((kept, (key, value)))
 }

@@ -50,7 +50,7 @@ pub struct SinkPosition {
     pub at: TopicPartition,
     pub next_offset: i64,
     /// The last record of ours that landed.
-    pub origin: Option<LastApplied>,
+    pub last_applied: Option<LastApplied>,
     /// The run whose first record stands at `next_offset`, while it waits for the other partitions (see `sequence::RunProgress`).
     pub reached: Option<u64>,
     /// The last record that was taken: it stands below `next_offset`, in this log and hardly in another. None while not known.

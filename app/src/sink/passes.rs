@@ -139,7 +139,10 @@ impl Landing<'_> {
         let table = &self.memory.tables[place];
         let runs = table.pass == pass && table.unseen.is_some();
         // Partitions that were added behind the pass hold neither its beginning nor its end.
-        let count = position.origin.as_ref().and_then(|origin| origin.partitions);
+        let count = position
+            .last_applied
+            .as_ref()
+            .and_then(|last_applied| last_applied.partitions);
         let mut due = partitions.iter().filter(|p| count.is_none_or(|count| **p < count));
         if !runs || !due.all(|p| ended.contains(p)) {
             return Ok(None);

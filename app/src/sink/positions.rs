@@ -18,7 +18,7 @@ pub(super) fn all(conn: &Connection, schemas: &Schemas, topic: &str) -> Result<V
     let topic: Arc<str> = topic.into();
     let position = |r: &Row<'_>| {
         let source: Option<String> = r.get(2)?;
-        let origin = match source {
+        let last_applied = match source {
             Some(source) => Some(LastApplied {
                 source,
                 epoch: r.get::<_, i64>(3)? as u64,
@@ -30,7 +30,7 @@ pub(super) fn all(conn: &Connection, schemas: &Schemas, topic: &str) -> Result<V
         let position = SinkPosition {
             at: TopicPartition::new(topic.clone(), r.get(0)?),
             next_offset: r.get(1)?,
-            origin,
+            last_applied,
             reached: r.get::<_, Option<i64>>(9)?.map(|run| run as u64),
             last: match (r.get(11)?, r.get::<_, Option<i64>>(12)?) {
                 (Some(offset), Some(fingerprint)) => Some(LastTaken {
@@ -73,17 +73,17 @@ pub(super) fn advance(conn: &Connection, position: &SinkPosition, expected: Opti
     let SinkPosition {
         at: TopicPartition { topic, partition },
         next_offset,
-        origin,
+        last_applied,
         reached,
         last,
         healing,
         partial,
         ..
     } = position;
-    let source = origin.as_ref().map(|o| &o.source);
-    let epoch = origin.as_ref().map(|o| o.epoch as i64);
-    let seq = origin.as_ref().map(|o| o.seq as i64);
-    let partitions = origin.as_ref().and_then(|o| o.partitions);
+    let source = last_applied.as_ref().map(|o| &o.source);
+    let epoch = last_applied.as_ref().map(|o| o.epoch as i64);
+    let seq = last_applied.as_ref().map(|o| o.seq as i64);
+    let partitions = last_applied.as_ref().and_then(|o| o.partitions);
     let reached = reached.map(|run| run as i64);
     let (last_offset, last_fingerprint) = (last.map(|last| last.offset), last.map(|last| last.fingerprint as i64));
     // `partial` belongs to the first contact with a source; after that only a full pass changes it.

@@ -330,7 +330,7 @@ fn run_link(raw: &RawValue) -> Result<RunHeader, String> {
         acked: acked.transpose()?,
         full,
         partitions,
-        moved,
+        repartitioned_at: moved,
     })
 }
 

@@ -121,7 +121,7 @@ impl Encoder {
             if let Some(partitions) = link.partitions {
                 out.extend_from_slice(format!(",\"partitions\":{partitions}").as_bytes());
             }
-            if let Some(moved) = link.moved {
+            if let Some(moved) = link.repartitioned_at {
                 out.extend_from_slice(format!(",\"moved\":{moved}").as_bytes());
             }
             out.push(b'}');

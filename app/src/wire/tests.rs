@@ -154,7 +154,7 @@ fn the_records_about_the_table_come_back() {
         acked: Some((5, 40)),
         full: true,
         partitions: Some(5),
-        moved: Some(4),
+        repartitioned_at: Some(4),
     };
     let mut json = Vec::new();
     let encoder = encoder().with_id("the first name".into());
@@ -218,7 +218,7 @@ fn a_link_tells_of_partitions_only_what_its_run_knows() {
     assert_eq!(said(&link), r#""_run":{"acked":null,"full":false"#);
     link.partitions = Some(3);
     assert_eq!(said(&link), r#""_run":{"acked":null,"full":false,"partitions":3"#);
-    link.moved = Some(7);
+    link.repartitioned_at = Some(7);
     assert_eq!(
         said(&link),
         r#""_run":{"acked":null,"full":false,"partitions":3,"moved":7"#

@@ -1,33 +1,34 @@
-//! What a record is held against before anything else: whose records its topic carries, and of which table (see `sink::Binding`).
+//! What a record is held against before anything else: whose records its topic carries, and of
+//! which table (see `sink::Binding`).
 
 use crate::error::{Error, Result};
-use crate::model::TopicPartition;
-use crate::model::{LastApplied, RecordId};
+use crate::model::{LastApplied, RecordId, TopicPartition};
 use crate::sink::{Binding, Conflict, SinkPosition};
 use crate::wire::decode::Record;
 
-use super::{ApplyContext, PartitionApplier};
+use super::context::ApplyContext;
+use super::{Activity, PartitionApplier};
 
 impl PartitionApplier {
-    /// A topic is either of a source or of others, in all of its partitions: what does not belong is no row, before it costs or changes
-    /// anything. A tombstone says nothing of who wrote it.
-    pub(super) fn in_its_place<'r>(
+    /// A topic is either of a source or of others, in all of its partitions: what does not belong
+    /// is no row, before it costs or changes anything. A tombstone says nothing of who wrote it.
+    pub(super) fn why_misplaced(
         &self,
         context: &mut ApplyContext<'_, '_>,
-        record: Record<'r>,
-    ) -> Result<Result<Record<'r>, String>> {
-        let (topic, origin) = (&self.position.at.topic, self.position.origin.as_ref());
-        let reason = match (record.stamp(), &record) {
+        record: &Record<'_>,
+    ) -> Result<Option<String>> {
+        let (topic, last_applied) = (&self.position.at.topic, self.position.last_applied.as_ref());
+        Ok(match (record.stamp(), record) {
             // Where a record of a source has landed, the topic is a source's; numbers say whose.
-            (Some(_), _) if origin.is_some() => None,
-            (Some(stamp), _) if context.landing.binding(topic)? == Some(&Binding::Others) => {
+            (Some(_), _) if last_applied.is_some() => None,
+            (Some(id), _) if context.landing.binding(topic)? == Some(&Binding::Others) => {
                 let gives_away =
                     matches!(record, Record::Schema { begin: Some(_), .. }) && context.landing.gives_away(topic)?;
                 (!gives_away).then(|| {
                     format!(
                         "a record of source {}, and others write topic \"{topic}\": ship to another topic; or give this one and \
                          its table to that source with `producer --backfill` and `consumer --adopt {topic}`",
-                        stamp.source
+                        id.source
                     )
                 })
             }
@@ -37,14 +38,13 @@ impl PartitionApplier {
                 )
             }),
             _ => None,
-        };
-        Ok(reason.map_or(Ok(record), Err))
+        })
     }
 
     /// The source whose records come here, where a source's have come.
     pub(super) fn source<'q>(&'q self, context: &'q mut ApplyContext<'_, '_>) -> Result<Option<&'q str>> {
-        let binding = match &self.position.origin {
-            Some(origin) => return Ok(Some(&origin.source)),
+        let binding = match &self.position.last_applied {
+            Some(last_applied) => return Ok(Some(&last_applied.source)),
             None => context.landing.binding(&self.position.at.topic)?,
         };
         Ok(match binding {
@@ -54,50 +54,50 @@ impl PartitionApplier {
     }
 
     /// Binds the topic to a source, and to the table with this identity where the source tells it.
-    pub(super) fn bind(&self, context: &mut ApplyContext<'_, '_>, source: &str, id: Option<String>) -> Result<()> {
+    pub(super) fn bind(&self, context: &mut ApplyContext<'_, '_>, source: &str, table: Option<String>) -> Result<()> {
         let topic = &self.position.at.topic;
         let known = match context.landing.binding(topic)? {
             Some(Binding::Source { source: bound, table }) if bound == source => table.clone(),
             _ => None,
         };
-        let (source, table) = (source.to_owned(), id.or(known));
+        let (source, table) = (source.to_owned(), table.or(known));
         context.landing.bind(topic, Binding::Source { source, table })
     }
 
-    /// Whether a schema is not that of the table which the topic carries: an error, or passed over up to the next full pass of that one.
-    /// A source may rename its table, and not into a name that is taken.
+    /// Whether a schema is not that of the table which the topic carries: an error, or passed over
+    /// up to the next full pass of that one. A source may rename its table, and not into a name
+    /// that is taken.
     pub(super) fn is_of_another_table(
         &mut self,
         context: &mut ApplyContext<'_, '_>,
         offset: i64,
-        stamp: &RecordId<'_>,
+        id: &RecordId<'_>,
         record: &Record<'_>,
     ) -> Result<bool> {
-        let Record::Schema { id, schema, .. } = record else {
+        let Record::Schema { id: table, schema, .. } = record else {
             return Ok(false);
         };
         let SinkPosition {
             at: TopicPartition { topic, .. },
-            origin,
+            last_applied,
             ..
         } = &self.position;
-        let has_landed = |landed: &LastApplied| {
-            landed.source == stamp.source && (stamp.epoch, stamp.seq) <= (landed.epoch, landed.seq)
-        };
-        if origin.as_ref().is_some_and(has_landed) {
+        let has_landed =
+            |landed: &LastApplied| landed.source == id.source && (id.epoch, id.seq) <= (landed.epoch, landed.seq);
+        if last_applied.as_ref().is_some_and(has_landed) {
             return Ok(false);
         }
         let Some(conflict) = context
             .landing
-            .conflict(topic, stamp.source, id.as_deref(), &schema.table)?
+            .conflict(topic, id.source, table.as_deref(), &schema.table)?
         else {
             return Ok(false);
         };
         if context.landing.trouble(schema)?.is_some() {
             return Ok(false); // of no table at all: a dead letter
         }
-        let is_other = self.source(context)?.is_some_and(|source| source != stamp.source);
-        let passes_over = context.options.heal || is_other && self.position.healing;
+        let is_other = self.source(context)?.is_some_and(|source| source != id.source);
+        let passes_over = context.options.heal || is_other && self.activity() == Activity::Skipping;
         if is_other && !passes_over {
             return Ok(false); // another source is a gap, whatever it ships
         }

@@ -11,7 +11,7 @@ fn a_position_comes_back_as_it_was_moved() {
     let folder = Folder::new();
     let mut sink = folder.sink();
     assert_eq!(sink.positions("topic").unwrap(), []);
-    let origin = Some(LastApplied {
+    let last_applied = Some(LastApplied {
         source: "ab12".into(),
         epoch: 1_700_000_000_000_000,
         seq: 7,
@@ -20,7 +20,7 @@ fn a_position_comes_back_as_it_was_moved() {
     let mut first = SinkPosition {
         next_offset: 5,
         partial: true,
-        origin,
+        last_applied,
         ..position(1)
     };
     let plain = SinkPosition {
@@ -60,7 +60,7 @@ fn equal_schemas_of_several_partitions_are_one_in_memory() {
 fn partial_is_taken_over_on_the_first_contact_with_a_source_only() {
     let folder = Folder::new();
     let mut sink = folder.sink();
-    let origin = |source: &str| {
+    let last_applied = |source: &str| {
         Some(LastApplied {
             source: source.into(),
             epoch: 1,
@@ -71,7 +71,7 @@ fn partial_is_taken_over_on_the_first_contact_with_a_source_only() {
     let mut moved = |from: Option<i64>, source: &str, partial: bool| {
         let to = SinkPosition {
             next_offset: from.unwrap_or(0) + 1,
-            origin: origin(source),
+            last_applied: last_applied(source),
             partial,
             ..position(0)
         };

@@ -81,7 +81,7 @@ fn position(partition: i32) -> SinkPosition {
     SinkPosition {
         at: TopicPartition::new("topic", partition),
         next_offset: 0,
-        origin: None,
+        last_applied: None,
         reached: None,
         last: None,
         healing: false,

@@ -104,7 +104,7 @@ fn a_sink_of_format_1_is_brought_up_to_date_by_whoever_comes_first() {
         });
         assert_eq!(query(&folder.user(), "SELECT format FROM _rowferry_sink"), [[int(4)]]);
         let mut sink = folder.sink();
-        let origin = LastApplied {
+        let last_applied = LastApplied {
             source: "ab".into(),
             epoch: 7,
             seq: 11,
@@ -112,7 +112,7 @@ fn a_sink_of_format_1_is_brought_up_to_date_by_whoever_comes_first() {
         };
         let kept = SinkPosition {
             next_offset: 12,
-            origin: Some(origin),
+            last_applied: Some(last_applied),
             healing: true,
             partial: true,
             ..position(0)

@@ -198,7 +198,7 @@ fn a_newer_pass_overtakes_an_unfinished_one() {
 fn a_pass_that_was_sent_before_partitions_were_added_is_whole_without_them() {
     let mut ferry = Ferry::loaded();
     for at in &mut ferry.at[..2] {
-        at.origin = Some(LastApplied {
+        at.last_applied = Some(LastApplied {
             source: "s".into(),
             epoch: 7,
             seq: 1,

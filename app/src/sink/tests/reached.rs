@@ -4,7 +4,7 @@ use super::*;
 
 /// A position whose last record is of this run of source `s`.
 fn landed(partition: i32, run: u64) -> SinkPosition {
-    let origin = LastApplied {
+    let last_applied = LastApplied {
         source: "s".into(),
         epoch: run,
         seq: 1,
@@ -12,7 +12,7 @@ fn landed(partition: i32, run: u64) -> SinkPosition {
     };
     SinkPosition {
         next_offset: 10,
-        origin: Some(origin),
+        last_applied: Some(last_applied),
         ..position(partition)
     }
 }
@@ -100,7 +100,7 @@ fn the_partitions_that_are_behind_are_named() {
     ];
     note(&mut sink, &all);
     let mut theirs = landed(7, 9);
-    theirs.origin.as_mut().unwrap().source = "other".into();
+    theirs.last_applied.as_mut().unwrap().source = "other".into();
     note(&mut sink, &[theirs]);
     let partitions: Vec<i32> = (0..9).collect();
     for own in [landed(0, 6), landed(8, 6)] {
