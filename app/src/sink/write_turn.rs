@@ -40,7 +40,7 @@ impl WriteTurns {
         let open = |how: &mut OpenOptions| how.custom_flags(libc::O_NOFOLLOW | libc::O_NONBLOCK).open(&path);
         let file = open(OpenOptions::new().create(true).append(true)).or_else(|_| open(OpenOptions::new().read(true))); // that of another user
         Self(
-            file.inspect_err(|e| debug!("no write_turns {}: {e}", path.display()))
+            file.inspect_err(|e| debug!("no turn file {}: {e}", path.display()))
                 .ok(),
         )
     }

@@ -19,12 +19,12 @@ const FORMAT: i64 = 2;
 /// What tables of earlier versions lack.
 const ADDED: [(&str, &str); 2] = [("id", "TEXT"), ("mark", "INTEGER")];
 
-/// `shape` is described where it is made; `replace_conflicts` is a JSON array of SQL conditions.
+/// `shape` is described where it is made; `guards` is a JSON array of the SQL conditions of `replace_conflicts`.
 const TABLES: &str = "
     CREATE TABLE IF NOT EXISTS _rowferry_run(
         format INTEGER, source TEXT, epoch INTEGER, notes INTEGER NOT NULL DEFAULT 0);
     CREATE TABLE IF NOT EXISTS _rowferry_tracked(
-        name TEXT COLLATE NOCASE PRIMARY KEY, topic TEXT, shape TEXT, replace_conflicts TEXT, schema_version INTEGER,
+        name TEXT COLLATE NOCASE PRIMARY KEY, topic TEXT, shape TEXT, guards TEXT, schema_version INTEGER,
         pass INTEGER, pending INTEGER, cursor BLOB, shipped INTEGER, id TEXT, mark INTEGER);
     CREATE TABLE IF NOT EXISTS _rowferry_acked(
         topic TEXT, partition INTEGER, epoch INTEGER, seq INTEGER, offset INTEGER, stood INTEGER,
@@ -48,7 +48,7 @@ pub struct Tracked {
     pub pass_pending: bool,
     /// Whether that pass begins now, so that this run ships the whole table.
     pub full: bool,
-    /// Rows that were kept as dead dead_letters and are tried again now.
+    /// Rows that were kept as dead letters and are tried again now.
     pub dead_letters_requeued: u64,
     /// About how many rows wait: those of the pass and those in the outbox.
     pub rows_waiting: u64,
@@ -110,7 +110,7 @@ pub fn make_tables(conn: &Connection) -> SqlResult<bool> {
     }
     if !has("_rowferry_dead_letters", "packed")? {
         return Err(
-            Error::failed("this database is also a sink of Rowferry's, which keeps other dead dead_letters")
+            Error::failed("this database is also a sink of Rowferry's, which keeps other dead letters")
                 .way_out("ship from a database of its own")
                 .into(),
         );
@@ -234,7 +234,7 @@ pub fn look(conn: &Connection, table: &str, topic: &str, look: Look) -> SqlResul
     adopt_version(conn, version)?;
     place.version = schema_version(conn)?;
     conn.execute(
-        "INSERT OR REPLACE INTO _rowferry_tracked(name, topic, shape, replace_conflicts, schema_version, pass, pending, cursor, shipped, id, mark)
+        "INSERT OR REPLACE INTO _rowferry_tracked(name, topic, shape, guards, schema_version, pass, pending, cursor, shipped, id, mark)
          VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)",
         params![
             schema.table,
@@ -456,7 +456,7 @@ fn adopt_version(conn: &Connection, before: i64) -> SqlResult<()> {
 
 fn remembered(conn: &Connection, table: &str) -> SqlResult<Option<Remembered>> {
     let row = conn.query_row(
-        "SELECT topic, shape, replace_conflicts, schema_version, pass, pending, cursor, shipped, id, mark
+        "SELECT topic, shape, guards, schema_version, pass, pending, cursor, shipped, id, mark
          FROM _rowferry_tracked WHERE name = ?1",
         [table],
         |row| {

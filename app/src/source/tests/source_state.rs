@@ -1,4 +1,4 @@
-//! Runs, progress, dead dead_letters, and what is left behind.
+//! Runs, progress, dead letters, and what is left behind.
 
 use super::*;
 
@@ -17,6 +17,36 @@ fn each_run_has_a_larger_epoch_and_knows_the_one_before() {
     assert_eq!(ferry.run.source, first.source);
     assert!(!ferry.run.is_first);
     assert_eq!(ferry.run.epoch, first.epoch + ahead + 1);
+}
+
+#[test]
+fn tables_that_an_earlier_version_made_are_gone_on_with() {
+    let folder = Folder::new();
+    let path = folder.file("source.db");
+    let user = Connection::open(&path).unwrap();
+    let earlier = "
+        CREATE TABLE _rowferry_run(format INTEGER, source TEXT, epoch INTEGER, notes INTEGER NOT NULL DEFAULT 0);
+        CREATE TABLE _rowferry_tracked(
+            name TEXT COLLATE NOCASE PRIMARY KEY, topic TEXT, shape TEXT, guards TEXT, schema_version INTEGER,
+            pass INTEGER, pending INTEGER, cursor BLOB, shipped INTEGER, id TEXT, mark INTEGER);
+        CREATE TABLE _rowferry_acked(
+            topic TEXT, partition INTEGER, epoch INTEGER, seq INTEGER, offset INTEGER, stood INTEGER,
+            PRIMARY KEY (topic, partition));
+        CREATE TABLE _rowferry_layout(topic TEXT PRIMARY KEY, partitions INTEGER, moved INTEGER);
+        CREATE TABLE _rowferry_dead_letters(
+            source_table TEXT COLLATE NOCASE, key TEXT, packed BLOB, reason TEXT, at TEXT,
+            PRIMARY KEY (source_table, key));
+        INSERT INTO _rowferry_run VALUES (2, 'abcdef012345', 1700000000000001, 7);";
+    user.execute_batch(earlier).unwrap();
+    user.execute_batch("CREATE TABLE t(id INTEGER PRIMARY KEY, v UNIQUE)")
+        .unwrap();
+    let (_, run, tracked, _) = start(&path, "t", "topic", false).unwrap();
+    assert_eq!((run.source.as_str(), run.is_first), ("abcdef012345", false));
+    assert!(tracked.full);
+    let kept: String = user
+        .query_row("SELECT guards FROM _rowferry_tracked", [], |row| row.get(0))
+        .unwrap();
+    assert_eq!(kept, r#"["\"v\" COLLATE \"BINARY\" = NEW.\"v\""]"#);
 }
 
 #[test]
