@@ -104,7 +104,7 @@ impl Landing<'_> {
         if !is_source || !is_same {
             return Ok(Some(Conflict::Other { carried }));
         }
-        let is_taken = reshape::exists(self.conn, table)?
+        let is_taken = reshape::is_taken(self.conn, table)?
             || catalog::other_topic(self.conn, topic, table)
                 .map_err(|e| cannot(e, "read the tables of the sink"))?
                 .is_some();

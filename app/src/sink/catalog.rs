@@ -94,7 +94,7 @@ pub(super) fn prepare(conn: &Connection) -> Result<()> {
 }
 
 fn make(conn: &Connection) -> Result<()> {
-    if super::reshape::exists(conn, "_rowferry_dead_letters")? {
+    if super::reshape::is_taken(conn, "_rowferry_dead_letters")? {
         return Err(
             Error::failed("this database is the source of a ferry already").way_out("name another file with --sink")
         );
@@ -119,7 +119,7 @@ fn upgrade(conn: &Connection, from: i64) -> Result<()> {
 
 /// The format of the tables, where they are there; an error when this program does not know it.
 fn format(conn: &Connection) -> Result<Option<i64>> {
-    if !super::reshape::exists(conn, "_rowferry_sink")? {
+    if !super::reshape::is_taken(conn, "_rowferry_sink")? {
         return Ok(None);
     }
     let format: i64 = conn

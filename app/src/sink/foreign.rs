@@ -5,10 +5,11 @@ use std::sync::Arc;
 
 use crate::error::{Error, Result};
 use crate::model::{ROWID, TableSchema, Value};
+use crate::sqlite::names::{ROWID_NAMES, column_named, quote};
 
 use super::landing::Landing;
 use super::table::{Statements, Table};
-use super::{Landed, cannot, catalog, ddl, passes, reshape};
+use super::{Landed, cannot, catalog, passes, reshape};
 
 /// A member of a record: its name and its value.
 pub type Member<'a> = (Cow<'a, str>, Value<'a>);
@@ -47,7 +48,7 @@ impl Landing<'_> {
         }
         let mut rowid = None;
         for (name, value) in key {
-            let Some(column) = find(&table.shape, name).filter(|&i| table.shape.columns[i].pk > 0) else {
+            let Some(column) = column_named(&table.shape, name).filter(|&i| table.shape.columns[i].pk > 0) else {
                 rowid = integer(value);
                 continue;
             };
@@ -129,7 +130,7 @@ impl Landing<'_> {
         for (name, _) in members {
             // Members mostly come in the order of the columns.
             let expected = shape.columns.get(next).filter(|c| c.name == **name).map(|_| next);
-            let column = expected.or_else(|| find(&shape, name)).unwrap_or_else(|| {
+            let column = expected.or_else(|| column_named(&shape, name)).unwrap_or_else(|| {
                 shape.columns.push(reshape::untyped(name.to_string(), 0));
                 shape.columns.len() - 1
             });
@@ -165,26 +166,18 @@ impl Landing<'_> {
         // SQLite adds no column that hides the rowid, but makes a table with one.
         if new
             .iter()
-            .any(|c| ddl::ROWID_NAMES.iter().any(|name| c.name.eq_ignore_ascii_case(name)))
+            .any(|c| ROWID_NAMES.iter().any(|name| c.name.eq_ignore_ascii_case(name)))
         {
             return self.rebuild(place, shape);
         }
         for column in new {
-            let sql = format!(
-                "ALTER TABLE {} ADD COLUMN {}",
-                ddl::quote(&shape.table),
-                ddl::quote(&column.name)
-            );
+            let sql = format!("ALTER TABLE {} ADD COLUMN {}", quote(&shape.table), quote(&column.name));
             self.conn.execute_batch(&sql).map_err(failed)?;
         }
         table.reshape(shape);
         self.statements[place] = Statements::default();
         catalog::note_table(self.conn, table).map_err(|e| cannot(e, "note the columns of a table"))
     }
-}
-
-fn find(shape: &TableSchema, name: &str) -> Option<usize> {
-    shape.columns.iter().position(|c| c.name.eq_ignore_ascii_case(name))
 }
 
 /// A member that the key and the value do not agree on.

@@ -7,7 +7,8 @@ use rusqlite::{CachedStatement, Connection};
 
 use crate::error::{Error, Kind, Result};
 use crate::model::{TableSchema, Value};
-use crate::sqlite::Bind;
+use crate::sqlite::names::quote;
+use crate::sqlite::values::Bind;
 use crate::stop::Stop;
 
 use super::file::OpenFile;
@@ -243,7 +244,7 @@ impl<'a> Landing<'a> {
     pub(super) fn rebuild(&mut self, place: usize, mut shape: TableSchema) -> Result<()> {
         self.statements[place] = Statements::default();
         let table = &mut self.memory.tables[place];
-        let there = reshape::exists(self.conn, &table.shape.table)?;
+        let there = reshape::is_taken(self.conn, &table.shape.table)?;
         reshape::reshape(self.conn, there.then_some(&table.shape), &mut shape)?;
         table.reshape(shape);
         catalog::note_table(self.conn, table)
@@ -284,7 +285,7 @@ fn see<'a>(
         let parts: Vec<_> = (1..=key.len()).map(|i| format!("k{i} = ?{i}")).collect();
         format!(
             "DELETE FROM {} WHERE {}",
-            ddl::quote(&table.unseen_name()),
+            quote(&table.unseen_name()),
             parts.join(" AND ")
         )
     };
@@ -307,7 +308,7 @@ fn unsee<'a>(
         let values: Vec<_> = (1..=key.len()).map(|i| format!("?{i}")).collect();
         format!(
             "INSERT OR IGNORE INTO {} VALUES ({})",
-            ddl::quote(&table.unseen_name()),
+            quote(&table.unseen_name()),
             values.join(", ")
         )
     };

@@ -3,13 +3,12 @@
 //! - `landing`: one transaction of rows, positions and dead letters
 //! - `bindings`: whose records a topic carries, and of which table
 //! - `passes`: schema records and full passes; `foreign`: records without a schema
-//! - `table`: a landed table in memory; `affinity`: what its columns keep as it is
+//! - `table`: a landed table in memory
 //! - `ddl`: the SQL for a table; `reshape`: giving a table its shape
 //! - `members`: the consumers that land here
 //! - `open`: the file and its settings; `file`: whether it is still there; `write_turn`: sharing it with other consumers
 //! - `catalog`: the sink's own tables; `positions`: how far each partition has landed
 
-mod affinity;
 mod bindings;
 mod catalog;
 mod ddl;
@@ -30,10 +29,12 @@ use std::fmt;
 use std::path::Path;
 use std::sync::Arc;
 
-use rusqlite::{Connection, ErrorCode};
+use rusqlite::Connection;
 
 use crate::error::{Error, Result};
 use crate::model::{Schemas, TableSchema, TopicPartition};
+use crate::sqlite::error::{Database, SqlFault, tell};
+use crate::sqlite::pragmas;
 use crate::stop::Stop;
 
 pub use bindings::{Binding, Conflict};
@@ -209,11 +210,7 @@ impl Sink {
 impl Landing<'_> {
     /// Forgets what is remembered of tables and topics when another connection has written since.
     fn notice_other_writers(&mut self) -> Result<()> {
-        let version = self
-            .conn
-            .prepare_cached("PRAGMA data_version")
-            .and_then(|mut s| s.query_row([], |r| r.get(0)))
-            .map_err(|e| cannot(e, "read the sink"))?;
+        let version = pragmas::data_version(self.conn).map_err(|e| cannot(e, "read the sink"))?;
         if version != self.memory.data_version {
             self.memory.data_version = version;
             self.memory.forget();
@@ -222,29 +219,12 @@ impl Landing<'_> {
     }
 }
 
-/// The error for what SQLite could not do, with the way out where there is a plain one.
-fn cannot(e: rusqlite::Error, what: impl fmt::Display) -> Error {
-    let error = Error::failed(format!("cannot {what}: {e}"));
-    match e.sqlite_error_code() {
-        Some(ErrorCode::DiskFull) => error.way_out("make room on that disk and start again"),
-        Some(ErrorCode::ReadOnly | ErrorCode::CannotOpen | ErrorCode::PermissionDenied) => {
-            error.way_out("make the file and its folder writable, or name another file with --sink")
-        }
-        Some(ErrorCode::NotADatabase | ErrorCode::DatabaseCorrupt) => error.way_out("name another file with --sink"),
-        Some(ErrorCode::ConstraintViolation) => {
-            error.way_out("take away the index or trigger that was added to that table, and start again")
-        }
-        Some(ErrorCode::Unknown) => error.way_out(
-            "was the table changed by hand? land into a new file with --sink, and send all rows with `producer --backfill`",
-        ),
-        _ => error,
-    }
+/// The sentence for what could not be done in the sink.
+fn cannot(fault: impl Into<SqlFault>, what: impl fmt::Display) -> Error {
+    tell(fault, Database::Sink { what: &what }, None)
 }
 
-/// A lock is given up on only when the user wants to stop.
-fn stopped_or(e: rusqlite::Error, stop: &Stop, what: impl fmt::Display) -> Error {
-    match e.sqlite_error_code() {
-        Some(ErrorCode::DatabaseBusy) if stop.requested() => Error::stopped(),
-        _ => cannot(e, what),
-    }
+/// The same for what waits for a lock, which is given up on only when the user wants to stop.
+fn stopped_or(fault: impl Into<SqlFault>, stop: &Stop, what: impl fmt::Display) -> Error {
+    tell(fault, Database::Sink { what: &what }, Some(stop))
 }

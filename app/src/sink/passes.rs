@@ -8,15 +8,13 @@ use rusqlite::ErrorCode;
 
 use crate::error::{Error, Result};
 use crate::model::TableSchema;
-use crate::sqlite;
+use crate::sqlite::names::{MOST_COLUMNS, ROWID_NAMES, quote};
+use crate::sqlite::values::borrow;
 
 use super::ddl::GO_ON;
 use super::landing::{Landing, bind};
 use super::table::Table;
 use super::{Landed, SinkPosition, cannot, catalog, ddl, positions, reshape};
-
-/// SQLite's own limit, as it is built here.
-const MOST_COLUMNS: usize = 2000;
 
 /// Where a table is tried.
 const TRIAL: &str = "_rowferry_trial";
@@ -104,7 +102,7 @@ impl Landing<'_> {
         // A partition that is behind does not bring an old shape back.
         let leads = newer || table.schema.is_none() || (begin.is_none() && position.pass >= table.pass);
         // A table that someone dropped is made anew when all of its rows follow.
-        let lost = newer && !reshape::exists(self.conn, &table.shape.table)?;
+        let lost = newer && !reshape::is_taken(self.conn, &table.shape.table)?;
         if lost || (leads && table.schema.as_ref() != Some(&schema)) {
             self.change(place, &schema)?;
         }
@@ -178,7 +176,7 @@ impl Landing<'_> {
         let shape = ddl::shape(schema);
         if !table.shape.table.eq_ignore_ascii_case(&shape.table) {
             self.check_owner(&topic, &shape.table)?;
-            if reshape::exists(self.conn, &shape.table)? {
+            if reshape::is_taken(self.conn, &shape.table)? {
                 return Err(Error::failed(format!(
                     "the sink has a table {} already, and the rows of topic {topic} have to move there",
                     shape.table
@@ -206,7 +204,7 @@ impl Landing<'_> {
         let failed = |e| cannot(e, format!("begin full pass {pass}"));
         self.stop_pass(place).map_err(failed)?;
         let table = &mut self.memory.tables[place];
-        let unseen = ddl::quote(&table.unseen_name());
+        let unseen = quote(&table.unseen_name());
         let expressions = ddl::key_expressions(&table.shape);
         let names = (1..=expressions.len())
             .map(|i| format!("k{i}"))
@@ -216,7 +214,7 @@ impl Landing<'_> {
         let fill = format!(
             "INSERT INTO {unseen} SELECT {} FROM {} WHERE {GO_ON}()",
             expressions.join(", "),
-            ddl::quote(&table.shape.table)
+            quote(&table.shape.table)
         );
         self.conn.execute_batch(&create).map_err(failed)?;
         table.unseen = Some(self.conn.execute(&fill, []).map_err(failed)? as u64);
@@ -231,7 +229,7 @@ impl Landing<'_> {
             (statements.see, statements.unsee) = (None, None);
             table.unseen_moved = true;
             self.conn
-                .execute_batch(&format!("DROP TABLE IF EXISTS {}", ddl::quote(&table.unseen_name())))?;
+                .execute_batch(&format!("DROP TABLE IF EXISTS {}", quote(&table.unseen_name())))?;
         }
         Ok(())
     }
@@ -242,14 +240,14 @@ impl Landing<'_> {
         let mut delete = self.conn.prepare_cached(&ddl::delete(&table.shape))?;
         let mut unseen = self.conn.prepare(&format!(
             "SELECT * FROM {} WHERE {GO_ON}()",
-            ddl::quote(&table.unseen_name())
+            quote(&table.unseen_name())
         ))?;
         let width = table.key.len().max(1);
         let mut keys = unseen.query([])?;
         let mut removed = 0;
         while let Some(key) = keys.next()? {
             for i in 0..width {
-                let part = sqlite::value(key.get_ref(i)?);
+                let part = borrow(key.get_ref(i)?);
                 bind(&mut delete, 1 + i, std::slice::from_ref(&part))?;
             }
             removed += delete.raw_execute()? as u64;
@@ -307,7 +305,7 @@ pub(super) fn column_trouble(names: &[&str], keyed_by_rowid: bool) -> Option<Str
         return Some(format!("two columns with the name {}", twice[0]));
     }
     let hidden = |name: &&str| folded.binary_search_by(|f| f.as_str().cmp(name)).is_ok();
-    if keyed_by_rowid && ddl::ROWID_NAMES.iter().all(hidden) {
+    if keyed_by_rowid && ROWID_NAMES.iter().all(hidden) {
         return Some("columns rowid, _rowid_ and oid hide the rowid, which is the key".into());
     }
     None

@@ -7,7 +7,7 @@ use rusqlite::CachedStatement;
 
 use crate::model::{TableSchema, Value};
 
-use super::affinity::Affinity;
+use crate::sqlite::affinity::Affinity;
 
 /// A table that rows land in.
 pub(super) struct Table {

@@ -13,6 +13,7 @@ use log::debug;
 use rusqlite::Connection;
 
 use crate::error::Result;
+use crate::sqlite::open::beside;
 use crate::stop::Stop;
 
 use super::{cannot, stopped_or};
@@ -32,10 +33,8 @@ impl WriteTurns {
     /// The write_turns of a sink that is there.
     pub fn beside(sink: &Path) -> Self {
         // By whatever links a consumer comes to the sink, the write_turns is the same.
-        let mut path = fs::canonicalize(sink)
-            .unwrap_or_else(|_| sink.to_owned())
-            .into_os_string();
-        path.push("-turn");
+        let real = fs::canonicalize(sink).unwrap_or_else(|_| sink.to_owned());
+        let path = beside(&real, "-turn");
         // Nothing but its lock is of use. It is never read, cut or followed, whatever somebody has put there under its name.
         let open = |how: &mut OpenOptions| how.custom_flags(libc::O_NOFOLLOW | libc::O_NONBLOCK).open(&path);
         let file = open(OpenOptions::new().create(true).append(true)).or_else(|_| open(OpenOptions::new().read(true))); // that of another user

@@ -1,12 +1,13 @@
 //! The outbox of changed keys, and the triggers that fill it. They mention the key and what unique indexes mention, nothing else.
 
-use rusqlite::{Connection, OptionalExtension};
+use rusqlite::Connection;
 
-use super::file::SqlResult;
 use super::replace_conflicts::row_name;
-use super::schema::{quote, rowid_name};
-use super::values::Bind;
 use crate::model::{TableSchema, Value};
+use crate::sqlite::error::SqlResult;
+use crate::sqlite::names::{quote, rowid_name};
+use crate::sqlite::tables::has_table;
+use crate::sqlite::values::Bind;
 
 /// All that is ours begins like this.
 const PREFIX: &str = "_rowferry_";
@@ -28,7 +29,7 @@ pub fn outbox(table: &str) -> String {
 /// The names by which a statement reaches the key: the primary key's columns, or the rowid.
 pub fn key_names(schema: &TableSchema) -> Vec<String> {
     match rowid_name(schema) {
-        Some(rowid) if schema.keyed_by_rowid() => vec![rowid],
+        Some(rowid) if schema.keyed_by_rowid() => vec![rowid.to_owned()],
         _ => schema
             .key()
             .into_iter()
@@ -191,9 +192,7 @@ pub fn create_outbox(table: &str, columns: &str) -> String {
 
 /// The highest number in a table's outbox; none when there is no outbox.
 pub fn last_number(conn: &Connection, table: &str) -> SqlResult<Option<i64>> {
-    let name = format!("{PREFIX}outbox_{table}");
-    let sql = "SELECT 1 FROM sqlite_schema WHERE type = 'table' AND name = ?1 COLLATE NOCASE";
-    if conn.query_row(sql, [name], |_| Ok(())).optional()?.is_none() {
+    if !has_table(conn, &format!("{PREFIX}outbox_{table}"))? {
         return Ok(None);
     }
     Ok(conn.query_row(&format!("SELECT max(seq) FROM {}", outbox(table)), [], |row| row.get(0))?)

@@ -5,11 +5,9 @@ use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use rusqlite::{Connection, OptionalExtension};
-
 use super::changes::Changes;
 use super::event_buffer::EventBuffer;
-use super::file::{File, SqlResult};
+use super::file::File;
 use super::file_times::FileTimes;
 use super::fork::{LastChange, RunState};
 use super::scan::Scan;
@@ -17,6 +15,9 @@ use super::tracking::{self, Look, Place, Tracked};
 use super::{Capture, Checkpoint, Event, Run, Step, snapshot, utf16};
 use crate::error::{Error, Result};
 use crate::model::TableSchema;
+use crate::sqlite::error::SqlResult;
+use crate::sqlite::pragmas::{data_version, schema_version};
+use crate::sqlite::tables;
 use crate::stop::Stop;
 
 /// The time between two looks at the files while nothing happens.
@@ -151,7 +152,7 @@ impl ChangeReader {
         if let Some(last) = &self.last_change {
             last.check(conn, &self.table)?;
         }
-        let version = tracking::schema_version(conn)?;
+        let version = schema_version(conn)?;
         if version != self.place.version {
             if tracking::seen_version(conn, &self.table)? != Some(version) {
                 return Ok(Batch::Changed);
@@ -221,9 +222,9 @@ impl ChangeReader {
         let (table, topic, run) = (self.table.clone(), self.topic.clone(), self.run.clone());
         let (found, notes) = self.file.write(|tx| {
             run.check(tx, run.notes())?;
-            let found = match is_there(tx, &table)? {
-                true => Some(tracking::look(tx, &table, &topic, Look::Change)?),
-                false => None,
+            let found = match tables::table(tx, &table)? {
+                Some(_) => Some(tracking::look(tx, &table, &topic, Look::Change)?),
+                None => None,
             };
             Ok((found, run.renew(tx)?))
         })?;
@@ -288,15 +289,4 @@ enum Batch {
     Read(Option<Step>),
     /// The database's schema is not the one that the feed knows.
     Changed,
-}
-
-fn is_there(conn: &Connection, table: &str) -> SqlResult<bool> {
-    let sql = "SELECT 1 FROM sqlite_schema WHERE type IN ('table', 'view') AND name = ?1 COLLATE NOCASE";
-    Ok(conn.query_row(sql, [table], |_| Ok(())).optional()?.is_some())
-}
-
-/// A number that changes whenever another connection has committed something.
-fn data_version(conn: &Connection) -> rusqlite::Result<i64> {
-    conn.prepare_cached("PRAGMA data_version")?
-        .query_row([], |row| row.get(0))
 }

@@ -4,12 +4,13 @@ use std::collections::HashSet;
 
 use rusqlite::Connection;
 
-use super::file::SqlResult;
-use super::schema::quote;
-use super::values::{Bind, borrow, pack, unpack, weight};
+use super::values::{pack, unpack, weight};
 use super::{Event, capture, scan, utf16};
 use crate::error::Result;
 use crate::model::{TableSchema, Value, recycle};
+use crate::sqlite::error::SqlResult;
+use crate::sqlite::names::quote;
+use crate::sqlite::values::{Bind, borrow};
 
 /// How to read a table's changes.
 pub struct Changes {

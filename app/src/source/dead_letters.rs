@@ -3,10 +3,10 @@
 use rusqlite::{Connection, params};
 
 use super::capture;
-use super::file::SqlResult;
 use super::utf16::BROKEN_KEY;
 use super::values::{packed, unpack};
 use crate::model::{TableSchema, Value};
+use crate::sqlite::error::SqlResult;
 
 /// Keeps a key, once.
 pub fn keep(conn: &Connection, table: &str, key: &[Value<'_>], text: &str, reason: &str) -> SqlResult<()> {

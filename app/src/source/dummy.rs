@@ -11,9 +11,11 @@ use fake::rand::rngs::StdRng;
 use fake::{Fake, RngExt};
 use rusqlite::{Connection, Transaction, params};
 
-use super::file::{File, SqlResult};
-use super::schema::{self, quote};
+use super::file::File;
+use super::schema;
 use crate::error::{Error, Result};
+use crate::sqlite::error::SqlResult;
+use crate::sqlite::names::quote;
 use crate::stop::Stop;
 
 /// The demo table's name.

@@ -9,6 +9,9 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
+use crate::sqlite::file_id::FileId;
+use crate::sqlite::open;
+
 /// Longer than the tick by which file systems tell the time: what is written this long after a look has another time.
 const TICK: Duration = Duration::from_millis(20);
 
@@ -16,22 +19,20 @@ const TICK: Duration = Duration::from_millis(20);
 const SHOWS: Duration = Duration::from_millis(500);
 
 /// Which file it is, its size and when it was last written: seconds and nanoseconds.
-type RecordId = (u64, u64, u64, i64, i64);
+type FileTime = (FileId, u64, i64, i64);
 
 /// The times of a database and its write-ahead log, the two files that a commit can change.
 pub struct FileTimes {
     files: [PathBuf; 2],
-    seen: [Option<RecordId>; 2],
+    seen: [Option<FileTime>; 2],
     /// When the files were first seen so, until a look has come late enough after that to have missed nothing.
     fresh: Option<Instant>,
 }
 
 impl FileTimes {
     pub fn new(database: &Path) -> FileTimes {
-        let mut wal = database.as_os_str().to_owned();
-        wal.push("-wal");
         FileTimes {
-            files: [database.to_owned(), wal.into()],
+            files: [database.to_owned(), open::wal(database)],
             seen: [None, None],
             fresh: None,
         }
@@ -39,7 +40,7 @@ impl FileTimes {
 
     /// The database is going to be looked at.
     pub fn look(&mut self) {
-        let now = self.stamps();
+        let now = self.times();
         let late = if now[1].is_some() { SHOWS } else { TICK };
         if now != self.seen {
             self.seen = now;
@@ -52,15 +53,15 @@ impl FileTimes {
     /// Whether something may have been written that the last look did not see. Once nothing is, this stays false; file systems
     /// whose times are coarser than a tick need a look from time to time all the same.
     pub fn is_due(&self) -> bool {
-        let now = self.stamps();
+        let now = self.times();
         let wal = now[1].is_some();
         now != self.seen || self.fresh.is_some_and(|since| wal || since.elapsed() > TICK)
     }
 
-    fn stamps(&self) -> [Option<RecordId>; 2] {
+    fn times(&self) -> [Option<FileTime>; 2] {
         self.files.each_ref().map(|file| {
             let file = fs::metadata(file).ok()?;
-            Some((file.dev(), file.ino(), file.size(), file.mtime(), file.mtime_nsec()))
+            Some((FileId::of(&file), file.size(), file.mtime(), file.mtime_nsec()))
         })
     }
 }

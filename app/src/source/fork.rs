@@ -15,8 +15,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use rusqlite::{Connection, OptionalExtension};
 
 use super::capture;
-use super::file::SqlResult;
 use crate::error::{Error, Kind};
+use crate::sqlite::error::SqlResult;
+use crate::sqlite::tables::has_table;
 
 /// The state of a run in its file: shared by all who read and write for it.
 #[derive(Debug, Clone)]
@@ -78,14 +79,9 @@ pub fn state(conn: &Connection) -> SqlResult<Option<(Option<u64>, u64)>> {
         state.optional()
     };
     match read() {
-        Err(_) if !is_there(conn)? => Ok(None),
+        Err(_) if !has_table(conn, "_rowferry_run")? => Ok(None),
         state => Ok(state?),
     }
-}
-
-fn is_there(conn: &Connection) -> SqlResult<bool> {
-    let sql = "SELECT 1 FROM sqlite_schema WHERE type = 'table' AND name = '_rowferry_run'";
-    Ok(conn.prepare(sql)?.exists([])?)
 }
 
 /// The last change in a table's outbox.

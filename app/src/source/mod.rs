@@ -39,7 +39,6 @@ pub mod schema;
 mod shape;
 mod snapshot;
 mod source_state;
-mod tokens;
 mod tracking;
 mod utf16;
 mod values;

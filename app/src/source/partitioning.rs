@@ -2,8 +2,8 @@
 
 use rusqlite::{Connection, OptionalExtension, params};
 
-use super::file::SqlResult;
 use super::{Partitioning, Run};
+use crate::sqlite::error::SqlResult;
 
 /// How a run spreads its rows over a topic that has so many partitions.
 pub fn spread(conn: &Connection, topic: &str, partitions: i32, run: &Run) -> SqlResult<Partitioning> {

@@ -1,12 +1,14 @@
 //! Which rows a REPLACE could push out: a condition for each unique index of a table, under which a row collides with NEW.
 
-use rusqlite::{Connection, OptionalExtension};
+use rusqlite::Connection;
 
-use super::file::SqlResult;
-use super::schema::{quote, rowid_name};
-use super::tokens::{bare, expression, parts, tokens, without_comments};
 use crate::model::{Column, TableSchema};
-use crate::sqlite;
+use crate::sqlite::affinity::Affinity;
+use crate::sqlite::collation::Collation;
+use crate::sqlite::error::SqlResult;
+use crate::sqlite::names::{quote, rowid_name};
+use crate::sqlite::tables::{self, sql_of};
+use crate::sqlite::tokens::{bare, expression, parts, tokens, without_comments};
 
 /// One column or expression of an index.
 struct Term {
@@ -17,7 +19,7 @@ struct Term {
 
 /// The conditions for all unique indexes that can push out a row of another key. SQLite drops such rows without a delete trigger.
 pub fn read(conn: &Connection, schema: &TableSchema) -> SqlResult<Vec<String>> {
-    let indexes = sqlite::indexes(conn, &schema.table)?;
+    let indexes = tables::indexes(conn, &schema.table)?;
     let sql = without_comments(&sql_of(conn, "table", &schema.table)?);
     let (defaults, generated) = (defaults(conn, schema)?, generated(conn, schema, &sql)?);
     let mut new = NewRow {
@@ -29,7 +31,7 @@ pub fn read(conn: &Connection, schema: &TableSchema) -> SqlResult<Vec<String>> {
     let mut replace_conflicts = Vec::new();
     // Where the rowid is not the key, it is a unique index like others: REPLACE makes room for a rowid too.
     if let (false, false, Some(rowid)) = (schema.rowid_alias, schema.keyed_by_rowid(), rowid_name(schema)) {
-        replace_conflicts.push(format!("{0} = NEW.{0}", quote(&rowid)));
+        replace_conflicts.push(format!("{0} = NEW.{0}", quote(rowid)));
     }
     for index in indexes.iter().filter(|index| index.unique) {
         if !index.of_key || !schema.key().into_iter().all(|i| is_exact(schema, &schema.columns[i])) {
@@ -55,25 +57,17 @@ pub fn row_name(schema: &TableSchema) -> String {
 /// Whether two values of a key column that its index holds for equal are always the same bytes of the same class:
 /// 1 and 1.0 are equal where the type lets both stand, 0.0 and -0.0 where reals stand.
 fn is_exact(schema: &TableSchema, column: &Column) -> bool {
-    column.pk_collation == "BINARY" && matches!(affinity(schema, column), Some("TEXT" | "NUMERIC"))
+    column.pk_collation == Collation::BINARY && matches!(affinity(schema, column), Some("TEXT" | "NUMERIC"))
 }
 
-/// What a column's declared type converts values to, by SQLite's rules; none when it leaves them alone.
+/// The type that converts values as a column does; none where the column leaves them alone.
 fn affinity(schema: &TableSchema, column: &Column) -> Option<&'static str> {
-    let declared = column.declared.to_ascii_uppercase();
-    let has = |parts: &[&str]| parts.iter().any(|part| declared.contains(part));
-    match () {
-        () if has(&["INT"]) => Some("NUMERIC"),
-        () if has(&["CHAR", "CLOB", "TEXT"]) => Some("TEXT"),
-        () if has(&["BLOB"]) || declared.is_empty() || schema.strict && declared == "ANY" => None,
-        () if has(&["REAL", "FLOA", "DOUB"]) => Some("REAL"),
-        () => Some("NUMERIC"),
-    }
+    Affinity::of(&column.declared, schema.strict).cast()
 }
 
 /// The defaults that REPLACE puts in the place of a NULL in a NOT NULL column, by column.
 fn defaults(conn: &Connection, schema: &TableSchema) -> SqlResult<Vec<Option<String>>> {
-    let found = sqlite::columns(conn, &schema.table)?;
+    let found = tables::columns(conn, &schema.table)?;
     let default = |c: &Column| {
         let found = found.iter().find(|found| found.name == c.name && found.not_null);
         // A comment at its end would take the bracket that is put behind it.
@@ -90,7 +84,7 @@ struct Generated {
 
 /// How each column is computed; from nothing where its values are given.
 fn generated(conn: &Connection, schema: &TableSchema, sql: &str) -> SqlResult<Vec<Generated>> {
-    let columns = sqlite::columns(conn, &schema.table)?.into_iter();
+    let columns = tables::columns(conn, &schema.table)?.into_iter();
     let names: Vec<String> = columns
         .filter(|column| matches!(column.hidden, 2 | 3))
         .map(|column| column.name)
@@ -126,18 +120,6 @@ fn sources(generated: &[Generated], mut columns: Vec<usize>) -> Vec<usize> {
     }
     sources.sort_unstable();
     sources
-}
-
-/// The statement that made a table or an index; nothing for an index that came with its table.
-fn sql_of(conn: &Connection, kind: &str, name: &str) -> SqlResult<String> {
-    let sql: Option<Option<String>> = conn
-        .query_row(
-            "SELECT sql FROM sqlite_schema WHERE type = ?1 AND name = ?2",
-            [kind, name],
-            |row| row.get(0),
-        )
-        .optional()?;
-    Ok(sql.flatten().unwrap_or_default())
 }
 
 fn guard(conn: &Connection, new: &NewRow<'_>, index: &str) -> SqlResult<String> {
@@ -233,7 +215,7 @@ impl NewRow<'_> {
 fn next_rowid(schema: &TableSchema, sql: &str) -> Option<String> {
     let rowid = rowid_name(schema).filter(|_| schema.rowid_alias)?;
     let table = quote(&schema.table);
-    let highest = format!("(SELECT ifnull(max({}), 0) FROM {table})", quote(&rowid));
+    let highest = format!("(SELECT ifnull(max({}), 0) FROM {table})", quote(rowid));
     match tokens(sql).any(|token| token.eq_ignore_ascii_case("autoincrement")) {
         true => Some(format!(
             "max({highest}, ifnull((SELECT max(seq) FROM sqlite_sequence WHERE name = '{}'), 0)) + 1",
@@ -264,11 +246,11 @@ fn collision(new: &NewRow<'_>, expression: &str) -> String {
 
 fn terms(conn: &Connection, schema: &TableSchema, index: &str) -> SqlResult<Vec<Term>> {
     let place = |name: String| schema.columns.iter().position(|c| c.name == name);
-    let term = |term: sqlite::Term| Term {
+    let term = |term: tables::Term| Term {
         column: term.column.and_then(place),
         collation: term.collation,
     };
-    Ok(sqlite::terms(conn, index)?.into_iter().map(term).collect())
+    Ok(tables::terms(conn, index)?.into_iter().map(term).collect())
 }
 
 /// The columns that an expression may mention: every word in it that is a column's name.

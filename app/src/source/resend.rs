@@ -6,9 +6,11 @@ use std::collections::HashSet;
 use rusqlite::{Connection, params};
 
 use super::capture;
-use super::file::SqlResult;
-use super::values::{borrow, pack, packed, unpack};
+use super::values::{pack, packed, unpack};
 use crate::model::{TableSchema, Value};
+use crate::sqlite::error::SqlResult;
+use crate::sqlite::tables::has_temporary_table;
+use crate::sqlite::values::borrow;
 
 /// Keeps keys that a topic holds for `enqueue`, each once. The user's file is not touched.
 pub fn keep(conn: &Connection, topic: &str, keys: &[Vec<Value<'_>>]) -> SqlResult<()> {
@@ -36,7 +38,7 @@ pub fn forget(conn: &Connection) -> SqlResult<()> {
 
 /// Whether a topic holds a key that does not wait in its table's outbox: one that was read after this state of the file.
 pub fn tells_of_later_reads(conn: &Connection, topic: &str, schema: &TableSchema, shipped: i64) -> SqlResult<bool> {
-    if !is_there(conn)? {
+    if !has_temporary_table(conn, "_rowferry_resend")? {
         return Ok(false);
     }
     let (columns, outbox) = (capture::outbox_columns(schema), capture::outbox(&schema.table));
@@ -61,15 +63,9 @@ pub fn tells_of_later_reads(conn: &Connection, topic: &str, schema: &TableSchema
     Ok(false)
 }
 
-fn is_there(conn: &Connection) -> SqlResult<bool> {
-    Ok(conn
-        .prepare("SELECT 1 FROM temp.sqlite_schema WHERE name = '_rowferry_resend'")?
-        .exists([])?)
-}
-
 /// Puts the keys that were kept for a topic into its table's outbox: how many.
 pub fn enqueue(conn: &Connection, topic: &str, schema: &TableSchema) -> SqlResult<u64> {
-    if !is_there(conn)? {
+    if !has_temporary_table(conn, "_rowferry_resend")? {
         return Ok(0);
     }
     let mut statement = conn.prepare("SELECT packed FROM temp._rowferry_resend WHERE topic = ?1")?;

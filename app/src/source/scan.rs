@@ -2,18 +2,16 @@
 
 use rusqlite::Connection;
 
-use super::file::SqlResult;
-use super::schema::{quote, rowid_name};
-use super::values::{Bind, borrow, packed, unpack, weight};
+use super::values::{packed, unpack, weight};
 use super::{Event, capture, snapshot, utf16};
 use crate::error::{Error, Result};
 use crate::model::{TableSchema, Value, recycle};
+use crate::sqlite::error::SqlResult;
+use crate::sqlite::names::{MOST_COLUMNS, quote, rowid_name};
+use crate::sqlite::values::{Bind, borrow};
 
 /// Why a row whose key holds a NULL stays behind: no one could tell it from another such row.
 pub const NULL_IN_KEY: &str = "its primary key holds a NULL, which no record's key can stand for";
-
-/// As many columns as a statement's result can have.
-pub const MOST_COLUMNS: usize = 2000;
 
 /// How to read a table from a place on.
 pub struct Scan {
@@ -188,7 +186,7 @@ impl Scan {
 /// What orders a table's b-tree: its rowid, or its key.
 pub fn order(schema: &TableSchema) -> Vec<String> {
     match rowid_name(schema) {
-        Some(rowid) => vec![quote(&rowid)],
+        Some(rowid) => vec![quote(rowid)],
         None => schema.key().into_iter().map(|i| collated(schema, i)).collect(),
     }
 }

@@ -13,9 +13,9 @@ use rusqlite::{Connection, OptionalExtension};
 use serde::{Deserialize, Serialize};
 
 use super::capture;
-use super::file::SqlResult;
 use crate::model::TableSchema;
-use crate::sqlite;
+use crate::sqlite::error::SqlResult;
+use crate::sqlite::tables;
 
 /// The form in which a shape is kept.
 const VERSION: u32 = 1;
@@ -35,7 +35,7 @@ impl Shape {
         let sql = "SELECT sql, rootpage FROM sqlite_schema WHERE type = 'table' AND name = ?1";
         let (sql, root) = conn.query_row(sql, table, |row| Ok((row.get(0)?, row.get(1)?)))?;
         let mut unique = Vec::new();
-        for index in sqlite::indexes(conn, &schema.table)?
+        for index in tables::indexes(conn, &schema.table)?
             .into_iter()
             .filter(|index| index.unique)
         {

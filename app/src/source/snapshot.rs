@@ -7,11 +7,12 @@
 
 use rusqlite::ErrorCode;
 
-use super::file::{File, SqlFault};
+use super::file::File;
 use super::scan;
-use super::schema::{quote, rowid_name};
 use crate::error::{Error, Result};
 use crate::model::TableSchema;
+use crate::sqlite::error::SqlFault;
+use crate::sqlite::names::{quote, rowid_name};
 
 /// The copy's name. Its rowid is the row's, where that is the key, and otherwise its number in the order of the table's b-tree.
 pub const COPY: &str = "temp.rows_of_one_moment";
@@ -28,7 +29,7 @@ pub fn copy(file: &mut File, schema: &TableSchema) -> Result<()> {
     let rowid = rowid_name(schema).filter(|_| schema.keyed_by_rowid());
     let (from, to) = match rowid {
         Some(rowid) => (
-            format!("{}, {}", quote(&rowid), names.join(", ")),
+            format!("{}, {}", quote(rowid), names.join(", ")),
             format!("rowid, {columns}"),
         ),
         None => (names.join(", "), columns.clone()),

@@ -7,7 +7,7 @@ use std::time::SystemTime;
 
 use rusqlite::{Connection, params};
 
-use super::file::{File, SqlResult};
+use super::file::File;
 use super::fork::{self, RunState};
 use super::tracking::{self, Look, Place, Tracked, make_tables};
 use super::{Acked, Capture, Checkpoint, Partitioning, Run, capture, dead_letters, partitioning, resend, schema};
@@ -15,6 +15,7 @@ use crate::error::{Error, Kind, Result};
 use crate::model::Value;
 use crate::model::bounds;
 use crate::sequence::epoch_at;
+use crate::sqlite::error::SqlResult;
 use crate::stop::Stop;
 use crate::wire::fingerprint::fingerprint;
 

@@ -5,13 +5,15 @@ use std::sync::Arc;
 use rusqlite::{Connection, OptionalExtension, params};
 
 use super::capture::TriggerState;
-use super::file::SqlResult;
-use super::schema::{self, quote};
+use super::schema;
 use super::shape::Shape;
 use super::{Acked, Checkpoint, Step, capture, replace_conflicts, resend};
 use crate::error::{Error, Result};
 use crate::model::TableSchema;
-use crate::sqlite;
+use crate::sqlite::error::SqlResult;
+use crate::sqlite::names::{quote, rowid_name};
+use crate::sqlite::pragmas::schema_version;
+use crate::sqlite::tables;
 
 /// The layout of our tables; a newer one belongs to a newer Rowferry.
 const FORMAT: i64 = 2;
@@ -100,7 +102,7 @@ pub fn make_tables(conn: &Connection) -> SqlResult<bool> {
     let before = schema_version(conn)?;
     conn.execute_batch(TABLES)?;
     let has = |table: &str, name: &str| -> SqlResult<bool> {
-        let columns = sqlite::columns(conn, table)?;
+        let columns = tables::columns(conn, table)?;
         Ok(columns.iter().any(|column| column.name == name))
     };
     for (column, kind) in ADDED {
@@ -147,13 +149,13 @@ fn upgrade(conn: &Connection) -> SqlResult<()> {
          UPDATE _rowferry_run SET format = 2;",
     )?;
     let mut statement = conn.prepare("SELECT name FROM _rowferry_tracked")?;
-    let tables = statement.query_map([], |row| row.get(0))?;
-    for table in tables.collect::<rusqlite::Result<Vec<String>>>()? {
+    let names = statement.query_map([], |row| row.get(0))?;
+    for table in names.collect::<rusqlite::Result<Vec<String>>>()? {
         if capture::last_number(conn, &table)?.is_none() {
             continue;
         }
         let outbox = capture::outbox(&table);
-        let columns = sqlite::columns(conn, &format!("_rowferry_outbox_{table}"))?.into_iter();
+        let columns = tables::columns(conn, &format!("_rowferry_outbox_{table}"))?.into_iter();
         let names: Vec<String> = columns.map(|column| column.name).filter(|name| name != "seq").collect();
         let columns = names.join(", ");
         conn.execute_batch(&format!(
@@ -169,8 +171,7 @@ fn upgrade(conn: &Connection) -> SqlResult<()> {
 /// The tables that are shipped from a database, as far as it remembers.
 pub fn tracked_tables(conn: &Connection) -> Result<Vec<String>> {
     let read = || {
-        let there = "SELECT 1 FROM sqlite_schema WHERE type = 'table' AND name = '_rowferry_tracked'";
-        if !conn.prepare(there)?.exists([])? {
+        if !tables::has_table(conn, "_rowferry_tracked")? {
             return Ok(Vec::new());
         }
         let mut statement = conn.prepare("SELECT name FROM _rowferry_tracked ORDER BY name")?;
@@ -263,8 +264,7 @@ fn take_topic(conn: &Connection, table: &str, topic: &str) -> SqlResult<Option<(
     let Some((other, id, pass)) = other.optional()? else {
         return Ok(None);
     };
-    let sql = "SELECT 1 FROM sqlite_schema WHERE type = 'table' AND name = ?1 COLLATE NOCASE";
-    if conn.prepare(sql)?.exists([&other])? {
+    if tables::has_table(conn, &other)? {
         return Err(Error::failed(format!(
             "topic {topic:?} carries table {other:?} of this source already, and a topic is for one table"
         ))
@@ -374,13 +374,6 @@ pub fn seen_version(conn: &Connection, table: &str) -> SqlResult<Option<i64>> {
     Ok(statement.query_row([table], |row| row.get(0)).optional()?)
 }
 
-/// A number that every change of the database's schema, and every VACUUM, makes another one.
-pub fn schema_version(conn: &Connection) -> SqlResult<i64> {
-    Ok(conn
-        .prepare_cached("PRAGMA schema_version")?
-        .query_row([], |row| row.get(0))?)
-}
-
 /// Moves a table's place as far as a mark says. A mark of a pass that has been replaced by a newer one moves nothing: all is sent again.
 pub fn advance(conn: &Connection, mark: &Checkpoint) -> SqlResult<()> {
     let (table, pass) = (&mark.table, mark.pass as i64);
@@ -424,12 +417,12 @@ pub fn rows_in_pass(conn: &Connection, schema: &TableSchema, place: &Place) -> S
         return Ok(0);
     }
     let table = quote(&schema.table);
-    let Some(rowid) = schema::rowid_name(schema) else {
+    let Some(rowid) = rowid_name(schema) else {
         let count: i64 = conn.query_row(&format!("SELECT count(*) FROM {table}"), [], |row| row.get(0))?;
         return Ok(count as u64);
     };
     // Both ends of the rowids are found at once, however large the table is.
-    let end = |end: &str| format!("(SELECT {end}({}) FROM {table})", quote(&rowid));
+    let end = |end: &str| format!("(SELECT {end}({}) FROM {table})", quote(rowid));
     let sql = format!("SELECT {}, {}", end("min"), end("max"));
     let ends: (Option<i64>, Option<i64>) = conn.query_row(&sql, [], |row| Ok((row.get(0)?, row.get(1)?)))?;
     Ok(match ends {

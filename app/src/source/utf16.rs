@@ -5,7 +5,8 @@ use rusqlite::Connection;
 use rusqlite::functions::FunctionFlags;
 use rusqlite::types::ValueRef;
 
-use super::file::SqlResult;
+use crate::sqlite::error::SqlResult;
+use crate::sqlite::pragmas::encoding;
 
 /// Why a row stays behind whose text cannot be read exactly.
 pub const BROKEN_TEXT: &str =
@@ -23,8 +24,7 @@ const COLUMNS: usize = 50;
 
 /// Makes the function where the database keeps its text as UTF-16; whether it does.
 pub fn prepare(conn: &Connection) -> SqlResult<bool> {
-    let encoding: String = conn.query_row("PRAGMA encoding", [], |row| row.get(0))?;
-    let unit: fn([u8; 2]) -> u16 = match encoding.as_str() {
+    let unit: fn([u8; 2]) -> u16 = match encoding(conn)?.as_str() {
         "UTF-16le" => u16::from_le_bytes,
         "UTF-16be" => u16::from_be_bytes,
         _ => return Ok(false),

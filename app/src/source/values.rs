@@ -1,7 +1,6 @@
-//! Values out of SQLite, into SQLite, and packed into bytes that are the same just when the values are.
+//! Values packed into bytes that are the same just when the values are.
 
 use crate::model::Value;
-pub use crate::sqlite::{Bind, value as borrow};
 
 /// About how many bytes a value takes in a record.
 pub fn weight(value: &Value<'_>) -> usize {

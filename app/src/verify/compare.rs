@@ -6,11 +6,11 @@ use rusqlite::fallible_streaming_iterator::FallibleStreamingIterator;
 use rusqlite::{Row, Statement};
 
 use super::file::File;
-use super::order::same;
 use super::plan::{Plan, Rows, Side, place};
 use super::report::{Report, list};
 use crate::error::{Error, Result};
 use crate::source::schema;
+use crate::sqlite::values::exactly;
 
 /// Compares one table.
 pub fn table(source: &File, sinks: &[File], table: &str) -> Result<Report> {
@@ -132,7 +132,7 @@ fn judge(plan: &Plan, rows: Rows, streams: &[Stream<'_>], first: &mut Vec<usize>
     let our = row(0);
     let differing = |side: usize| {
         let their = row(side);
-        (0..plan.columns.len()).filter(move |&i| !same(our.get_ref_unwrap(i), their.get_ref_unwrap(i)))
+        (0..plan.columns.len()).filter(move |&i| !exactly(our.get_ref_unwrap(i), their.get_ref_unwrap(i)))
     };
     let found = first[1..].iter().map(|&side| (side, differing(side).next()));
     // Keys are equal by exact bytes, so there may be other rows at this place: 'k1' under NOCASE beside 'K1', or 1 beside 1.0.
@@ -164,13 +164,13 @@ struct Stream<'a> {
 
 impl<'a> Prepared<'a> {
     fn new(file: &'a File, select: &str) -> Result<Self> {
-        let statement = file.prepare(select).map_err(|e| file.error(&e))?;
+        let statement = file.prepare(select).map_err(|e| file.error(e))?;
         Ok(Self { statement, file })
     }
 
     /// Its rows, at the first one.
     fn rows(&mut self) -> Result<Stream<'_>> {
-        let rows = self.statement.query([]).map_err(|e| self.file.error(&e))?;
+        let rows = self.statement.query([]).map_err(|e| self.file.error(e))?;
         let mut stream = Stream { rows, file: self.file };
         stream.next()?;
         Ok(stream)
@@ -184,6 +184,6 @@ impl<'a> Stream<'a> {
     }
 
     fn next(&mut self) -> Result<()> {
-        self.rows.advance().map_err(|e| self.file.error(&e))
+        self.rows.advance().map_err(|e| self.file.error(e))
     }
 }

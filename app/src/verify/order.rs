@@ -6,6 +6,8 @@ use rusqlite::functions::FunctionFlags;
 use rusqlite::types::ValueRef;
 use rusqlite::{Connection, Result};
 
+use crate::sqlite::collation::Collation;
+
 /// By what the rows of both sides are ordered.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Order {
@@ -13,14 +15,6 @@ pub enum Order {
     Native(Vec<Collation>),
     /// By storage class and bytes, whatever the declarations say. SQLite has to sort for it.
     Exact,
-}
-
-/// The collations that every SQLite has.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Collation {
-    Binary,
-    NoCase,
-    RTrim,
 }
 
 /// The name under which SQL knows `exact_bytes`.
@@ -48,57 +42,6 @@ impl Order {
             (Order::Native(collations), a, b) => native(a, b, collations[place]),
             (Order::Exact, a, b) => exact(a, b),
         }
-    }
-}
-
-impl Collation {
-    /// The collation of this name, if it is one of SQLite's own.
-    pub fn named(name: &str) -> Option<Self> {
-        [Self::Binary, Self::NoCase, Self::RTrim]
-            .into_iter()
-            .find(|c| c.name().eq_ignore_ascii_case(name))
-    }
-
-    fn name(self) -> &'static str {
-        match self {
-            Self::Binary => "BINARY",
-            Self::NoCase => "NOCASE",
-            Self::RTrim => "RTRIM",
-        }
-    }
-
-    fn compare(self, a: &[u8], b: &[u8]) -> Ordering {
-        match self {
-            Self::Binary => a.cmp(b),
-            Self::NoCase => {
-                // SQLite looks no further than to a NUL that both hold at the same place.
-                for (a, b) in a.iter().zip(b) {
-                    match a.to_ascii_lowercase().cmp(&b.to_ascii_lowercase()) {
-                        Ordering::Equal if *a == 0 => break,
-                        Ordering::Equal => (),
-                        other => return other,
-                    }
-                }
-                a.len().cmp(&b.len())
-            }
-            Self::RTrim => trimmed(a).cmp(trimmed(b)),
-        }
-    }
-}
-
-fn trimmed(text: &[u8]) -> &[u8] {
-    let spaces = text.iter().rev().take_while(|byte| **byte == b' ').count();
-    &text[..text.len() - spaces]
-}
-
-/// Equal by storage class and by every bit.
-pub fn same(a: ValueRef<'_>, b: ValueRef<'_>) -> bool {
-    match (a, b) {
-        (ValueRef::Integer(a), ValueRef::Integer(b)) => a == b,
-        (ValueRef::Real(a), ValueRef::Real(b)) => a.to_bits() == b.to_bits(),
-        (ValueRef::Text(a), ValueRef::Text(b)) | (ValueRef::Blob(a), ValueRef::Blob(b)) => a == b,
-        (ValueRef::Null, ValueRef::Null) => true,
-        _ => false,
     }
 }
 
@@ -166,6 +109,7 @@ mod tests {
     use rusqlite::types::{ToSqlOutput, Value};
 
     use super::*;
+    use crate::sqlite::values::exactly;
 
     const EDGE: i64 = 1 << 53;
 
@@ -232,7 +176,7 @@ mod tests {
     #[test]
     fn the_native_order_is_that_of_sqlite() {
         let connection = Connection::open_in_memory().unwrap();
-        for collation in [Collation::Binary, Collation::NoCase, Collation::RTrim] {
+        for collation in Collation::ALL {
             let name = collation.name();
             let compare = format!("SELECT (?1 > ?2 COLLATE {name}) - (?1 < ?2 COLLATE {name})");
             let mut statement = connection.prepare(&compare).unwrap();
@@ -260,7 +204,11 @@ mod tests {
             };
             for (j, b) in values().into_iter().enumerate() {
                 assert_eq!(exact(a, b), by_sql.cmp(&exact_bytes(b)), "{a:?} and {b:?}");
-                assert_eq!((exact(a, b).is_eq(), same(a, b)), (i == j, i == j), "{a:?} and {b:?}");
+                assert_eq!(
+                    (exact(a, b).is_eq(), exactly(a, b)),
+                    (i == j, i == j),
+                    "{a:?} and {b:?}"
+                );
             }
         }
     }

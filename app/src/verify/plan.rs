@@ -1,10 +1,11 @@
 //! How a table is read from all of its databases: the same columns in the same order, those of the key first.
 
 use super::file::File;
-use super::order::{Collation, Order};
+use super::order::Order;
 use crate::error::{Error, Result};
 use crate::model::{ROWID, TableSchema};
-use crate::source::schema::{quote, rowid_name};
+use crate::sqlite::collation::Collation;
+use crate::sqlite::names::{column_named, quote, rowid_name};
 
 /// The table in one of the databases. Of several sides the source's is the first, and those of the sinks follow.
 pub struct Side<'a> {
@@ -44,12 +45,10 @@ impl Plan {
         columns.extend(rest.map(|column| column.name.as_str()).filter(everywhere));
         let names = sides.iter().map(|side| {
             let name = |(i, column): (usize, &&str)| {
-                let (found, what) = match by_rowid && i == 0 {
-                    true => (rowid_name(&side.schema), ROWID.to_owned()),
-                    false => (
-                        place(&side.schema, column).map(str::to_owned),
-                        format!("column {column:?}"),
-                    ),
+                let (found, what) = if by_rowid && i == 0 {
+                    (rowid_name(&side.schema), ROWID.to_owned())
+                } else {
+                    (place(&side.schema, column), format!("column {column:?}"))
                 };
                 let name = found.ok_or_else(|| {
                     let table = &side.schema.table;
@@ -57,7 +56,7 @@ impl Plan {
                         .way_out("land the table in another --sink, where its own key is made")
                         .at(side.file)
                 })?;
-                Ok(format!("t.{}", quote(&name)))
+                Ok(format!("t.{}", quote(name)))
             };
             columns.iter().enumerate().map(name).collect()
         });
@@ -67,9 +66,10 @@ impl Plan {
             columns: columns.iter().map(|&column| column.to_owned()).collect(),
             key_columns,
             may_hold_nulls: !by_rowid && sides.iter().any(holds_nulls),
-            order: match by_rowid {
-                true => Order::Native(vec![Collation::Binary]),
-                false => order(sides)?,
+            order: if by_rowid {
+                Order::Native(vec![Collation::Binary])
+            } else {
+                order(sides)?
             },
         })
     }
@@ -97,9 +97,10 @@ impl Plan {
             Rows::Nulls => ("IS NULL", " OR "),
         };
         let tests = names[..self.key_columns].iter().map(|name| format!("{name} {what}"));
-        let condition = match self.may_hold_nulls {
-            true => format!("WHERE {}", tests.collect::<Vec<_>>().join(glue)),
-            false => String::new(),
+        let condition = if self.may_hold_nulls {
+            format!("WHERE {}", tests.collect::<Vec<_>>().join(glue))
+        } else {
+            String::new()
         };
         format!(
             "SELECT {} FROM {} AS t {condition} ORDER BY {}",
@@ -117,10 +118,8 @@ fn order(sides: &[Side<'_>]) -> Result<Order> {
     let collation = |&i: &usize| {
         let ours = &ours.columns[i];
         let shares = |side: &Side<'_>| {
-            let mut columns = side.schema.columns.iter();
-            columns
-                .find(|column| column.name.eq_ignore_ascii_case(&ours.name))
-                .is_some_and(|theirs| theirs.pk > 0 && theirs.pk_collation == ours.pk_collation)
+            let theirs = column_named(&side.schema, &ours.name).map(|i| &side.schema.columns[i]);
+            theirs.is_some_and(|theirs| theirs.pk > 0 && theirs.pk_collation == ours.pk_collation)
         };
         Collation::named(&ours.pk_collation).filter(|_| sides.iter().all(shares))
     };
@@ -135,9 +134,5 @@ fn order(sides: &[Side<'_>]) -> Result<Order> {
 
 /// The name of a column in a table that may spell it in other letters.
 pub fn place<'a>(schema: &'a TableSchema, name: &str) -> Option<&'a str> {
-    schema
-        .columns
-        .iter()
-        .map(|column| column.name.as_str())
-        .find(|column| column.eq_ignore_ascii_case(name))
+    column_named(schema, name).map(|i| schema.columns[i].name.as_str())
 }

@@ -1,7 +1,7 @@
 //! No column ever stores a value converted.
 
-use super::affinity::Affinity;
 use super::*;
+use crate::sqlite::affinity::Affinity;
 
 const TYPES: [&str; 14] = [
     "",

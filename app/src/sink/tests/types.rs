@@ -42,7 +42,7 @@ fn lives(shape: TableSchema, mut rows: Vec<Vec<Value<'static>>>) {
         );
     }
     landing.commit().unwrap();
-    let all = format!("SELECT * FROM {} ORDER BY v", ddl::quote(&shape.table));
+    let all = format!("SELECT * FROM {} ORDER BY v", quote(&shape.table));
     assert_eq!(query(&folder.user(), &all), rows, "{shape:?}");
 
     let v = shape.columns.iter().position(|c| c.name == "v").unwrap();

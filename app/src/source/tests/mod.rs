@@ -19,10 +19,12 @@ use std::time::Duration;
 
 use rusqlite::Connection;
 
-use super::values::{borrow, packed};
+use super::values::packed;
 use super::{Acked, Capture, ChangeReader, Checkpoint, Event, Run, SourceState, Tracked, schema};
 use crate::error::{Error, Result};
 use crate::model::{TableSchema, Value};
+use crate::sqlite::names::{quote, rowid_name};
+use crate::sqlite::values::borrow;
 use crate::stop::Stop;
 
 /// A folder that goes away with the test.
@@ -183,12 +185,12 @@ impl Ferry {
         let columns = schema
             .columns
             .iter()
-            .map(|c| schema::quote(&c.name))
+            .map(|c| quote(&c.name))
             .collect::<Vec<_>>()
             .join(", ");
-        let rowid = schema::rowid_name(&schema).filter(|_| schema.keyed_by_rowid());
-        let lead = rowid.map_or(String::new(), |rowid| format!("{}, ", schema::quote(&rowid)));
-        let sql = format!("SELECT {lead}{columns} FROM {}", schema::quote(&schema.table));
+        let rowid = rowid_name(&schema).filter(|_| schema.keyed_by_rowid());
+        let lead = rowid.map_or(String::new(), |rowid| format!("{}, ", quote(rowid)));
+        let sql = format!("SELECT {lead}{columns} FROM {}", quote(&schema.table));
         let mut statement = self.user.prepare(&sql).unwrap();
         let skip = usize::from(!lead.is_empty());
         let rows = statement.query_map([], |row| {

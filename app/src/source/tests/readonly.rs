@@ -112,28 +112,3 @@ fn the_copy_of_one_moment_is_exact() {
         }
     }
 }
-
-#[test]
-fn a_file_in_wal_mode_without_its_log_is_read_without_locks() {
-    let folder = Folder::new();
-    let path = folder.file("a b%?#.db");
-    let user = Connection::open(&path).unwrap();
-    user.execute_batch("PRAGMA journal_mode = WAL; CREATE TABLE t(id INTEGER PRIMARY KEY); INSERT INTO t VALUES (1)")
-        .unwrap();
-    drop(user);
-    let mut file = super::super::file::File::open(&path, false, &Stop::default()).unwrap();
-    assert!(file.is_quiet_wal());
-    file.reopen_unlocked().unwrap();
-    let rows: i64 = file
-        .conn
-        .query_row("SELECT count(*) FROM t", [], |row| row.get(0))
-        .unwrap();
-    assert_eq!(rows, 1);
-    file.check_unchanged().unwrap();
-    Connection::open(&path)
-        .unwrap()
-        .execute_batch("INSERT INTO t VALUES (2)")
-        .unwrap();
-    let error = file.check_unchanged().unwrap_err().to_string();
-    assert!(error.contains("changed while it was read"), "{error}");
-}

@@ -7,7 +7,7 @@ const VALUES: &str =
     (5, cast(x'ff00' AS TEXT), -9e999), (6, 'é😀', 5e-324), (7, x'', 1e308), (8, 1, '2'), (9, 1.0, x'31')";
 
 fn check(table: &str, columns: &str, sql: &str) {
-    let name = schema::quote(table);
+    let name = quote(table);
     let mut ferry = Ferry::new(table, &format!("CREATE TABLE {name}({columns}; {sql}"));
     ferry.assert_equal();
     ferry.sql(
@@ -46,7 +46,7 @@ fn a_table_of_every_kind_is_shipped() {
 #[test]
 fn names_may_be_anything() {
     for table in ["select", "a b", "a\"b'c", "größe", "new", "OLD", "[x]", "x;--"] {
-        let name = schema::quote(table);
+        let name = quote(table);
         let columns = "\"group\" TEXT, v, \"a\"\"b \" UNIQUE, \"ö\" COLLATE NOCASE UNIQUE, PRIMARY KEY(\"group\"))";
         let sql = format!(
             "INSERT INTO {name} VALUES ('a', 1, 2, 'x'), ('b', 2, 3, 'y');
