@@ -125,13 +125,13 @@ fn format(conn: &Connection) -> Result<Option<i64>> {
     let format: i64 = conn
         .query_row("SELECT format FROM _rowferry_sink", [], |r| r.get(0))
         .map_err(|e| cannot(e, "read the sink's format"))?;
-    match format > FORMAT {
-        true => Err(Error::failed(format!(
+    if format > FORMAT {
+        return Err(Error::failed(format!(
             "the sink was written by a newer Rowferry (format {format}, this one knows up to {FORMAT})"
         ))
-        .way_out("use that version, or name another file with --sink")),
-        false => Ok(Some(format)),
+        .way_out("use that version, or name another file with --sink"));
     }
+    Ok(Some(format))
 }
 
 /// The sink's id.

@@ -152,16 +152,14 @@ pub(super) fn check_fit(conn: &Connection, found: &TableSchema, wanted: &TableSc
             .collect();
         Ok(known && same_key(found, wanted) && !has_rows(&nulls.join(" OR "))?)
     };
-    match !has_rows("true")? || fits()? {
-        true => {
-            info!("table {name} was there already and is adopted: it takes the shape of the source's table");
-            Ok(())
-        }
-        false => Err(Error::failed(format!(
+    if has_rows("true")? && !fits()? {
+        return Err(Error::failed(format!(
             "the sink has a table {name} already, with rows that do not fit the columns or the key of the source's"
         ))
-        .way_out("rename or drop that table, or name another file with --sink")),
+        .way_out("rename or drop that table, or name another file with --sink"));
     }
+    info!("table {name} was there already and is adopted: it takes the shape of the source's table");
+    Ok(())
 }
 
 /// Adds the columns that a table which was there already has and the first record lacks.

@@ -93,10 +93,7 @@ impl Table {
                 .iter()
                 .zip(&self.affinities)
                 .all(|(value, affinity)| affinity.keeps(value));
-        match fits {
-            true => None,
-            false => Some(self.explain(rowid, row)),
-        }
+        if fits { None } else { Some(self.explain(rowid, row)) }
     }
 
     fn explain(&self, rowid: Option<i64>, row: &[Value<'_>]) -> Misfit {

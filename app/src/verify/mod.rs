@@ -69,8 +69,9 @@ fn shipped(source: &File) -> Result<Vec<String>> {
     if tables.is_empty() {
         tables = schema::user_tables(source)?;
     }
-    match tables.is_empty() {
-        true => Err(Error::failed(format!("{source} has no tables")).way_out("name the right file with --source")),
-        false => Ok(tables),
+    if tables.is_empty() {
+        Err(Error::failed(format!("{source} has no tables")).way_out("name the right file with --source"))
+    } else {
+        Ok(tables)
     }
 }

@@ -51,9 +51,10 @@ fn lives(shape: TableSchema, mut rows: Vec<Vec<Value<'static>>>) {
     let changed = rows.remove(0);
     let deleted = rows.remove(0);
     let key = |i: usize, row: &[Value<'static>]| -> Vec<_> {
-        match shape.keyed_by_rowid() {
-            true => vec![int(i as i64 + 10)],
-            false => shape.key().into_iter().map(|i| row[i].clone()).collect(),
+        if shape.keyed_by_rowid() {
+            vec![int(i as i64 + 10)]
+        } else {
+            shape.key().into_iter().map(|i| row[i].clone()).collect()
         }
     };
     let mut landing = sink.begin().unwrap();
