@@ -162,7 +162,10 @@ impl BatchEncoder {
     fn open(&mut self, begin: Option<u64>) {
         let first = self.lanes[0].0 == 0;
         let full = begin.is_some();
-        let Partitioning { partitions, moved } = self.spread;
+        let Partitioning {
+            partitions,
+            repartitioned_at: moved,
+        } = self.spread;
         self.note(SCHEMA_KEY, |encoder, acked, seq, out| {
             let link = first.then_some(RunHeader {
                 acked,

@@ -35,7 +35,7 @@ pub fn begin(
     stop: &Stop,
 ) -> Result<Option<(Run, Vec<TableStream>)>> {
     let key = options.sign_key.as_ref();
-    let noted = ledger.look()?;
+    let noted = ledger.noted()?;
     let readbacks = read_back(options, backfill, cluster, ledger, &noted, stop)?;
     let above = readbacks.iter().map(|(_, readback)| readback.history.above).max();
     let run = ledger.begin_run(above.unwrap_or(0))?;
@@ -46,8 +46,8 @@ pub fn begin(
             tracked = ledger.track(name, topic, true)?;
         }
         say_why(&tracked, &readback);
-        let spread = ledger.spread(topic, partitions)?;
-        if spread.moved == Some(run.epoch) && tracked.pass_pending && !tracked.full {
+        let spread = ledger.partitioning(topic, partitions)?;
+        if spread.repartitioned_at == Some(run.epoch) && tracked.pass_pending && !tracked.full {
             // A pass is over when its end stands where its beginning does: it begins anew, in all partitions.
             tracked = ledger.track(name, topic, true)?;
         }

@@ -33,7 +33,7 @@ use rusqlite::Connection;
 
 use crate::error::{Error, Result};
 use crate::model::{Schemas, TableSchema, TopicPartition};
-use crate::sqlite::error::{Database, SqlFault, tell};
+use crate::sqlite::error::{Database, SqlFault, explain};
 use crate::sqlite::pragmas;
 use crate::stop::Stop;
 
@@ -221,10 +221,10 @@ impl Landing<'_> {
 
 /// The sentence for what could not be done in the sink.
 fn cannot(fault: impl Into<SqlFault>, what: impl fmt::Display) -> Error {
-    tell(fault, Database::Sink { what: &what }, None)
+    explain(fault, Database::Sink { what: &what }, None)
 }
 
 /// The same for what waits for a lock, which is given up on only when the user wants to stop.
 fn stopped_or(fault: impl Into<SqlFault>, stop: &Stop, what: impl fmt::Display) -> Error {
-    tell(fault, Database::Sink { what: &what }, Some(stop))
+    explain(fault, Database::Sink { what: &what }, Some(stop))
 }

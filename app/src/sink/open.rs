@@ -37,9 +37,9 @@ pub(super) fn open(path: &Path, stop: &Stop) -> Result<(Connection, String)> {
         return Err(at(Error::failed("the sink is read-only"))
             .way_out("make the file writable, or name another one with --sink"));
     }
-    let told = format!("{shown}: another process holds the lock; waiting for it");
+    let notice = format!("{shown}: another process holds the lock; waiting for it");
     let asked = stop.clone();
-    locks::wait(&mut conn, Pace::Eager, told, move |_| !asked.requested())
+    locks::wait(&mut conn, Pace::Eager, notice, move |_| !asked.requested())
         .map_err(|e| at(cannot(e, "open the sink")))?;
     // Changing the journal mode asks for locks in an order in which SQLite does not wait for them.
     let settled = loop {

@@ -2,17 +2,18 @@
 
 use rusqlite::Connection;
 
+use super::key;
 use super::replace_conflicts::row_name;
 use crate::model::{TableSchema, Value};
 use crate::sqlite::error::SqlResult;
-use crate::sqlite::names::{quote, rowid_name};
+use crate::sqlite::names::quote;
 use crate::sqlite::tables::has_table;
 use crate::sqlite::values::Bind;
 
 /// All that is ours begins like this.
 const PREFIX: &str = "_rowferry_";
 
-/// The triggers of a table: what stands in their names, and when they fire. The last two are there when there are replace_conflicts.
+/// The triggers of a table: what stands in their names, and when they fire. The last two are there when a REPLACE could push out rows.
 const TRIGGERS: [(&str, &str); 5] = [
     ("insert", "AFTER INSERT"),
     ("delete", "AFTER DELETE"),
@@ -26,21 +27,9 @@ pub fn outbox(table: &str) -> String {
     quote(&format!("{PREFIX}outbox_{table}"))
 }
 
-/// The names by which a statement reaches the key: the primary key's columns, or the rowid.
-pub fn key_names(schema: &TableSchema) -> Vec<String> {
-    match rowid_name(schema) {
-        Some(rowid) if schema.keyed_by_rowid() => vec![rowid.to_owned()],
-        _ => schema
-            .key()
-            .into_iter()
-            .map(|i| schema.columns[i].name.clone())
-            .collect(),
-    }
-}
-
 /// The outbox's key columns.
 pub fn outbox_columns(schema: &TableSchema) -> String {
-    (1..=key_names(schema).len())
+    (1..=key::names(schema).len())
         .map(|i| format!("k{i}"))
         .collect::<Vec<_>>()
         .join(", ")
@@ -50,16 +39,16 @@ pub fn outbox_columns(schema: &TableSchema) -> String {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum TriggerState {
     /// As this version makes them, before all others.
-    Well,
+    Current,
     /// As another version made them, or with more than they need.
-    Otherwise,
+    Outdated,
     /// Changes may pass them unseen: one is missing, or a trigger of the user's runs before one of them.
-    Passed,
+    Bypassed,
 }
 
 /// How the triggers stand. SQLite runs the newest trigger first, and one that says RAISE(IGNORE), or fails under OR FAIL, after a change keeps
 /// the change and runs no other: so ours have to be newer than all others. Where one that runs before the change does so, nothing changes.
-pub fn standing(conn: &Connection, schema: &TableSchema, replace_conflicts: &[String]) -> SqlResult<TriggerState> {
+pub fn trigger_state(conn: &Connection, schema: &TableSchema, replace_conflicts: &[String]) -> SqlResult<TriggerState> {
     let mut statement = conn.prepare_cached(
         "SELECT name, sql FROM sqlite_schema WHERE type = 'trigger' AND tbl_name = ?1 COLLATE NOCASE ORDER BY rowid DESC",
     )?;
@@ -67,21 +56,20 @@ pub fn standing(conn: &Connection, schema: &TableSchema, replace_conflicts: &[St
     let found = found.collect::<rusqlite::Result<Vec<(String, String)>>>()?;
     let ours = found.iter().take_while(|(name, _)| is_ours(name));
     let ours: Vec<_> = ours.collect();
-    let mut standing = match ours.len() == wanted(replace_conflicts).len() {
-        true => TriggerState::Well,
-        false => TriggerState::Otherwise,
+    let mut state = if ours.len() == wanted(replace_conflicts).len() {
+        TriggerState::Current
+    } else {
+        TriggerState::Outdated
     };
     for (kind, moment) in wanted(replace_conflicts) {
         let name = trigger(kind, &schema.table);
         match ours.iter().find(|(found, _)| *found == name) {
-            None => return Ok(TriggerState::Passed),
-            Some((_, sql)) if *sql != create(kind, moment, schema, replace_conflicts) => {
-                standing = TriggerState::Otherwise
-            }
+            None => return Ok(TriggerState::Bypassed),
+            Some((_, sql)) if *sql != create(kind, moment, schema, replace_conflicts) => state = TriggerState::Outdated,
             Some(_) => {}
         }
     }
-    Ok(standing)
+    Ok(state)
 }
 
 /// Makes the triggers anew.
@@ -106,7 +94,7 @@ pub fn is_ours(trigger: &str) -> bool {
 
 /// What a trigger does: it writes the keys of the row that comes, of the one that goes, or of those that could be pushed out.
 fn body(kind: &str, schema: &TableSchema, replace_conflicts: &[String]) -> String {
-    let names: Vec<String> = key_names(schema).iter().map(|name| quote(name)).collect();
+    let names: Vec<String> = key::names(schema).iter().map(|name| quote(name)).collect();
     let key_of = |row: &str| {
         names
             .iter()
@@ -118,7 +106,7 @@ fn body(kind: &str, schema: &TableSchema, replace_conflicts: &[String]) -> Strin
     let pushed_out = |by: &str| {
         let row = row_name(schema);
         let mut same = same_key(schema, &names, &format!("{row}."), by);
-        if by == "NEW." && is_keyed_by_rowid(schema) {
+        if by == "NEW." && key::is_rowid(schema) {
             // Before an INSERT that leaves the rowid to SQLite, NEW's is -1: the row that has that number may be another.
             same = format!("{same} AND NEW.{} <> -1", names[0]);
         }
@@ -126,7 +114,7 @@ fn body(kind: &str, schema: &TableSchema, replace_conflicts: &[String]) -> Strin
         let from = format!("{into} SELECT {} FROM {} AS {row}", key_of(""), quote(&schema.table));
         replace_conflicts
             .iter()
-            .map(|guard| format!("{from} WHERE {guard} AND {other}"))
+            .map(|conflict| format!("{from} WHERE {conflict} AND {other}"))
             .collect::<Vec<_>>()
             .join("; ")
     };
@@ -144,19 +132,17 @@ fn body(kind: &str, schema: &TableSchema, replace_conflicts: &[String]) -> Strin
     }
 }
 
-/// Whether the key is the rowid, under whatever name.
-fn is_keyed_by_rowid(schema: &TableSchema) -> bool {
-    schema.keyed_by_rowid() || schema.rowid_alias
-}
-
 /// A condition that holds only when two keys are the same to the byte. Reals never count as the same: SQL takes -0.0 for 0.0.
 fn same_key(schema: &TableSchema, names: &[String], one: &str, other: &str) -> String {
-    let same = |name: &String| match is_keyed_by_rowid(schema) {
-        true => format!("{one}{name} IS {other}{name}"),
-        false => format!(
-            "{one}{name} IS {other}{name} COLLATE BINARY AND typeof({one}{name}) = typeof({other}{name}) \
+    let same = |name: &String| {
+        if key::is_rowid(schema) {
+            format!("{one}{name} IS {other}{name}")
+        } else {
+            format!(
+                "{one}{name} IS {other}{name} COLLATE BINARY AND typeof({one}{name}) = typeof({other}{name}) \
              AND typeof({one}{name}) <> 'real'"
-        ),
+            )
+        }
     };
     names.iter().map(same).collect::<Vec<_>>().join(" AND ")
 }
@@ -216,9 +202,10 @@ fn remove_triggers(conn: &Connection, table: &str) -> SqlResult<()> {
 }
 
 fn wanted(replace_conflicts: &[String]) -> &'static [(&'static str, &'static str)] {
-    match replace_conflicts.is_empty() {
-        true => &TRIGGERS[..3],
-        false => &TRIGGERS,
+    if replace_conflicts.is_empty() {
+        &TRIGGERS[..3]
+    } else {
+        &TRIGGERS
     }
 }
 

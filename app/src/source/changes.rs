@@ -4,8 +4,9 @@ use std::collections::HashSet;
 
 use rusqlite::Connection;
 
+use super::event::Event;
 use super::values::{pack, unpack, weight};
-use super::{Event, capture, scan, utf16};
+use super::{capture, key, scan, utf16};
 use crate::error::Result;
 use crate::model::{TableSchema, Value, recycle};
 use crate::sqlite::error::SqlResult;
@@ -38,10 +39,10 @@ struct Entry {
 
 impl Changes {
     pub fn new(schema: &TableSchema, in_utf16: bool) -> Changes {
-        let width = capture::key_names(schema).len();
+        let width = key::names(schema).len();
         let names: Vec<String> = schema.columns.iter().map(|c| quote(&c.name)).collect();
         let columns = names.join(", ");
-        let mut same: Vec<String> = scan::collated_key(schema)
+        let mut same: Vec<String> = key::collated(schema)
             .into_iter()
             .enumerate()
             .map(|(i, name)| format!("{name} IS ?{}", i + 1))
@@ -53,14 +54,15 @@ impl Changes {
         let same = same.join(" AND ");
         let (outbox, table) = (capture::outbox(&schema.table), quote(&schema.table));
         let keys: Vec<String> = (1..=width).map(|i| format!("k{i}")).collect();
-        let own: Vec<String> = capture::key_names(schema)
+        let own: Vec<String> = key::names(schema)
             .iter()
             .zip(&keys)
             .map(|(name, key)| format!("t.{} COLLATE BINARY IS o.{key}", quote(name)))
             .collect();
-        let broken = match in_utf16 {
-            true => format!("NOT ({})", utf16::whole(&keys)),
-            false => "0".into(),
+        let broken = if in_utf16 {
+            format!("NOT ({})", utf16::whole(&keys))
+        } else {
+            "0".into()
         };
         Changes {
             in_utf16: in_utf16.then(|| {

@@ -1,10 +1,10 @@
-//! Dead dead_letters: the keys of rows that could not travel. Each run tries them again.
+//! Dead letters: the keys of rows that could not travel. Each run tries them again.
 
 use rusqlite::{Connection, params};
 
-use super::capture;
 use super::utf16::BROKEN_KEY;
 use super::values::{packed, unpack};
+use super::{capture, key};
 use crate::model::{TableSchema, Value};
 use crate::sqlite::error::SqlResult;
 
@@ -23,7 +23,7 @@ pub fn count(conn: &Connection) -> SqlResult<u64> {
     Ok(count as u64)
 }
 
-/// Puts the table's dead_letters back into its outbox, unless a full pass finds the rows anyway. Says how many are tried again. One whose key
+/// Puts the table's dead letters back into its outbox, unless a full pass finds the rows anyway. Says how many are tried again. One whose key
 /// cannot be looked up stays until such a pass.
 pub fn requeue(conn: &Connection, schema: &TableSchema, full: bool) -> SqlResult<u64> {
     let mut statement = conn
@@ -32,15 +32,15 @@ pub fn requeue(conn: &Connection, schema: &TableSchema, full: bool) -> SqlResult
         Ok((row.get(0)?, row.get(1)?))
     })?;
     let dead_letters = dead_letters.collect::<rusqlite::Result<Vec<(i64, Vec<u8>)>>>()?;
-    let width = capture::key_names(schema).len();
+    let width = key::names(schema).len();
     let mut requeued = 0;
-    for (letter, packed) in dead_letters {
-        let mut key = Vec::new();
-        let is_key = unpack(&packed, &mut key) && key.len() == width;
+    for (rowid, packed) in dead_letters {
+        let mut values = Vec::new();
+        let is_key = unpack(&packed, &mut values) && values.len() == width;
         if !full && is_key {
-            capture::enqueue(conn, schema, &key)?;
+            capture::enqueue(conn, schema, &values)?;
         }
-        conn.execute("DELETE FROM _rowferry_dead_letters WHERE rowid = ?1", [letter])?;
+        conn.execute("DELETE FROM _rowferry_dead_letters WHERE rowid = ?1", [rowid])?;
         requeued += 1;
     }
     Ok(requeued)

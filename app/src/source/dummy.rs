@@ -76,15 +76,15 @@ pub fn add(path: &Path, table: &str, rows: u64, seed: u64, stop: &Stop) -> Resul
 
 fn check_shape(conn: &Connection, table: &str) -> SqlResult<()> {
     let schema = schema::read(conn, table)?;
-    match schema.rowid_alias && schema.columns.iter().map(|c| c.name.as_str()).eq(COLUMNS) {
-        true => Ok(()),
-        false => Err(Error::usage(format!(
+    if !schema.rowid_alias || !schema.columns.iter().map(|c| c.name.as_str()).eq(COLUMNS) {
+        return Err(Error::usage(format!(
             "--fake adds users to a table of the columns {}; {table:?} is another one",
             COLUMNS.join(", ")
         ))
         .way_out("leave out --fake, or name another --table")
-        .into()),
+        .into());
     }
+    Ok(())
 }
 
 fn insert(tx: &Transaction<'_>, table: &str, rows: u64, random: &mut StdRng) -> SqlResult<()> {

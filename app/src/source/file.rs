@@ -10,7 +10,7 @@ use rusqlite::{Connection, Transaction, TransactionBehavior};
 
 use super::fork::forked;
 use crate::error::{Error, Result};
-use crate::sqlite::error::{Database, SqlFault, SqlResult, source_is_read_only, tell};
+use crate::sqlite::error::{Database, SqlFault, SqlResult, explain, source_is_read_only};
 use crate::sqlite::file_id::FileId;
 use crate::sqlite::locks::{self, Pace};
 use crate::sqlite::open::{Access, Unlocked, open, open_to_read, read_first};
@@ -62,10 +62,10 @@ impl File {
         }
         let patience = Arc::<Patience>::default();
         let begin = |conn: &mut Connection| {
-            let told = format!("another process holds the lock of {}: waiting for it", real.display());
+            let notice = format!("another process holds the lock of {}: waiting for it", real.display());
             let (stop, patience) = (stop.clone(), patience.clone());
             let goes_on = move |_: Duration| patience.lasts() && !stop.requested();
-            locks::wait(conn, Pace::Gentle, told, goes_on)?;
+            locks::wait(conn, Pace::Gentle, notice, goes_on)?;
             read_first(conn)
         };
         let opened = if writes {
@@ -73,7 +73,7 @@ impl File {
         } else {
             open_to_read(&real, begin)
         };
-        let (conn, unlocked) = opened.map_err(|e| tell(e, Database::Source { path: &real }, Some(stop)))?;
+        let (conn, unlocked) = opened.map_err(|e| explain(e, Database::Source { path: &real }, Some(stop)))?;
         let file = File {
             conn,
             path: real,
@@ -167,7 +167,7 @@ impl File {
 
     /// The sentence for what went wrong, with the file's name and a way out.
     pub fn error(&self, fault: impl Into<SqlFault>) -> Error {
-        tell(fault, Database::Source { path: &self.path }, Some(&self.stop))
+        explain(fault, Database::Source { path: &self.path }, Some(&self.stop))
     }
 
     /// Complains when a file that was opened without locks has changed since.

@@ -38,8 +38,8 @@ impl FileTimes {
         }
     }
 
-    /// The database is going to be looked at.
-    pub fn look(&mut self) {
+    /// Remembers how the files are now: the database is going to be read.
+    pub fn remember(&mut self) {
         let now = self.times();
         let late = if now[1].is_some() { SHOWS } else { TICK };
         if now != self.seen {
@@ -85,11 +85,11 @@ mod tests {
         write("one");
         let mut times = FileTimes::new(&path);
         assert!(times.is_due());
-        times.look();
+        times.remember();
         write("two");
         thread::sleep(TICK * 2);
         assert!(times.is_due());
-        times.look();
+        times.remember();
         assert!(!times.is_due());
         write("three");
         assert!(times.is_due(), "its size is another");

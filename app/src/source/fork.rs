@@ -68,8 +68,11 @@ impl RunState {
     }
 }
 
-/// The last run's epoch and its notes, as the file has them; none where our tables are missing.
-pub fn state(conn: &Connection) -> SqlResult<Option<(Option<u64>, u64)>> {
+/// The last run's epoch, none before the first one, and its notes.
+pub type FileState = (Option<u64>, u64);
+
+/// The state of the file; none where our tables are missing.
+pub fn state(conn: &Connection) -> SqlResult<Option<FileState>> {
     let read = || {
         let mut statement = conn.prepare_cached("SELECT epoch, notes FROM _rowferry_run")?;
         let state = statement.query_row([], |row| {
@@ -113,10 +116,10 @@ impl LastChange {
             .prepare_cached(&sql)?
             .query_row([self.number], |row| row.get(0))
             .optional()?;
-        match tag == Some(self.tag) {
-            true => Ok(()),
-            false => Err(forked("changes that were read from it are not in it").into()),
+        if tag != Some(self.tag) {
+            return Err(forked("changes that were read from it are not in it").into());
         }
+        Ok(())
     }
 }
 

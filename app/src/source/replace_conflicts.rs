@@ -28,25 +28,25 @@ pub fn read(conn: &Connection, schema: &TableSchema) -> SqlResult<Vec<String>> {
         generated: &generated,
         rowid: None,
     };
-    let mut replace_conflicts = Vec::new();
+    let mut conditions = Vec::new();
     // Where the rowid is not the key, it is a unique index like others: REPLACE makes room for a rowid too.
     if let (false, false, Some(rowid)) = (schema.rowid_alias, schema.keyed_by_rowid(), rowid_name(schema)) {
-        replace_conflicts.push(format!("{0} = NEW.{0}", quote(rowid)));
+        conditions.push(format!("{0} = NEW.{0}", quote(rowid)));
     }
     for index in indexes.iter().filter(|index| index.unique) {
         if !index.of_key || !schema.key().into_iter().all(|i| is_exact(schema, &schema.columns[i])) {
-            let given = guard(conn, &new, &index.name)?;
+            let given = condition(conn, &new, &index.name)?;
             new.rowid = next_rowid(schema, &sql);
-            let yet_to_come = guard(conn, &new, &index.name)?;
+            let yet_to_come = condition(conn, &new, &index.name)?;
             new.rowid = None;
-            replace_conflicts.extend((yet_to_come != given).then_some(yet_to_come));
-            replace_conflicts.push(given);
+            conditions.extend((yet_to_come != given).then_some(yet_to_come));
+            conditions.push(given);
         }
     }
-    Ok(replace_conflicts)
+    Ok(conditions)
 }
 
-/// Under which name a guard's SELECT knows the table: its own, unless that is what triggers call the row that comes or goes.
+/// Under which name a condition's SELECT knows the table: its own, unless that is what triggers call the row that comes or goes.
 pub fn row_name(schema: &TableSchema) -> String {
     match schema.table.to_ascii_lowercase().as_str() {
         "new" | "old" => quote("_rowferry_row"),
@@ -122,7 +122,7 @@ fn sources(generated: &[Generated], mut columns: Vec<usize>) -> Vec<usize> {
     sources
 }
 
-fn guard(conn: &Connection, new: &NewRow<'_>, index: &str) -> SqlResult<String> {
+fn condition(conn: &Connection, new: &NewRow<'_>, index: &str) -> SqlResult<String> {
     let schema = new.schema;
     let sql = without_comments(&sql_of(conn, "index", index)?);
     let (expressions, filter) = parts(&sql);
@@ -216,12 +216,13 @@ fn next_rowid(schema: &TableSchema, sql: &str) -> Option<String> {
     let rowid = rowid_name(schema).filter(|_| schema.rowid_alias)?;
     let table = quote(&schema.table);
     let highest = format!("(SELECT ifnull(max({}), 0) FROM {table})", quote(rowid));
-    match tokens(sql).any(|token| token.eq_ignore_ascii_case("autoincrement")) {
-        true => Some(format!(
+    if tokens(sql).any(|token| token.eq_ignore_ascii_case("autoincrement")) {
+        Some(format!(
             "max({highest}, ifnull((SELECT max(seq) FROM sqlite_sequence WHERE name = '{}'), 0)) + 1",
             schema.table.replace('\'', "''")
-        )),
-        false => Some(format!("{highest} + 1")),
+        ))
+    } else {
+        Some(format!("{highest} + 1"))
     }
 }
 
@@ -280,7 +281,7 @@ mod tests {
     }
 
     #[test]
-    fn an_index_that_only_pushes_out_the_same_key_needs_no_guard() {
+    fn an_index_that_only_pushes_out_the_same_key_needs_no_condition() {
         let replace_conflicts = |sql: &str| {
             let conn = Connection::open_in_memory().unwrap();
             conn.execute_batch(sql).unwrap();

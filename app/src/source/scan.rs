@@ -2,12 +2,13 @@
 
 use rusqlite::Connection;
 
+use super::event::Event;
 use super::values::{packed, unpack, weight};
-use super::{Event, capture, snapshot, utf16};
+use super::{key, snapshot, utf16};
 use crate::error::{Error, Result};
 use crate::model::{TableSchema, Value, recycle};
 use crate::sqlite::error::SqlResult;
-use crate::sqlite::names::{MOST_COLUMNS, quote, rowid_name};
+use crate::sqlite::names::{MOST_COLUMNS, quote};
 use crate::sqlite::values::{Bind, borrow};
 
 /// Why a row whose key holds a NULL stays behind: no one could tell it from another such row.
@@ -36,7 +37,7 @@ impl Scan {
         let by_rowid = !schema.without_rowid && !schema.rowid_alias;
         let is_wide = by_rowid && schema.columns.len() == MOST_COLUMNS;
         let lead = usize::from(by_rowid && !is_wide);
-        let ordered = order(schema);
+        let ordered = key::order(schema);
         let names: Vec<String> = schema.columns.iter().map(|c| quote(&c.name)).collect();
         let columns = ordered
             .iter()
@@ -54,9 +55,10 @@ impl Scan {
         let from_cursor =
             |what: &str| format!("SELECT {what} FROM {table} WHERE ({order}) > ({places}) ORDER BY {order} LIMIT ?1");
         let rowid = if by_rowid { ordered[0].as_str() } else { "NULL" };
-        let whole = match in_utf16 {
-            true => [utf16::whole(&names), utf16::whole(&collated_key(schema))],
-            false => ["1".into(), "1".into()],
+        let whole = if in_utf16 {
+            [utf16::whole(&names), utf16::whole(&key::collated(schema))]
+        } else {
+            ["1".into(), "1".into()]
         };
         let beside = format!("{rowid}, {}, {}", whole[0], whole[1]);
         Scan {
@@ -85,9 +87,12 @@ impl Scan {
         let copy = snapshot::COPY;
         let from_start = |what: &str| format!("SELECT {what} FROM {copy} ORDER BY rowid LIMIT ?1");
         let from_cursor = |what: &str| format!("SELECT {what} FROM {copy} WHERE rowid > ?2 ORDER BY rowid LIMIT ?1");
-        let whole = |columns: &[String]| match in_utf16 && !columns.is_empty() {
-            true => utf16::whole(columns),
-            false => "1".into(),
+        let whole = |columns: &[String]| {
+            if in_utf16 && !columns.is_empty() {
+                utf16::whole(columns)
+            } else {
+                "1".into()
+            }
         };
         let beside = format!("rowid, {}, {}", whole(&columns), whole(&key_columns));
         Scan {
@@ -153,9 +158,10 @@ impl Scan {
                 values.push(value);
             }
             let mut key: Vec<Value<'_>> = recycle(spare_key);
-            match self.key.is_empty() {
-                true => key.push(borrow(row.get_ref(0)?)),
-                false => key.extend(self.key.iter().map(|&i| values[i].borrow())),
+            if self.key.is_empty() {
+                key.push(borrow(row.get_ref(0)?))
+            } else {
+                key.extend(self.key.iter().map(|&i| values[i].borrow()))
             }
             let (rowid, is_whole, has_whole_key) =
                 match beside.as_mut().map(|beside| beside.next()).transpose()?.flatten() {
@@ -183,14 +189,6 @@ impl Scan {
     }
 }
 
-/// What orders a table's b-tree: its rowid, or its key.
-pub fn order(schema: &TableSchema) -> Vec<String> {
-    match rowid_name(schema) {
-        Some(rowid) => vec![quote(rowid)],
-        None => schema.key().into_iter().map(|i| collated(schema, i)).collect(),
-    }
-}
-
 /// A row that stays behind.
 pub fn refused<'a>(key: &'a [Value<'a>], reason: &'a str) -> Event<'a> {
     Event::Refused { key, reason }
@@ -198,28 +196,12 @@ pub fn refused<'a>(key: &'a [Value<'a>], reason: &'a str) -> Event<'a> {
 
 /// A row that travels, or one that cannot.
 pub fn upsert<'a>(key: &'a [Value<'a>], row: &'a [Value<'a>]) -> Event<'a> {
-    match key.iter().any(Value::is_null) {
-        true => Event::Refused {
+    if key.iter().any(Value::is_null) {
+        Event::Refused {
             key,
             reason: NULL_IN_KEY,
-        },
-        false => Event::Upsert { key, row },
-    }
-}
-
-/// A key column, to be compared as the key's index compares it.
-pub fn collated(schema: &TableSchema, column: usize) -> String {
-    let column = &schema.columns[column];
-    match column.collation == column.pk_collation {
-        true => quote(&column.name),
-        false => format!("{} COLLATE {}", quote(&column.name), column.pk_collation),
-    }
-}
-
-/// The names of the key, to be compared as the key's index compares them.
-pub fn collated_key(schema: &TableSchema) -> Vec<String> {
-    match schema.keyed_by_rowid() {
-        true => capture::key_names(schema).iter().map(|name| quote(name)).collect(),
-        false => schema.key().into_iter().map(|i| collated(schema, i)).collect(),
+        }
+    } else {
+        Event::Upsert { key, row }
     }
 }

@@ -8,7 +8,7 @@
 use rusqlite::ErrorCode;
 
 use super::file::File;
-use super::scan;
+use super::key;
 use crate::error::{Error, Result};
 use crate::model::TableSchema;
 use crate::sqlite::error::SqlFault;
@@ -34,7 +34,7 @@ pub fn copy(file: &mut File, schema: &TableSchema) -> Result<()> {
         ),
         None => (names.join(", "), columns.clone()),
     };
-    let (table, order) = (quote(&schema.table), scan::order(schema).join(", "));
+    let (table, order) = (quote(&schema.table), key::order(schema).join(", "));
     let copied = file.end_on_stop().and_then(|()| {
         file.conn.execute_batch(&format!(
             "PRAGMA temp_store = FILE; CREATE TABLE {COPY}({columns});

@@ -1,6 +1,6 @@
 //! What goes wrong, as a sentence with its way out.
 //!
-//! Inside a transaction functions return `SqlResult` and use `?`. Where the database is known by name, at the edge of its room, `tell` makes
+//! Inside a transaction functions return `SqlResult` and use `?`. Where the database is known by name, at the edge of its room, `explain` makes
 //! the sentence of it: `File::error` in source and verify, `cannot` in the sink.
 
 use std::fmt::Display;
@@ -15,7 +15,7 @@ use crate::stop::Stop;
 #[derive(Debug)]
 pub enum SqlFault {
     Sqlite(rusqlite::Error),
-    Told(Error),
+    Explained(Error),
 }
 
 pub type SqlResult<T> = std::result::Result<T, SqlFault>;
@@ -28,11 +28,11 @@ impl From<rusqlite::Error> for SqlFault {
 
 impl From<Error> for SqlFault {
     fn from(error: Error) -> Self {
-        SqlFault::Told(error)
+        SqlFault::Explained(error)
     }
 }
 
-/// Which database it is, and how its errors are told.
+/// Which database it is, and how its errors are explained.
 #[derive(Clone, Copy)]
 pub enum Database<'a> {
     Source {
@@ -53,9 +53,9 @@ pub enum Database<'a> {
 }
 
 /// The sentence for a fault. What ended because the user wants to stop is no failure.
-pub fn tell(fault: impl Into<SqlFault>, database: Database<'_>, stop: Option<&Stop>) -> Error {
+pub fn explain(fault: impl Into<SqlFault>, database: Database<'_>, stop: Option<&Stop>) -> Error {
     let error = match fault.into() {
-        SqlFault::Told(error) => return error,
+        SqlFault::Explained(error) => return error,
         SqlFault::Sqlite(error) => error,
     };
     let is_ended = matches!(
@@ -95,20 +95,20 @@ pub fn source_is_read_only(path: &Path) -> Error {
 }
 
 fn of_sink(error: &rusqlite::Error, what: &dyn Display) -> Error {
-    let told = Error::failed(format!("cannot {what}: {error}"));
+    let explained = Error::failed(format!("cannot {what}: {error}"));
     match error.sqlite_error_code() {
-        Some(ErrorCode::DiskFull) => told.way_out("make room on that disk and start again"),
+        Some(ErrorCode::DiskFull) => explained.way_out("make room on that disk and start again"),
         Some(ErrorCode::ReadOnly | ErrorCode::CannotOpen | ErrorCode::PermissionDenied) => {
-            told.way_out("make the file and its folder writable, or name another file with --sink")
+            explained.way_out("make the file and its folder writable, or name another file with --sink")
         }
-        Some(ErrorCode::NotADatabase | ErrorCode::DatabaseCorrupt) => told.way_out("name another file with --sink"),
+        Some(ErrorCode::NotADatabase | ErrorCode::DatabaseCorrupt) => explained.way_out("name another file with --sink"),
         Some(ErrorCode::ConstraintViolation) => {
-            told.way_out("take away the index or trigger that was added to that table, and start again")
+            explained.way_out("take away the index or trigger that was added to that table, and start again")
         }
-        Some(ErrorCode::Unknown) => told.way_out(
+        Some(ErrorCode::Unknown) => explained.way_out(
             "was the table changed by hand? land into a new file with --sink, and send all rows with `producer --backfill`",
         ),
-        _ => told,
+        _ => explained,
     }
 }
 
@@ -152,18 +152,18 @@ mod tests {
             flag: "sink",
             patience: 120,
         };
-        let told = |fault, database| tell(fault, database, Some(&Stop::default())).to_string();
+        let explained = |fault, database| explain(fault, database, Some(&Stop::default())).to_string();
         assert_eq!(
-            told(full(), source),
+            explained(full(), source),
             "s.db: the disk is full; way out: make room and start again"
         );
-        assert!(told(full(), sink).ends_with("; way out: make room on that disk and start again"));
-        assert!(told(busy(), compared).contains("t.db has been locked by another process for 120 s; way out: "));
+        assert!(explained(full(), sink).ends_with("; way out: make room on that disk and start again"));
+        assert!(explained(busy(), compared).contains("t.db has been locked by another process for 120 s; way out: "));
         let stop = Stop::default();
         stop.request();
-        assert_eq!(tell(busy(), source, Some(&stop)).exit_code(), 0);
-        assert_eq!(tell(full(), source, Some(&stop)).exit_code(), 1);
-        let ready = tell(Error::usage("as it is"), sink, None);
+        assert_eq!(explain(busy(), source, Some(&stop)).exit_code(), 0);
+        assert_eq!(explain(full(), source, Some(&stop)).exit_code(), 1);
+        let ready = explain(Error::usage("as it is"), sink, None);
         assert_eq!((ready.to_string().as_str(), ready.exit_code()), ("as it is", 2));
     }
 }

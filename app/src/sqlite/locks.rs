@@ -27,25 +27,25 @@ impl Pace {
     }
 }
 
-/// Waits whenever another process holds a lock, for as long as `goes_on` says so of the time that has passed. Where that is long, `told` is
+/// Waits whenever another process holds a lock, for as long as `goes_on` says so of the time that has passed. Where that is long, `notice` is
 /// logged, once for each such time.
 pub fn wait(
     conn: &mut Connection,
     pace: Pace,
-    told: String,
+    notice: String,
     mut goes_on: impl FnMut(Duration) -> bool + Send + 'static,
 ) -> rusqlite::Result<()> {
-    let (mut since, mut is_told) = (Instant::now(), false);
+    let (mut since, mut is_said) = (Instant::now(), false);
     conn.busy_handler(Some(move |looks: i32| {
         if looks == 0 {
-            (since, is_told) = (Instant::now(), false);
+            (since, is_said) = (Instant::now(), false);
         }
         if !goes_on(since.elapsed()) {
             return false;
         }
-        if !is_told && since.elapsed() > SILENCE {
-            is_told = true;
-            log::warn!("{told}");
+        if !is_said && since.elapsed() > SILENCE {
+            is_said = true;
+            log::warn!("{notice}");
         }
         thread::sleep(pace.pause(looks, since.elapsed()));
         goes_on(since.elapsed())

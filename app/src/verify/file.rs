@@ -44,7 +44,7 @@ impl File {
             }
         }
         let opened = open_to_read(path, |conn| begin(conn, &name));
-        let (connection, unlocked) = opened.map_err(|e| tell(e, &name, side))?;
+        let (connection, unlocked) = opened.map_err(|e| explain(e, &name, side))?;
         Ok(File {
             connection,
             path: path.to_owned(),
@@ -75,7 +75,7 @@ impl File {
 
     /// The sentence for what went wrong, with the file's name and a way out.
     pub fn error(&self, fault: impl Into<SqlFault>) -> Error {
-        tell(fault, &self.to_string(), self.side)
+        explain(fault, &self.to_string(), self.side)
     }
 }
 
@@ -95,15 +95,15 @@ impl Display for File {
 
 /// Begins the read transaction, which takes the file's state.
 fn begin(conn: &mut Connection, name: &str) -> rusqlite::Result<()> {
-    let told = format!("another process holds the lock of {name}: waiting for it");
+    let notice = format!("another process holds the lock of {name}: waiting for it");
     // Nobody else can end the wait: verify listens to no wish to stop.
-    locks::wait(conn, Pace::Gentle, told, |held| held < PATIENCE)?;
+    locks::wait(conn, Pace::Gentle, notice, |held| held < PATIENCE)?;
     order::add_function(conn)?;
     conn.execute_batch("BEGIN")?;
     read_first(conn)
 }
 
-fn tell(fault: impl Into<SqlFault>, name: &str, flag: &str) -> Error {
+fn explain(fault: impl Into<SqlFault>, name: &str, flag: &str) -> Error {
     let patience = PATIENCE.as_secs();
-    error::tell(fault, Database::Compared { name, flag, patience }, None)
+    error::explain(fault, Database::Compared { name, flag, patience }, None)
 }

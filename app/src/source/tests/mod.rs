@@ -1,4 +1,4 @@
-//! This room against real SQLite files: what the feed tells is replayed into a model of the sink, which must equal the table.
+//! This room against real SQLite files: what the changes tells is replayed into a model of the sink, which must equal the table.
 
 mod changes;
 mod fork;
@@ -54,7 +54,7 @@ impl Drop for Folder {
     }
 }
 
-/// The sink as the feed's events make it: rows by key, both packed.
+/// The sink as the changes's events make it: rows by key, both packed.
 #[derive(Default)]
 struct Model {
     rows: HashMap<Vec<u8>, Vec<u8>>,
@@ -102,12 +102,12 @@ impl Model {
 struct Ferry {
     path: PathBuf,
     user: Connection,
-    ledger: SourceState,
-    feed: ChangeReader,
+    state: SourceState,
+    changes: ChangeReader,
     tracked: Tracked,
     run: Run,
     model: Model,
-    /// Marks of batches that are under way.
+    /// Checkpoints of batches that are under way.
     unnoted: VecDeque<Checkpoint>,
     table: String,
     _folder: Folder,
@@ -121,12 +121,12 @@ impl Ferry {
         let user = Connection::open(&path).unwrap();
         user.execute_batch("PRAGMA synchronous = OFF").unwrap();
         user.execute_batch(sql).unwrap_or_else(|e| panic!("{e}: {sql}"));
-        let (ledger, run, tracked, feed) = start(&path, table, "topic", false).unwrap();
+        let (state, run, tracked, changes) = start(&path, table, "topic", false).unwrap();
         Ferry {
             path,
             user,
-            ledger,
-            feed,
+            state,
+            changes,
             tracked,
             run,
             model: Model::default(),
@@ -143,16 +143,19 @@ impl Ferry {
     /// Reads one batch; false when there is nothing to ship.
     fn step(&mut self, rows: usize) -> bool {
         let model = &mut self.model;
-        let mark = self.feed.read(rows, 1 << 20, &mut |event| model.take(event)).unwrap();
-        let more = mark.is_some();
-        self.unnoted.extend(mark);
+        let checkpoint = self
+            .changes
+            .read(rows, 1 << 20, &mut |event| model.take(event))
+            .unwrap();
+        let more = checkpoint.is_some();
+        self.unnoted.extend(checkpoint);
         more
     }
 
     /// Notes the oldest batch that is under way.
     fn note(&mut self) {
-        if let Some(mark) = self.unnoted.pop_front() {
-            self.ledger.note(&[(mark.clone(), vec![])]).unwrap();
+        if let Some(checkpoint) = self.unnoted.pop_front() {
+            self.state.note(&[(checkpoint.clone(), vec![])]).unwrap();
         }
     }
 
@@ -175,8 +178,8 @@ impl Ferry {
 
     fn restart_with(&mut self, backfill: bool) {
         self.unnoted.clear();
-        let (ledger, run, tracked, feed) = start(&self.path, &self.table, "topic", backfill).unwrap();
-        (self.ledger, self.run, self.tracked, self.feed) = (ledger, run, tracked, feed);
+        let (state, run, tracked, changes) = start(&self.path, &self.table, "topic", backfill).unwrap();
+        (self.state, self.run, self.tracked, self.changes) = (state, run, tracked, changes);
     }
 
     /// What the table holds now, as the model should.
@@ -198,9 +201,10 @@ impl Ferry {
                 .map(|i| borrow(row.get_ref(i).unwrap()))
                 .collect::<Vec<_>>();
             let (rowid, values) = values.split_at(skip);
-            let key: Vec<Value<'_>> = match schema.keyed_by_rowid() {
-                true => rowid.to_vec(),
-                false => schema.key().into_iter().map(|i| values[i].clone()).collect(),
+            let key: Vec<Value<'_>> = if schema.keyed_by_rowid() {
+                rowid.to_vec()
+            } else {
+                schema.key().into_iter().map(|i| values[i].clone()).collect()
             };
             Ok((key.iter().all(|v| !v.is_null()).then(|| packed(&key)), packed(values)))
         });
@@ -238,9 +242,9 @@ fn start_with(
     backfill: bool,
     capture: Capture,
 ) -> Result<(SourceState, Run, Tracked, ChangeReader)> {
-    let mut ledger = SourceState::open(path, capture, Stop::default())?;
-    let run = ledger.begin_run(0)?;
-    let tracked = ledger.track(table, topic, backfill)?;
-    let feed = ChangeReader::open(path, capture, &run, &tracked, true, Stop::default())?;
-    Ok((ledger, run, tracked, feed))
+    let mut state = SourceState::open(path, capture, Stop::default())?;
+    let run = state.begin_run(0)?;
+    let tracked = state.track(table, topic, backfill)?;
+    let changes = ChangeReader::open(path, capture, &run, &tracked, true, Stop::default())?;
+    Ok((state, run, tracked, changes))
 }

@@ -201,22 +201,22 @@ fn a_row_whose_key_cannot_be_looked_up_stays_a_dead_letter() {
     );
     for backfill in [false, false, true, false] {
         ferry.restart_with(backfill);
-        let (refused, before) = (&mut ferry.model.refused, ferry.ledger.dead_letters().unwrap());
+        let (refused, before) = (&mut ferry.model.refused, ferry.state.dead_letters().unwrap());
         assert_eq!(before, u64::from(!ferry.tracked.full && before > 0));
         refused.clear();
         ferry.drain();
         for key in &ferry.model.refused {
             ferry
-                .ledger
+                .state
                 .dead_letter("t", key, "{\"k\":\"?\"}", crate::source::utf16::BROKEN_KEY)
                 .unwrap();
         }
-        assert_eq!(ferry.ledger.dead_letters().unwrap(), 1);
+        assert_eq!(ferry.state.dead_letters().unwrap(), 1);
     }
     ferry.sql(&format!("DELETE FROM t WHERE k = {broken}"));
     ferry.restart_with(true);
     ferry.assert_equal();
-    assert_eq!(ferry.ledger.dead_letters().unwrap(), 0);
+    assert_eq!(ferry.state.dead_letters().unwrap(), 0);
 }
 
 #[test]
