@@ -6,10 +6,9 @@ use rusqlite::{Connection, OptionalExtension, Row, params};
 
 use crate::error::{Error, Result};
 use crate::model::{Schemas, TableSchema};
-use crate::wire::schema::{from_json, to_json};
 
 use super::table::Table;
-use super::{SinkPosition, cannot};
+use super::{SinkPosition, cannot, stored_schema};
 
 /// The version of the tables below.
 const FORMAT: i64 = 4;
@@ -142,7 +141,8 @@ pub(super) fn id(conn: &Connection) -> Result<String> {
 
 /// A schema as it is kept here.
 pub(super) fn schema(schemas: &Schemas, json: Option<String>) -> Result<Option<Arc<TableSchema>>> {
-    json.map(|json| Ok(schemas.shared(from_json(&json)?))).transpose()
+    json.map(|json| Ok(schemas.shared(stored_schema::read(&json)?)))
+        .transpose()
 }
 
 /// What is known of the table that a topic lands in.
@@ -158,7 +158,11 @@ pub(super) fn table(conn: &Connection, schemas: &Schemas, topic: &Arc<str>) -> R
     let Some((schema, shape, (pass, unseen))) = found else {
         return Ok(None);
     };
-    let mut table = Table::new(topic.clone(), self::schema(schemas, schema)?, from_json(&shape)?);
+    let mut table = Table::new(
+        topic.clone(),
+        self::schema(schemas, schema)?,
+        stored_schema::read(&shape)?,
+    );
     table.pass = pass as u64;
     table.unseen = unseen.map(|n| n as u64);
     Ok(Some(table))
@@ -166,7 +170,7 @@ pub(super) fn table(conn: &Connection, schemas: &Schemas, topic: &Arc<str>) -> R
 
 /// Notes everything about a table.
 pub(super) fn note_table(conn: &Connection, table: &Table) -> rusqlite::Result<()> {
-    let schema = table.schema.as_ref().map(|s| to_json(s));
+    let schema = table.schema.as_ref().map(|schema| stored_schema::write(schema));
     let unseen = table.unseen.map(|n| n as i64);
     conn.prepare_cached(
         "INSERT INTO _rowferry_tables (topic, name, schema, shape, pass, unseen) VALUES (?1, ?2, ?3, ?4, ?5, ?6) ON CONFLICT (topic)
@@ -176,7 +180,7 @@ pub(super) fn note_table(conn: &Connection, table: &Table) -> rusqlite::Result<(
         &*table.topic,
         table.shape.table,
         schema,
-        to_json(&table.shape),
+        stored_schema::write(&table.shape),
         table.pass as i64,
         unseen
     ])?;
@@ -205,7 +209,7 @@ pub(super) fn note_schema(conn: &Connection, position: &SinkPosition, schema: &T
     conn.prepare_cached(
         "INSERT INTO _rowferry_passes VALUES (?1, ?2, ?3, ?4, 0) ON CONFLICT (topic, partition) DO UPDATE SET schema = ?3, pass = ?4",
     )?
-    .execute(params![&*position.at.topic, position.at.partition, to_json(schema), position.pass as i64])?;
+    .execute(params![&*position.at.topic, position.at.partition, stored_schema::write(schema), position.pass as i64])?;
     Ok(())
 }
 

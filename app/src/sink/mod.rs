@@ -7,7 +7,8 @@
 //! - `ddl`: the SQL for a table; `reshape`: giving a table its shape
 //! - `members`: the consumers that land here
 //! - `open`: the file and its settings; `file`: whether it is still there; `write_turn`: sharing it with other consumers
-//! - `catalog`: the sink's own tables; `positions`: how far each partition has landed
+//! - `catalog`: the sink's own tables; `positions`: how far each partition has landed;
+//!   `stored_schema`: schemas as they are kept there
 
 mod bindings;
 mod catalog;
@@ -20,6 +21,7 @@ mod open;
 mod passes;
 mod positions;
 mod reshape;
+mod stored_schema;
 mod table;
 #[cfg(test)]
 mod tests;
