@@ -227,9 +227,7 @@ impl<'a> AssignmentRun<'a> {
                     bounds,
                 }) => (source, moved, others, bounds),
             };
-            let mut behind = self
-                .sink
-                .others_have_reached(&applier.position, source, *moved, others)?;
+            let mut behind = self.sink.partitions_behind(&applier.position, source, *moved, others)?;
             if !behind.is_empty() {
                 let topic = &applier.position.at.topic;
                 let bounds = match bounds {

@@ -5,10 +5,12 @@ use std::sync::Arc;
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
 use crate::error::{Error, Result};
-use crate::model::{Schemas, TableSchema};
+use crate::model::{Schemas, TableSchema, TopicPartition};
 
+use super::error::cannot;
+use super::position::SinkPosition;
 use super::table::Table;
-use super::{SinkPosition, cannot, stored_schema};
+use super::{reshape, stored_schema};
 
 /// The version of the tables below.
 const FORMAT: i64 = 4;
@@ -93,7 +95,7 @@ pub(super) fn prepare(conn: &Connection) -> Result<()> {
 }
 
 fn make(conn: &Connection) -> Result<()> {
-    if super::reshape::is_taken(conn, "_rowferry_dead_letters")? {
+    if reshape::is_taken(conn, "_rowferry_dead_letters")? {
         return Err(
             Error::failed("this database is the source of a ferry already").way_out("name another file with --sink")
         );
@@ -118,7 +120,7 @@ fn upgrade(conn: &Connection, from: i64) -> Result<()> {
 
 /// The format of the tables, where they are there; an error when this program does not know it.
 fn format(conn: &Connection) -> Result<Option<i64>> {
-    if !super::reshape::is_taken(conn, "_rowferry_sink")? {
+    if !reshape::is_taken(conn, "_rowferry_sink")? {
         return Ok(None);
     }
     let format: i64 = conn
@@ -155,7 +157,7 @@ pub(super) fn table(conn: &Connection, schemas: &Schemas, topic: &Arc<str>) -> R
         .prepare_cached("SELECT schema, shape, pass, unseen FROM _rowferry_tables WHERE topic = ?1")
         .and_then(|mut s| s.query_row([&**topic], read).optional())
         .map_err(|e| cannot(e, "read the tables of the sink"))?;
-    let Some((schema, shape, (pass, unseen))) = found else {
+    let Some((schema, shape, (pass, unvisited))) = found else {
         return Ok(None);
     };
     let mut table = Table::new(
@@ -164,14 +166,14 @@ pub(super) fn table(conn: &Connection, schemas: &Schemas, topic: &Arc<str>) -> R
         stored_schema::read(&shape)?,
     );
     table.pass = pass as u64;
-    table.unseen = unseen.map(|n| n as u64);
+    table.unvisited = unvisited.map(|n| n as u64);
     Ok(Some(table))
 }
 
 /// Notes everything about a table.
 pub(super) fn note_table(conn: &Connection, table: &Table) -> rusqlite::Result<()> {
     let schema = table.schema.as_ref().map(|schema| stored_schema::write(schema));
-    let unseen = table.unseen.map(|n| n as i64);
+    let unvisited = table.unvisited.map(|n| n as i64);
     conn.prepare_cached(
         "INSERT INTO _rowferry_tables (topic, name, schema, shape, pass, unseen) VALUES (?1, ?2, ?3, ?4, ?5, ?6) ON CONFLICT (topic)
          DO UPDATE SET name = ?2, schema = ?3, shape = ?4, pass = ?5, unseen = ?6",
@@ -182,15 +184,15 @@ pub(super) fn note_table(conn: &Connection, table: &Table) -> rusqlite::Result<(
         schema,
         stored_schema::write(&table.shape),
         table.pass as i64,
-        unseen
+        unvisited
     ])?;
     Ok(())
 }
 
 /// Notes how many keys the running pass has not touched yet.
-pub(super) fn note_unseen(conn: &Connection, table: &Table) -> rusqlite::Result<()> {
+pub(super) fn note_unvisited(conn: &Connection, table: &Table) -> rusqlite::Result<()> {
     conn.prepare_cached("UPDATE _rowferry_tables SET unseen = ?2 WHERE topic = ?1")?
-        .execute(params![&*table.topic, table.unseen.map(|n| n as i64)])?;
+        .execute(params![&*table.topic, table.unvisited.map(|n| n as i64)])?;
     Ok(())
 }
 
@@ -225,7 +227,8 @@ pub(super) fn note_end(conn: &Connection, topic: &str, partition: i32, pass: u64
 /// Keeps a record that is no row.
 pub(super) fn dead_letter(
     conn: &Connection,
-    (topic, partition, offset): (&str, i32, i64),
+    at: &TopicPartition,
+    offset: i64,
     (key, value): (&[u8], &[u8]),
     reason: &str,
 ) -> rusqlite::Result<()> {
@@ -233,6 +236,6 @@ pub(super) fn dead_letter(
         r#"INSERT INTO _rowferry_dead_letters (topic, partition, "offset", key, value, reason, at)
            VALUES (?1, ?2, ?3, ?4, ?5, ?6, strftime('%Y-%m-%dT%H:%M:%fZ', 'now'))"#,
     )?
-    .execute(params![topic, partition, offset, key, value, reason])?;
+    .execute(params![&*at.topic, at.partition, offset, key, value, reason])?;
     Ok(())
 }

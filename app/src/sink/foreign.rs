@@ -7,9 +7,10 @@ use crate::error::{Error, Result};
 use crate::model::{ROWID, TableSchema, Value};
 use crate::sqlite::names::{ROWID_NAMES, column_named, quote};
 
-use super::landing::Landing;
+use super::error::cannot;
+use super::landing::{Landed, Landing};
 use super::table::{Statements, Table};
-use super::{Landed, cannot, catalog, passes, reshape};
+use super::{catalog, passes, reshape};
 
 /// A member of a record: its name and its value.
 pub type Member<'a> = (Cow<'a, str>, Value<'a>);
@@ -34,14 +35,14 @@ impl Landing<'_> {
                 Err(reason) => return Ok(Landed::Unfit(reason)),
             },
         };
-        if let Err(reason) = ordered_key(&self.memory.tables[place], key) {
+        if let Err(reason) = ordered_key(&self.cache.tables[place], key) {
             return Ok(Landed::Unfit(reason));
         }
         let columns = match self.columns(place, members)? {
             Ok(columns) => columns,
             Err(reason) => return Ok(Landed::Unfit(reason)),
         };
-        let table = &self.memory.tables[place];
+        let table = &self.cache.tables[place];
         let mut row = vec![Value::Null; table.shape.columns.len()];
         for (&column, (_, value)) in columns.iter().zip(members) {
             row[column] = value.borrow();
@@ -73,7 +74,7 @@ impl Landing<'_> {
         let Some(place) = self.table(topic)? else {
             return Ok(Landed::Applied);
         };
-        match ordered_key(&self.memory.tables[place], key) {
+        match ordered_key(&self.cache.tables[place], key) {
             Ok(key) => self.remove(place, &key),
             Err(reason) => Ok(Landed::Unfit(reason)),
         }
@@ -86,7 +87,7 @@ impl Landing<'_> {
         key: &[Member<'_>],
         members: &[Member<'_>],
     ) -> Result<std::result::Result<usize, String>> {
-        if let Some(reason) = passes::name_trouble(topic) {
+        if let Some(reason) = passes::bad_name(topic) {
             return Err(Error::failed(format!("topic {topic} cannot become a table: {reason}"))
                 .way_out("land another topic with --topic"));
         }
@@ -102,7 +103,7 @@ impl Landing<'_> {
             reshape::adopt_columns(self.conn, topic, &mut columns)?;
         }
         let names: Vec<_> = columns.iter().map(|c| c.name.as_str()).collect();
-        if let Some(reason) = passes::column_trouble(&names, key.is_empty()) {
+        if let Some(reason) = passes::bad_columns(&names, key.is_empty()) {
             return Ok(Err(reason));
         }
         if key.iter().any(|(_, value)| value.is_null()) {
@@ -115,7 +116,7 @@ impl Landing<'_> {
             without_rowid: false,
             rowid_alias: false,
         };
-        if let Some(reason) = self.refusal(&shape)? {
+        if let Some(reason) = self.trial_refusal(&shape)? {
             return Ok(Err(reason));
         }
         self.make(Table::new(topic.clone(), None, shape)).map(Ok)
@@ -123,7 +124,7 @@ impl Landing<'_> {
 
     /// The column of each member, added where the table may still grow; or why there is none.
     fn columns(&mut self, place: usize, members: &[Member<'_>]) -> Result<std::result::Result<Vec<usize>, String>> {
-        let table = &self.memory.tables[place];
+        let table = &self.cache.tables[place];
         let mut shape = table.shape.clone();
         let mut columns = Vec::with_capacity(members.len());
         let mut next = 0;
@@ -151,7 +152,7 @@ impl Landing<'_> {
             return Ok(Err(format!("the member {name} is no column of table {table}")));
         }
         let names: Vec<_> = shape.columns.iter().map(|c| c.name.as_str()).collect();
-        if let Some(reason) = passes::column_trouble(&names, shape.keyed_by_rowid()) {
+        if let Some(reason) = passes::bad_columns(&names, shape.keyed_by_rowid()) {
             return Ok(Err(reason));
         }
         self.grow(place, shape)?;
@@ -160,7 +161,7 @@ impl Landing<'_> {
 
     /// Adds the columns by which `shape` is wider than the table.
     fn grow(&mut self, place: usize, shape: TableSchema) -> Result<()> {
-        let table = &mut self.memory.tables[place];
+        let table = &mut self.cache.tables[place];
         let failed = |e| cannot(e, format!("add a column to table {}", shape.table));
         let new = &shape.columns[table.shape.columns.len()..];
         // SQLite adds no column that hides the rowid, but makes a table with one.

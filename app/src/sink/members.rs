@@ -7,7 +7,8 @@ use rusqlite::params;
 
 use crate::error::Result;
 
-use super::{Sink, cannot};
+use super::Sink;
+use super::error::cannot;
 
 /// What stands for the group of those that are in none.
 const NO_GROUP: &str = "";

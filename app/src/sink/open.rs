@@ -15,7 +15,8 @@ use crate::sqlite::pragmas;
 use crate::sqlite::values::add_exactly;
 use crate::stop::Stop;
 
-use super::{cannot, catalog, ddl, stopped_or};
+use super::error::{cannot, stopped_or};
+use super::{catalog, ddl};
 
 /// The pause before the journal mode is asked for again.
 const SETTLE_AGAIN: Duration = Duration::from_millis(10);

@@ -1,20 +1,19 @@
 //! Schemas and full passes: what a table looks like, and which of its rows a pass has not touched.
 
-use crate::model::TopicPartition;
 use std::sync::Arc;
 
 use log::info;
 use rusqlite::ErrorCode;
 
 use crate::error::{Error, Result};
-use crate::model::TableSchema;
-use crate::sqlite::names::{MOST_COLUMNS, ROWID_NAMES, quote};
-use crate::sqlite::values::borrow;
+use crate::model::{TableSchema, TopicPartition};
+use crate::sqlite::names::{MOST_COLUMNS, ROWID_NAMES};
 
-use super::ddl::GO_ON;
-use super::landing::{Landing, bind};
+use super::error::cannot;
+use super::landing::{Landed, Landing};
+use super::position::SinkPosition;
 use super::table::Table;
-use super::{Landed, SinkPosition, cannot, catalog, ddl, positions, reshape};
+use super::{catalog, ddl, positions, reshape};
 
 /// Where a table is tried.
 const TRIAL: &str = "_rowferry_trial";
@@ -39,10 +38,10 @@ impl Landing<'_> {
             )));
         }
         let is_known = match self.table(topic)? {
-            Some(place) => self.memory.tables[place].schema.as_ref() == Some(schema),
+            Some(place) => self.cache.tables[place].schema.as_ref() == Some(schema),
             None => false,
         };
-        if !is_known && let Some(reason) = self.trouble(schema)? {
+        if !is_known && let Some(reason) = self.schema_refusal(schema)? {
             return Ok(Landed::Unfit(format!(
                 "the schema of table {} cannot be: {reason}",
                 schema.table
@@ -54,17 +53,17 @@ impl Landing<'_> {
     }
 
     /// Why no table can be made of a schema.
-    pub fn trouble(&self, schema: &TableSchema) -> Result<Option<String>> {
+    pub fn schema_refusal(&self, schema: &TableSchema) -> Result<Option<String>> {
         let names: Vec<_> = schema.columns.iter().map(|c| c.name.as_str()).collect();
-        match name_trouble(&schema.table).or_else(|| column_trouble(&names, schema.keyed_by_rowid())) {
-            None => self.refusal(&ddl::shape(schema)),
-            trouble => Ok(trouble),
+        match bad_name(&schema.table).or_else(|| bad_columns(&names, schema.keyed_by_rowid())) {
+            None => self.trial_refusal(&ddl::shape(schema)),
+            reason => Ok(reason),
         }
     }
 
     /// What SQLite has against a table of this shape, or against the statements that its rows need: they are tried under another name,
     /// before anything is changed. SQLite's own limits and rules have their one home there.
-    pub(super) fn refusal(&self, shape: &TableSchema) -> Result<Option<String>> {
+    pub(super) fn trial_refusal(&self, shape: &TableSchema) -> Result<Option<String>> {
         let trial = TableSchema {
             table: TRIAL.into(),
             ..shape.clone()
@@ -92,12 +91,12 @@ impl Landing<'_> {
 
     fn follow(&mut self, position: &mut SinkPosition, schema: &Arc<TableSchema>, begin: Option<u64>) -> Result<()> {
         let topic = &position.at.topic;
-        let schema = self.memory.schemas.shared(TableSchema::clone(schema));
+        let schema = self.cache.schemas.shared(TableSchema::clone(schema));
         let place = match self.table(topic)? {
             Some(place) => place,
             None => self.make(Table::new(topic.clone(), Some(schema.clone()), ddl::shape(&schema)))?,
         };
-        let table = &self.memory.tables[place];
+        let table = &self.cache.tables[place];
         let newer = begin.is_some_and(|pass| pass > table.pass);
         // A partition that is behind does not bring an old shape back.
         let leads = newer || table.schema.is_none() || (begin.is_none() && position.pass >= table.pass);
@@ -107,7 +106,8 @@ impl Landing<'_> {
             self.change(place, &schema)?;
         }
         if let Some(pass) = begin.filter(|_| newer) {
-            self.begin_pass(place, pass)?;
+            self.begin_pass(place, pass)
+                .map_err(|e| cannot(e, format!("begin full pass {pass}")))?;
         }
         position.schema = Some(schema.clone());
         position.pass = begin.unwrap_or(position.pass);
@@ -134,8 +134,8 @@ impl Landing<'_> {
         let Some(place) = self.table(topic)? else {
             return Ok(None);
         };
-        let table = &self.memory.tables[place];
-        let runs = table.pass == pass && table.unseen.is_some();
+        let table = &self.cache.tables[place];
+        let runs = table.pass == pass && table.unvisited.is_some();
         // Partitions that were added behind the pass hold neither its beginning nor its end.
         let count = position.origin.as_ref().and_then(|origin| origin.partitions);
         let mut due = partitions.iter().filter(|p| count.is_none_or(|count| **p < count));
@@ -171,7 +171,7 @@ impl Landing<'_> {
         let failed = |e| cannot(e, format!("reshape the table {}", schema.table));
         // What was known of untouched keys belongs to the old shape.
         self.stop_pass(place).map_err(failed)?;
-        let table = &mut self.memory.tables[place];
+        let table = &mut self.cache.tables[place];
         let topic = table.topic.clone();
         let shape = ddl::shape(schema);
         if !table.shape.table.eq_ignore_ascii_case(&shape.table) {
@@ -185,7 +185,7 @@ impl Landing<'_> {
             }
         }
         info!("table {} takes the shape of the source's table", shape.table);
-        self.memory.tables[place].schema = Some(schema.clone());
+        self.cache.tables[place].schema = Some(schema.clone());
         self.rebuild(place, shape)
     }
 
@@ -197,62 +197,6 @@ impl Landing<'_> {
             ),
             None => Ok(()),
         }
-    }
-
-    /// Every row that is there now has yet to be touched by the pass.
-    fn begin_pass(&mut self, place: usize, pass: u64) -> Result<()> {
-        let failed = |e| cannot(e, format!("begin full pass {pass}"));
-        self.stop_pass(place).map_err(failed)?;
-        let table = &mut self.memory.tables[place];
-        let unseen = quote(&table.unseen_name());
-        let expressions = ddl::key_expressions(&table.shape);
-        let names = (1..=expressions.len())
-            .map(|i| format!("k{i}"))
-            .collect::<Vec<_>>()
-            .join(", ");
-        let create = format!("CREATE TABLE {unseen} ({names}, PRIMARY KEY ({names})) WITHOUT ROWID");
-        let fill = format!(
-            "INSERT INTO {unseen} SELECT {} FROM {} WHERE {GO_ON}()",
-            expressions.join(", "),
-            quote(&table.shape.table)
-        );
-        self.conn.execute_batch(&create).map_err(failed)?;
-        table.unseen = Some(self.conn.execute(&fill, []).map_err(failed)? as u64);
-        table.pass = pass;
-        catalog::note_table(self.conn, table).map_err(failed)
-    }
-
-    /// Forgets which keys the running pass has not touched.
-    fn stop_pass(&mut self, place: usize) -> rusqlite::Result<()> {
-        let (table, statements) = (&mut self.memory.tables[place], &mut self.statements[place]);
-        if table.unseen.take().is_some() {
-            (statements.see, statements.unsee) = (None, None);
-            table.unseen_moved = true;
-            self.conn
-                .execute_batch(&format!("DROP TABLE IF EXISTS {}", quote(&table.unseen_name())))?;
-        }
-        Ok(())
-    }
-
-    /// Deletes the rows that the pass did not touch.
-    fn sweep(&mut self, place: usize) -> rusqlite::Result<u64> {
-        let table = &self.memory.tables[place];
-        let mut delete = self.conn.prepare_cached(&ddl::delete(&table.shape))?;
-        let mut unseen = self.conn.prepare(&format!(
-            "SELECT * FROM {} WHERE {GO_ON}()",
-            quote(&table.unseen_name())
-        ))?;
-        let width = table.key.len().max(1);
-        let mut keys = unseen.query([])?;
-        let mut removed = 0;
-        while let Some(key) = keys.next()? {
-            for i in 0..width {
-                let part = borrow(key.get_ref(i)?);
-                bind(&mut delete, 1 + i, std::slice::from_ref(&part))?;
-            }
-            removed += delete.raw_execute()? as u64;
-        }
-        Ok(removed)
     }
 }
 
@@ -269,7 +213,7 @@ fn not_ours(topic: &str, table: &str) -> Error {
 }
 
 /// Why a table cannot have this name.
-pub(super) fn name_trouble(table: &str) -> Option<String> {
+pub(super) fn bad_name(table: &str) -> Option<String> {
     let starts = |with: &str| {
         table
             .get(..with.len())
@@ -289,7 +233,7 @@ pub(super) fn too_many(columns: usize) -> Option<String> {
 }
 
 /// Why a table cannot have these columns.
-pub(super) fn column_trouble(names: &[&str], keyed_by_rowid: bool) -> Option<String> {
+pub(super) fn bad_columns(names: &[&str], keyed_by_rowid: bool) -> Option<String> {
     if let Some(reason) = too_many(names.len() + usize::from(keyed_by_rowid)) {
         return Some(reason);
     }

@@ -11,8 +11,9 @@ use crate::sqlite::names::{column_named, quote};
 use crate::sqlite::values::borrow;
 use crate::sqlite::{schema, tables};
 
+use super::ddl;
 use super::ddl::GO_ON;
-use super::{cannot, ddl};
+use super::error::cannot;
 
 /// Where a table stands until it takes its place.
 const NEW: &str = "_rowferry_new";

@@ -363,7 +363,7 @@ impl PartitionApplier {
         };
         let behind = context
             .landing
-            .others_have_reached(&self.position, stamp.source, moved, &others)?;
+            .partitions_behind(&self.position, stamp.source, moved, &others)?;
         if behind.is_empty() {
             return Ok(false);
         }
@@ -706,13 +706,10 @@ impl PartitionApplier {
         if self.counts.dead_letters < WARNINGS {
             log::warn!("{place}: put into the dead letters: {reason}");
         }
-        let SinkPosition {
-            at: TopicPartition { topic, partition },
-            ..
-        } = &self.position;
+        let of_record = (message.key, message.value);
         context
             .landing
-            .dead_letter(topic, *partition, message.offset, message.key, message.value, reason)?;
+            .dead_letter(&self.position.at, message.offset, of_record, reason)?;
         self.counts.dead_letters += 1;
         Ok(false)
     }

@@ -11,7 +11,6 @@ mod shapes;
 mod types;
 mod write_turn;
 
-use crate::model::TopicPartition;
 use std::borrow::Cow;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -20,8 +19,8 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use rusqlite::Connection;
 
-use super::{Landed, LastApplied, LastTaken, Sink, SinkPosition};
-use crate::model::{Column, TableSchema, Value};
+use super::{Landed, LastTaken, Sink, SinkPosition};
+use crate::model::{Column, LastApplied, TableSchema, TopicPartition, Value};
 use crate::sqlite::names::quote;
 use crate::sqlite::values::borrow;
 use crate::stop::Stop;
