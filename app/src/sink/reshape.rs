@@ -22,25 +22,31 @@ const NEW: &str = "_rowferry_new";
 pub(super) fn reshape(conn: &Connection, from: Option<&TableSchema>, to: &mut TableSchema) -> Result<()> {
     let kept = from.filter(|from| same_key(from, to));
     if let Some(from) = kept {
-        for column in converting(conn, from, to)? {
+        let converting = converting(conn, from, to);
+        for column in converting.map_err(|e| cannot(e, format!("look through the table {}", from.table)))? {
             loosen(to, column);
         }
     }
-    let failed = |e| cannot(e, format!("make the table {}", to.table));
-    conn.execute_batch(&ddl::create_table(to, NEW)).map_err(failed)?;
+    replace(conn, from, kept, to).map_err(|e| cannot(e, format!("make the table {}", to.table)))
+}
+
+/// Puts the table `to` in the place of `from`, with the rows of `kept`.
+fn replace(
+    conn: &Connection,
+    from: Option<&TableSchema>,
+    kept: Option<&TableSchema>,
+    to: &TableSchema,
+) -> rusqlite::Result<()> {
+    conn.execute_batch(&ddl::create_table(to, NEW))?;
     if let Some(from) = kept {
-        conn.execute_batch(&copy(from, to)).map_err(failed)?;
+        conn.execute_batch(&copy(from, to))?;
     }
-    let theirs = match from {
-        Some(from) => attached(conn, &from.table).and_then(|theirs| {
-            conn.execute_batch(&format!("DROP TABLE {}", quote(&from.table)))?;
-            Ok(theirs)
-        }),
-        None => Ok(Vec::new()),
+    let mut theirs = Vec::new();
+    if let Some(from) = from {
+        theirs = attached(conn, &from.table)?;
+        conn.execute_batch(&format!("DROP TABLE {}", quote(&from.table)))?;
     }
-    .map_err(failed)?;
-    conn.execute_batch(&format!("ALTER TABLE {NEW} RENAME TO {}", quote(&to.table)))
-        .map_err(failed)?;
+    conn.execute_batch(&format!("ALTER TABLE {NEW} RENAME TO {}", quote(&to.table)))?;
     for (name, sql) in theirs {
         if let Err(e) = conn.execute_batch(&sql) {
             warn!("{name} on table {} is gone: it could not be made again: {e}", to.table);
@@ -67,8 +73,7 @@ fn same_key(from: &TableSchema, to: &TableSchema) -> bool {
 }
 
 /// The columns of `to` that would convert a value of `from`.
-fn converting(conn: &Connection, from: &TableSchema, to: &TableSchema) -> Result<Vec<usize>> {
-    let failed = |e| cannot(e, format!("look through the table {}", from.table));
+fn converting(conn: &Connection, from: &TableSchema, to: &TableSchema) -> rusqlite::Result<Vec<usize>> {
     let (old, new) = (Affinity::of_columns(from), Affinity::of_columns(to));
     let narrower = |&i: &usize| {
         let before = column_named(from, &to.columns[i].name);
@@ -84,12 +89,12 @@ fn converting(conn: &Connection, from: &TableSchema, to: &TableSchema) -> Result
         names.join(", "),
         quote(&from.table)
     );
-    let mut statement = conn.prepare(&sql).map_err(failed)?;
-    let mut rows = statement.query([]).map_err(failed)?;
+    let mut statement = conn.prepare(&sql)?;
+    let mut rows = statement.query([])?;
     let mut converts = vec![false; suspects.len()];
-    while let Some(row) = rows.next().map_err(failed)? {
+    while let Some(row) = rows.next()? {
         for (place, &i) in suspects.iter().enumerate() {
-            converts[place] |= !new[i].keeps(&borrow(row.get_ref(place).map_err(failed)?));
+            converts[place] |= !new[i].keeps(&borrow(row.get_ref(place)?));
         }
     }
     Ok(suspects
