@@ -1,6 +1,7 @@
-//! Whose records a topic carries, and of which table. It is decided at first contact, by the first record that lands, and kept in the
-//! sink: everything else that comes in the topic is held against it before it changes anything. A source may rename its table; nothing
-//! else moves a topic to another table, or from others to a source, unless the user adopts.
+//! Whose records a topic carries, and of which table. It is decided at first contact, by the first
+//! record that lands, and kept in the sink: everything else that comes in the topic is held against
+//! it before it changes anything. A source may rename its table; nothing else moves a topic to
+//! another table, or from others to a source, unless the user adopts.
 
 use std::sync::Arc;
 
@@ -72,8 +73,8 @@ impl Landing<'_> {
         self.adopted.iter().any(|name| name.eq_ignore_ascii_case(table))
     }
 
-    /// Why the schema of `table` of a source, with this identity, is not that of the table that the topic carries; none when it is, or
-    /// when there is no such table yet.
+    /// Why the schema of `table` of a source, with this identity, is not that of the table that the
+    /// topic carries; none when it is, or when there is no such table yet.
     pub fn conflict(
         &mut self,
         topic: &Arc<str>,

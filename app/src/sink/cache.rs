@@ -12,8 +12,9 @@ use super::bindings::Binding;
 use super::error::cannot;
 use super::table::Table;
 
-/// What is remembered between transactions, as long as nobody else writes. A consumer has few topics, and its records come in runs of
-/// one: they are searched for by the pointer first, which takes less than to hash a name for each row.
+/// What is remembered between transactions, as long as nobody else writes. A consumer has few
+/// topics, and its records come in runs of one: they are searched for by the pointer first, which
+/// takes less than to hash a name for each row.
 #[derive(Default)]
 pub(super) struct Cache {
     pub tables: Vec<Table>,

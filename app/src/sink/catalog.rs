@@ -1,4 +1,5 @@
-//! The sink's own tables: landed tables, passes and dead letters; `positions` and `bindings` have the rest.
+//! The sink's own tables: landed tables, passes and dead letters; `positions` and `bindings` have
+//! the rest.
 
 use std::sync::Arc;
 
@@ -27,7 +28,8 @@ const UPGRADES: [(i64, &str); 3] = [
         group_name TEXT NOT NULL, member TEXT NOT NULL, host TEXT NOT NULL, process INTEGER NOT NULL, began TEXT NOT NULL,
         PRIMARY KEY (member, host, process)) WITHOUT ROWID;",
     ),
-    // Format 2 noted times by this machine's clock as `reached`, which say nothing to a source on another one.
+    // Format 2 noted times by this machine's clock as `reached`, which say nothing to a source on
+    // another one.
     (
         3,
         "ALTER TABLE _rowferry_positions ADD COLUMN last_offset INTEGER;
@@ -37,8 +39,8 @@ const UPGRADES: [(i64, &str); 3] = [
     ALTER TABLE _rowferry_tables ADD COLUMN source TEXT;
     ALTER TABLE _rowferry_tables ADD COLUMN id TEXT;",
     ),
-    // Whose records had landed: those of the source that told its table, or of the one whose run is the newest; where no record had a
-    // stamp, those from which a table was guessed are others'.
+    // Whose records had landed: those of the source that told its table, or of the one whose run is
+    // the newest; where no record had a stamp, those from which a table was guessed are others'.
     (
         4,
         "CREATE TABLE _rowferry_topics (topic TEXT NOT NULL PRIMARY KEY, source TEXT, id TEXT) WITHOUT ROWID;
@@ -77,7 +79,8 @@ const TABLES: &str = r#"
         key BLOB NOT NULL, value BLOB NOT NULL, reason TEXT NOT NULL, at TEXT NOT NULL);
 "#;
 
-/// Makes the sink's own tables where they are missing, brings older ones up to date, and refuses those of a newer program.
+/// Makes the sink's own tables where they are missing, brings older ones up to date, and refuses
+/// those of a newer program.
 pub(super) fn prepare(conn: &Connection) -> Result<()> {
     if format(conn)? == Some(FORMAT) {
         return Ok(());

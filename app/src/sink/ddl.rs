@@ -1,4 +1,5 @@
-//! The SQL that is written for a table: names are quoted, types are checked, values are only ever bound.
+//! The SQL that is written for a table: names are quoted, types are checked, values are only ever
+//! bound.
 
 use std::ffi::CString;
 use std::fmt::Write;
@@ -14,7 +15,8 @@ use crate::sqlite::values::EXACTLY;
 
 const STRICT_TYPES: [&str; 6] = ["INT", "INTEGER", "REAL", "TEXT", "BLOB", "ANY"];
 
-/// The table that the sink makes for a schema: its types, collations and primary key, as far as they are safe to write.
+/// The table that the sink makes for a schema: its types, collations and primary key, as far as
+/// they are safe to write.
 pub(super) fn shape(schema: &TableSchema) -> TableSchema {
     let mut shape = schema.clone();
     let keys = shape.columns.iter().filter(|c| c.pk > 0).count();
@@ -48,7 +50,8 @@ fn known_collation(name: &str) -> String {
     known.name().to_owned()
 }
 
-/// The declared type itself when it is plain words and one optional (n[,m]); otherwise the name of its affinity.
+/// The declared type itself when it is plain words and one optional (n[,m]); otherwise the name of
+/// its affinity.
 fn safe_type(declared: &str, strict: bool) -> String {
     if strict {
         let known = STRICT_TYPES.iter().any(|known| known.eq_ignore_ascii_case(declared));
@@ -161,7 +164,8 @@ pub(super) fn upsert(shape: &TableSchema) -> String {
     )
 }
 
-/// Deletes the row whose key is the same to the last bit; the first comparison finds it, the second makes sure.
+/// Deletes the row whose key is the same to the last bit; the first comparison finds it, the second
+/// makes sure.
 pub(super) fn delete(shape: &TableSchema) -> String {
     let key = shape.key();
     let part = |(i, name): (usize, &String)| {
@@ -176,5 +180,6 @@ pub(super) fn delete(shape: &TableSchema) -> String {
 /// What an upsert calls the table, which may itself be named "excluded".
 const ROW: &str = "_rowferry_row";
 
-/// The SQL function that is true for each row of a long statement, until the user wants to stop: then it fails.
+/// The SQL function that is true for each row of a long statement, until the user wants to stop:
+/// then it fails.
 pub(super) const GO_ON: &str = "_rowferry_go_on";

@@ -1,7 +1,9 @@
-//! The sink's file while it is open: what lands in one that was moved away, removed or replaced is nobody's any more, and SQLite goes on
-//! writing there. So it is looked at before and after each commit, and by whoever waits for something to land.
+//! The sink's file while it is open: what lands in one that was moved away, removed or replaced is
+//! nobody's any more, and SQLite goes on writing there. So it is looked at before and after each
+//! commit, and by whoever waits for something to land.
 //!
-//! Only ever by its name: to open and close a database file once more gives up the locks that SQLite holds on it.
+//! Only ever by its name: to open and close a database file once more gives up the locks that
+//! SQLite holds on it.
 
 use std::ffi::c_int;
 use std::fs;

@@ -1,4 +1,5 @@
-//! Records without a schema: those that others wrote, and ours before their schema is known. Members go by name, untyped.
+//! Records without a schema: those that others wrote, and ours before their schema is known.
+//! Members go by name, untyped.
 
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -65,7 +66,8 @@ impl Landing<'_> {
         if let Some(name) = contradiction(key, members) {
             return Err(is_another(name).into());
         }
-        // A record that does not land makes no table: nothing below fails the one that a table was guessed from.
+        // A record that does not land makes no table: nothing below fails the one that a table was
+        // guessed from.
         let place = match self.table(topic)? {
             Some(place) => place,
             None => self.guess(topic, key, members)?,

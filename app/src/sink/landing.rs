@@ -21,7 +21,8 @@ use super::{catalog, ddl, positions, reshape};
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Landed {
     Applied,
-    /// The table has a newer shape that this partition has not reached; the full pass that comes with it brings the row again.
+    /// The table has a newer shape that this partition has not reached; the full pass that comes
+    /// with it brings the row again.
     Superseded,
     /// The record cannot be a row of the table, for this reason; nothing of it was stored.
     Unfit(String),
@@ -68,21 +69,23 @@ impl<'a> Landing<'a> {
             .map_err(|e| cannot(e, format!("keep the dead letter of {at}, offset {offset}")))
     }
 
-    /// Moves a position from the offset at which it was read (none on first contact) to where it is now.
+    /// Moves a position from the offset at which it was read (none on first contact) to where it is
+    /// now.
     pub fn move_position(&mut self, position: &SinkPosition, expected: Option<i64>) -> Result<()> {
         let moved = positions::advance(self.conn, position, expected);
         self.check_moved(position, moved, expected)
     }
 
-    /// Notes that the first record of a run stands at this position, which does not move, and waits for the other partitions. The note lasts
-    /// until `move_position` writes the position's own `reached`.
+    /// Notes that the first record of a run stands at this position, which does not move, and waits
+    /// for the other partitions. The note lasts until `move_position` writes the position's own
+    /// `reached`.
     pub fn wait_at(&mut self, position: &SinkPosition, epoch: u64) -> Result<()> {
         let noted = positions::wait_at(self.conn, position, epoch);
         self.check_moved(position, noted, Some(position.next_offset))
     }
 
-    /// Which of `partitions` have not come to the run `repartitioned_at` of a source yet, as this transaction sees it: none when the
-    /// position may go on.
+    /// Which of `partitions` have not come to the run `repartitioned_at` of a source yet, as this
+    /// transaction sees it: none when the position may go on.
     pub fn partitions_behind(
         &self,
         position: &SinkPosition,
@@ -151,7 +154,8 @@ impl<'a> Landing<'a> {
         self.cache.tables.len() - 1
     }
 
-    /// The table of a position; none when it has another schema by now than the partition has reached.
+    /// The table of a position; none when it has another schema by now than the partition has
+    /// reached.
     fn current(&mut self, position: &SinkPosition) -> Result<Option<usize>> {
         let topic = &position.at.topic;
         let (Some(schema), Some(place)) = (&position.schema, self.table(topic)?) else {

@@ -119,8 +119,8 @@ impl Sink {
         positions::all(&self.conn, &self.cache.schemas, topic)
     }
 
-    /// Which of `partitions` have not come to the run `repartitioned_at` of a source yet, for which this position waits: none when
-    /// it may go on.
+    /// Which of `partitions` have not come to the run `repartitioned_at` of a source yet, for which
+    /// this position waits: none when it may go on.
     pub fn partitions_behind(
         &self,
         position: &SinkPosition,
@@ -132,7 +132,8 @@ impl Sink {
         positions::behind(&self.conn, position, source, repartitioned_at, partitions)
     }
 
-    /// Begins a transaction; waits for its turn and for the lock of another process, until asked to stop.
+    /// Begins a transaction; waits for its turn and for the lock of another process, until asked to
+    /// stop.
     pub fn begin(&mut self) -> Result<Landing<'_>> {
         self.stop.check()?;
         let failed = |e| stopped_or(e, &self.stop, "begin a transaction in the sink");

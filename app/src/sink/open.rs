@@ -20,9 +20,11 @@ use super::{catalog, ddl};
 
 /// The pause before the journal mode is asked for again.
 const SETTLE_AGAIN: Duration = Duration::from_millis(10);
-/// The pages that may gather in the write-ahead log. More than SQLite's 1000 spare keys in no order from being written again and again.
+/// The pages that may gather in the write-ahead log. More than SQLite's 1000 spare keys in no order
+/// from being written again and again.
 pub(super) const LOG_PAGES: i64 = 4000;
-/// The size of a new sink's pages: twice SQLite's own makes half as many to split, to log and to copy; still larger ones bring little.
+/// The size of a new sink's pages: twice SQLite's own makes half as many to split, to log and to
+/// copy; still larger ones bring little.
 pub(super) const PAGE: u32 = 8192;
 /// Statements kept prepared: a few for each of many topics.
 const STATEMENTS: usize = 256;
@@ -98,7 +100,8 @@ fn settle(conn: &Connection, fresh: bool, stop: &Stop) -> rusqlite::Result<()> {
     conn.execute_batch(&format!(
         "PRAGMA cache_size = -16384; PRAGMA wal_autocheckpoint = {LOG_PAGES}"
     ))?;
-    // Rows land in any order, so that references may point nowhere for a while; a table is renamed without a look at the user's views.
+    // Rows land in any order, so that references may point nowhere for a while; a table is renamed
+    // without a look at the user's views.
     conn.execute_batch("PRAGMA foreign_keys = OFF; PRAGMA legacy_alter_table = ON")?;
     // A quoted name that is no column must not be taken for a text.
     conn.set_db_config(DbConfig::SQLITE_DBCONFIG_DQS_DML, false)?;

@@ -19,8 +19,9 @@ use super::{catalog, ddl, positions, reshape};
 const TRIAL: &str = "_rowferry_trial";
 
 impl Landing<'_> {
-    /// A schema record: makes or reshapes the table. `begin` is the full pass that begins with it. When the landing is
-    /// not committed, the position has to be read again. Of one that is unfit nothing was changed.
+    /// A schema record: makes or reshapes the table. `begin` is the full pass that begins with it.
+    /// When the landing is not committed, the position has to be read again. Of one that is unfit
+    /// nothing was changed.
     pub fn schema(
         &mut self,
         position: &mut SinkPosition,
@@ -61,8 +62,9 @@ impl Landing<'_> {
         }
     }
 
-    /// What SQLite has against a table of this shape, or against the statements that its rows need: they are tried under another name,
-    /// before anything is changed. SQLite's own limits and rules have their one home there.
+    /// What SQLite has against a table of this shape, or against the statements that its rows need:
+    /// they are tried under another name, before anything is changed. SQLite's own limits and rules
+    /// have their one home there.
     pub(super) fn trial_refusal(&self, shape: &TableSchema) -> Result<Option<String>> {
         let trial = TableSchema {
             table: TRIAL.into(),
@@ -115,7 +117,8 @@ impl Landing<'_> {
             .map_err(|e| cannot(e, format!("note the schema of table {}", schema.table)))
     }
 
-    /// The end mark of a pass in one partition. When it has come in all of `partitions`, the rows that the pass did not touch are removed: how many.
+    /// The end mark of a pass in one partition. When it has come in all of `partitions`, the rows
+    /// that the pass did not touch are removed: how many.
     pub fn pass_end(&mut self, position: &mut SinkPosition, pass: u64, partitions: &[i32]) -> Result<Option<u64>> {
         self.end(position, pass, partitions).map_err(|e| self.unless_stopped(e))
     }
@@ -149,7 +152,8 @@ impl Landing<'_> {
         Ok(Some(removed))
     }
 
-    /// Makes a table that no record has made yet, or takes over one that is there and that the user adopts.
+    /// Makes a table that no record has made yet, or takes over one that is there and that the user
+    /// adopts.
     pub(super) fn make(&mut self, mut table: Table) -> Result<usize> {
         let mut shape = table.shape.clone();
         self.check_owner(&table.topic, &shape.table)?;
@@ -200,7 +204,8 @@ impl Landing<'_> {
     }
 }
 
-/// A table of the user's is never touched unasked: it would lose its constraints, and its rows at the end of a full pass.
+/// A table of the user's is never touched unasked: it would lose its constraints, and its rows at
+/// the end of a full pass.
 fn not_ours(topic: &str, table: &str) -> Error {
     Error::failed(format!(
         "the sink has a table {table} already, and it is not the consumer's: nothing of topic \"{topic}\" lands in it"

@@ -11,13 +11,16 @@ pub struct SinkPosition {
     pub next_offset: i64,
     /// The last record of ours that landed.
     pub origin: Option<LastApplied>,
-    /// The run whose first record stands at `next_offset`, while it waits for the other partitions (see `sequence::RunProgress`).
+    /// The run whose first record stands at `next_offset`, while it waits for the other partitions
+    /// (see `sequence::RunProgress`).
     pub reached: Option<u64>,
-    /// The last record that was taken: it stands below `next_offset`, in this log and hardly in another. None while not known.
+    /// The last record that was taken: it stands below `next_offset`, in this log and hardly in
+    /// another. None while not known.
     pub last: Option<LastTaken>,
     /// Records are passed over until the next full pass.
     pub healing: bool,
-    /// Rows from before the first contact are missing until a full pass has landed; taken over on the first contact with a source only.
+    /// Rows from before the first contact are missing until a full pass has landed; taken over on
+    /// the first contact with a source only.
     pub partial: bool,
     /// The schema in force for this partition's records; `Landing::schema` sets it.
     pub schema: Option<Arc<TableSchema>>,
@@ -25,7 +28,8 @@ pub struct SinkPosition {
     pub pass: u64,
 }
 
-/// A record that was taken: a position is a number and what stood there, since a log that was made anew has the same numbers.
+/// A record that was taken: a position is a number and what stood there, since a log that was made
+/// anew has the same numbers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct LastTaken {
     pub offset: i64,

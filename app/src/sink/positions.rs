@@ -87,7 +87,8 @@ pub(super) fn advance(conn: &Connection, position: &SinkPosition, expected: Opti
     let partitions = origin.as_ref().and_then(|o| o.partitions);
     let reached = reached.map(|epoch| epoch as i64);
     let (last_offset, last_fingerprint) = (last.map(|last| last.offset), last.map(|last| last.fingerprint as i64));
-    // Only the first contact makes a row. `partial` belongs to the first contact with a source; after that only a full pass changes it.
+    // Only the first contact makes a row. `partial` belongs to the first contact with a source;
+    // after that only a full pass changes it.
     let moved = conn
         .prepare_cached(
             "INSERT INTO _rowferry_positions
@@ -133,7 +134,8 @@ pub(super) fn wait_at(conn: &Connection, position: &SinkPosition, epoch: u64) ->
     Ok(noted == 1)
 }
 
-/// Those of `partitions`, but for the position's own, that have not come to the run `repartitioned_at` of a source.
+/// Those of `partitions`, but for the position's own, that have not come to the run
+/// `repartitioned_at` of a source.
 pub(super) fn behind(
     conn: &Connection,
     position: &SinkPosition,

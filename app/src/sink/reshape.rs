@@ -18,7 +18,8 @@ use super::error::cannot;
 /// Where a table stands until it takes its place.
 const NEW: &str = "_rowferry_new";
 
-/// Makes the table `to`, with the rows of `from` when both have the same key. A column that would convert one of them loses its type.
+/// Makes the table `to`, with the rows of `from` when both have the same key. A column that would
+/// convert one of them loses its type.
 pub(super) fn reshape(conn: &Connection, from: Option<&TableSchema>, to: &mut TableSchema) -> Result<()> {
     let kept = from.filter(|from| same_key(from, to));
     if let Some(from) = kept {
@@ -142,7 +143,8 @@ pub(super) fn is_taken(conn: &Connection, name: &str) -> Result<bool> {
     tables::is_taken(conn, name).map_err(|e| cannot(e, "read the database"))
 }
 
-/// An error unless a table that someone made in the sink is empty, or has rows that `wanted` can hold.
+/// An error unless a table that someone made in the sink is empty, or has rows that `wanted` can
+/// hold.
 pub(super) fn check_fit(conn: &Connection, found: &TableSchema, wanted: &TableSchema) -> Result<()> {
     let name = &found.table;
     let has_rows = |which: &str| {

@@ -1,8 +1,10 @@
 //! A table's schema as the sink stores it, apart from how schemas travel.
 //!
-//! It is a JSON object: `{"v":1,"table":NAME,"columns":[COLUMN,...]}`, with `"strict":true`, `"without_rowid":true` and `"own_rowid":true`
-//! where they hold. A column is `{"name":NAME}`, with its `"type"`, its place in the primary key as `"pk"`, and its `"collation"` and
-//! `"pk_collation"` where they are not BINARY. `own_rowid` says that the only key column, though of type INTEGER, is not the rowid.
+//! It is a JSON object: `{"v":1,"table":NAME,"columns":[COLUMN,...]}`, with `"strict":true`,
+//! `"without_rowid":true` and `"own_rowid":true` where they hold. A column is `{"name":NAME}`, with
+//! its `"type"`, its place in the primary key as `"pk"`, and its `"collation"` and `"pk_collation"`
+//! where they are not BINARY. `own_rowid` says that the only key column, though of type INTEGER, is
+//! not the rowid.
 //!
 //! What was stored without a version, by sinks before this form had one, has the same members.
 

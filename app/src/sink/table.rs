@@ -105,7 +105,8 @@ impl Table {
         }
     }
 
-    /// Whether the table stores the row as it is; the reason when it does not. A rowid may be missing where the sink gives it.
+    /// Whether the table stores the row as it is; the reason when it does not. A rowid may be
+    /// missing where the sink gives it.
     pub fn misfit(&self, rowid: Option<i64>, row: &[Value<'_>]) -> Option<Misfit> {
         let fits = row.len() == self.affinities.len()
             && (rowid.is_some() || !self.key.is_empty() || self.schema.is_none())

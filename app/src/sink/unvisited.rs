@@ -1,5 +1,5 @@
-//! The keys that the running full pass has not touched: at its end their rows are removed. They are in a table beside the one that they are
-//! of.
+//! The keys that the running full pass has not touched: at its end their rows are removed. They are
+//! in a table beside the one that they are of.
 
 use rusqlite::Connection;
 

@@ -1,8 +1,9 @@
 //! Consumers that share a sink file take turns at its one write lock.
 //!
-//! SQLite keeps no queue: who commits and begins again at once is nearly always faster than those who look whether the lock is free.
-//! So everyone waits for the turn first and keeps it until the lock is theirs: who has just committed finds that another one has it.
-//! It is a courtesy and protects nothing: where it cannot be had, it is done without.
+//! SQLite keeps no queue: who commits and begins again at once is nearly always faster than those
+//! who look whether the lock is free. So everyone waits for the turn first and keeps it until the
+//! lock is theirs: who has just committed finds that another one has it. It is a courtesy and
+//! protects nothing: where it cannot be had, it is done without.
 
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::os::unix::fs::OpenOptionsExt;
@@ -23,7 +24,8 @@ const POLL: Duration = Duration::from_millis(1);
 /// No longer than this, for the one before may be a process that was paused.
 const PATIENCE: Duration = Duration::from_millis(500);
 
-/// A file beside the sink, whose lock is the turn. It stays there: to remove it would part those who have it open from those who come later.
+/// A file beside the sink, whose lock is the turn. It stays there: to remove it would part those
+/// who have it open from those who come later.
 pub(super) struct WriteTurns(Option<File>);
 
 /// Having the turn, until this is dropped.
@@ -35,7 +37,8 @@ impl WriteTurns {
         // By whatever links a consumer comes to the sink, the file is the same.
         let real = fs::canonicalize(sink).unwrap_or_else(|_| sink.to_owned());
         let path = beside(&real, "-turn");
-        // Nothing but its lock is of use. It is never read, cut or followed, whatever somebody has put there under its name.
+        // Nothing but its lock is of use. It is never read, cut or followed, whatever somebody has
+        // put there under its name.
         let open = |how: &mut OpenOptions| how.custom_flags(libc::O_NOFOLLOW | libc::O_NONBLOCK).open(&path);
         let file = open(OpenOptions::new().create(true).append(true)).or_else(|_| open(OpenOptions::new().read(true))); // that of another user
         Self(
@@ -69,8 +72,9 @@ impl Drop for WriteTurn<'_> {
     }
 }
 
-/// Lets the write-ahead log begin anew when it is long. What each commit copies out of it is never all while the next one writes already,
-/// and then the log would grow as long as several consumers are busy. To be called by who has the turn.
+/// Lets the write-ahead log begin anew when it is long. What each commit copies out of it is never
+/// all while the next one writes already, and then the log would grow as long as several consumers
+/// are busy. To be called by who has the turn.
 pub(super) fn shorten_log(conn: &Connection, pages: i64, stop: &Stop) -> Result<()> {
     let checkpoint = |mode: &str| -> Result<(bool, i64, i64)> {
         conn.prepare_cached(&format!("PRAGMA wal_checkpoint({mode})"))

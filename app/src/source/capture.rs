@@ -1,4 +1,5 @@
-//! The outbox of changed keys, and the triggers that fill it. They mention the key and what unique indexes mention, nothing else.
+//! The outbox of changed keys, and the triggers that fill it. They mention the key and what unique
+//! indexes mention, nothing else.
 
 use rusqlite::Connection;
 
@@ -13,7 +14,8 @@ use crate::sqlite::values::Bind;
 /// All that is ours begins like this.
 const PREFIX: &str = "_rowferry_";
 
-/// The triggers of a table: what stands in their names, and when they fire. The last two are there when a REPLACE could push out rows.
+/// The triggers of a table: what stands in their names, and when they fire. The last two are there
+/// when a REPLACE could push out rows.
 const TRIGGERS: [(&str, &str); 5] = [
     ("insert", "AFTER INSERT"),
     ("delete", "AFTER DELETE"),
@@ -42,12 +44,14 @@ pub enum TriggerState {
     Current,
     /// As another version made them, or with more than they need.
     Outdated,
-    /// Changes may pass them unseen: one is missing, or a trigger of the user's runs before one of them.
+    /// Changes may pass them unseen: one is missing, or a trigger of the user's runs before one of
+    /// them.
     Bypassed,
 }
 
-/// How the triggers stand. SQLite runs the newest trigger first, and one that says RAISE(IGNORE), or fails under OR FAIL, after a change keeps
-/// the change and runs no other: so ours have to be newer than all others. Where one that runs before the change does so, nothing changes.
+/// How the triggers stand. SQLite runs the newest trigger first, and one that says RAISE(IGNORE),
+/// or fails under OR FAIL, after a change keeps the change and runs no other: so ours have to be
+/// newer than all others. Where one that runs before the change does so, nothing changes.
 pub fn trigger_state(conn: &Connection, schema: &TableSchema, replace_conflicts: &[String]) -> SqlResult<TriggerState> {
     let mut statement = conn.prepare_cached(
         "SELECT name, sql FROM sqlite_schema WHERE type = 'trigger' AND tbl_name = ?1 COLLATE NOCASE ORDER BY rowid DESC",
@@ -92,7 +96,8 @@ pub fn is_ours(trigger: &str) -> bool {
     trigger.starts_with(PREFIX)
 }
 
-/// What a trigger does: it writes the keys of the row that comes, of the one that goes, or of those that could be pushed out.
+/// What a trigger does: it writes the keys of the row that comes, of the one that goes, or of those
+/// that could be pushed out.
 fn body(kind: &str, schema: &TableSchema, replace_conflicts: &[String]) -> String {
     let names: Vec<String> = key::names(schema).iter().map(|name| quote(name)).collect();
     let key_of = |row: &str| {
@@ -107,7 +112,8 @@ fn body(kind: &str, schema: &TableSchema, replace_conflicts: &[String]) -> Strin
         let row = row_name(schema);
         let mut same = same_key(schema, &names, &format!("{row}."), by);
         if by == "NEW." && key::is_rowid(schema) {
-            // Before an INSERT that leaves the rowid to SQLite, NEW's is -1: the row that has that number may be another.
+            // Before an INSERT that leaves the rowid to SQLite, NEW's is -1: the row that has that
+            // number may be another.
             same = format!("{same} AND NEW.{} <> -1", names[0]);
         }
         let other = format!("NOT ({same})");
@@ -132,7 +138,8 @@ fn body(kind: &str, schema: &TableSchema, replace_conflicts: &[String]) -> Strin
     }
 }
 
-/// A condition that holds only when two keys are the same to the byte. Reals never count as the same: SQL takes -0.0 for 0.0.
+/// A condition that holds only when two keys are the same to the byte. Reals never count as the
+/// same: SQL takes -0.0 for 0.0.
 fn same_key(schema: &TableSchema, names: &[String], one: &str, other: &str) -> String {
     let same = |name: &String| {
         if key::is_rowid(schema) {
@@ -168,7 +175,8 @@ pub fn empty_outbox(conn: &Connection, schema: &TableSchema, shipped: i64) -> Sq
     Ok(last)
 }
 
-/// Each change has a random tag, so that an outbox with other changes under the same numbers is another one.
+/// Each change has a random tag, so that an outbox with other changes under the same numbers is
+/// another one.
 pub fn create_outbox(table: &str, columns: &str) -> String {
     format!(
         "CREATE TABLE {}(seq INTEGER PRIMARY KEY, {columns}, tag INTEGER NOT NULL DEFAULT (random()))",
@@ -184,7 +192,8 @@ pub fn last_number(conn: &Connection, table: &str) -> SqlResult<Option<i64>> {
     Ok(conn.query_row(&format!("SELECT max(seq) FROM {}", outbox(table)), [], |row| row.get(0))?)
 }
 
-/// Takes out every trigger of ours that stands on the table, or elsewhere under the table's name (a renamed table keeps its triggers).
+/// Takes out every trigger of ours that stands on the table, or elsewhere under the table's name (a
+/// renamed table keeps its triggers).
 fn remove_triggers(conn: &Connection, table: &str) -> SqlResult<()> {
     let mut statement = conn.prepare(
         "SELECT name FROM sqlite_schema WHERE type = 'trigger' AND name GLOB '_rowferry_*' AND tbl_name = ?1 COLLATE NOCASE",

@@ -1,4 +1,5 @@
-//! What to ship next: the rows of a full pass first, then the changes in the order in which they were made.
+//! What to ship next: the rows of a full pass first, then the changes in the order in which they
+//! were made.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -28,7 +29,8 @@ use crate::stop::Stop;
 /// The time between two looks at the files while nothing happens.
 const POLL: Duration = Duration::from_millis(3);
 
-/// Reads one table. It may be ahead of what the source state has noted; a new reader begins where the source state stands.
+/// Reads one table. It may be ahead of what the source state has noted; a new reader begins where
+/// the source state stands.
 pub struct ChangeReader {
     file: File,
     /// Whether the database keeps its text as UTF-16.
@@ -47,7 +49,8 @@ pub struct ChangeReader {
     times: FileTimes,
     /// `PRAGMA data_version` as of the last read.
     seen: i64,
-    /// The last change that the outbox held at the last read: a later state of the file holds it still.
+    /// The last change that the outbox held at the last read: a later state of the file holds it
+    /// still.
     last_change: Option<LastChange>,
     gone: bool,
 }
@@ -83,8 +86,9 @@ impl ChangeReader {
         })
     }
 
-    /// Gives the next batch's events, all of one read transaction, to `each` (which must not wait for anything), and returns the batch's
-    /// checkpoint, which is to be noted even when there were no events; none when there is nothing to ship now.
+    /// Gives the next batch's events, all of one read transaction, to `each` (which must not wait
+    /// for anything), and returns the batch's checkpoint, which is to be noted even when there were
+    /// no events; none when there is nothing to ship now.
     pub fn read(
         &mut self,
         max_rows: usize,
@@ -97,7 +101,8 @@ impl ChangeReader {
         }
         self.file.check_place()?;
         loop {
-            // Where readers hold up writers, the transaction ends before anything else is done with what was read.
+            // Where readers hold up writers, the transaction ends before anything else is done with
+            // what was read.
             let is_buffered = self.file.holds_up_writers()?;
             let (before, mut buffer) = (self.progress.clone(), std::mem::take(&mut self.buffer));
             let noted = self.run.notes();
@@ -222,7 +227,8 @@ impl ChangeReader {
         Ok(Some(self.checkpoint(step)))
     }
 
-    /// The schema has changed: mends the triggers, and begins a new pass where one is due. False while the table is gone.
+    /// The schema has changed: mends the triggers, and begins a new pass where one is due. False
+    /// while the table is gone.
     fn follow_schema(&mut self) -> Result<bool> {
         let (table, topic, run) = (self.table.clone(), self.topic.clone(), self.run.clone());
         let (found, notes) = self.file.write(|tx| {

@@ -17,7 +17,8 @@ use crate::sqlite::values::{Bind, borrow};
 pub struct Changes {
     outbox: String,
     lookup: String,
-    /// For text in UTF-16: whether the text of the row that a key finds is whole, and whether an entry's key, by its number, is that of a row.
+    /// For text in UTF-16: whether the text of the row that a key finds is whole, and whether an
+    /// entry's key, by its number, is that of a row.
     in_utf16: Option<(String, String)>,
     columns: usize,
     /// Where the key's values stand among the row's; empty when the rowid alone is the key.
@@ -47,7 +48,8 @@ impl Changes {
             .enumerate()
             .map(|(i, name)| format!("{name} IS ?{}", i + 1))
             .collect();
-        // The key's collation is for its index. Beside a NULL there may be a row for each spelling, and one is meant.
+        // The key's collation is for its index. Beside a NULL there may be a row for each spelling,
+        // and one is meant.
         let spelled = schema.key().into_iter().map(|i| &schema.columns[i]).enumerate();
         let spelled = spelled.filter(|(_, column)| column.pk_collation != "BINARY");
         same.extend(spelled.map(|(i, column)| format!("{} COLLATE BINARY IS ?{}", quote(&column.name), i + 1)));
@@ -88,7 +90,8 @@ impl Changes {
         }
     }
 
-    /// Gives the changes after number `shipped` to `each`; the number up to which they were given, or none when there are none.
+    /// Gives the changes after number `shipped` to `each`; the number up to which they were given,
+    /// or none when there are none.
     pub fn read(
         &mut self,
         conn: &Connection,
@@ -130,7 +133,8 @@ impl Changes {
                 }
                 its_key.extend(self.key.iter().map(|&i| row[i].borrow()));
             }
-            // A key's collation may find the row of another spelling: the one that was asked for is gone.
+            // A key's collation may find the row of another spelling: the one that was asked for is
+            // gone.
             let is_it = !row.is_empty() && (self.key.is_empty() || its_key == key);
             let is_whole = match self.in_utf16.as_ref().filter(|_| is_it) {
                 Some((is_whole, _)) => {

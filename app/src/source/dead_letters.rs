@@ -23,8 +23,8 @@ pub fn count(conn: &Connection) -> SqlResult<u64> {
     Ok(count as u64)
 }
 
-/// Puts the table's dead letters back into its outbox, unless a full pass finds the rows anyway. Says how many are tried again. One whose key
-/// cannot be looked up stays until such a pass.
+/// Puts the table's dead letters back into its outbox, unless a full pass finds the rows anyway.
+/// Says how many are tried again. One whose key cannot be looked up stays until such a pass.
 pub fn requeue(conn: &Connection, schema: &TableSchema, full: bool) -> SqlResult<u64> {
     let mut statement = conn
         .prepare("SELECT rowid, packed FROM _rowferry_dead_letters WHERE source_table = ?1 AND (?2 OR reason <> ?3)")?;

@@ -46,7 +46,8 @@ pub fn create_if_missing(path: &Path, rows: u64, seed: u64, stop: &Stop) -> Resu
     Ok(true)
 }
 
-/// Adds so many users to a table of the demo's columns, which is made where it is missing. The same seed gives the same users.
+/// Adds so many users to a table of the demo's columns, which is made where it is missing. The same
+/// seed gives the same users.
 pub fn add(path: &Path, table: &str, rows: u64, seed: u64, stop: &Stop) -> Result<()> {
     let mut file = File::open(path, true, stop)?;
     let last: i64 = file.write(|tx| {

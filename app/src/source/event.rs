@@ -9,7 +9,8 @@ use crate::model::{TableSchema, Value};
 pub enum Event<'a> {
     /// A full pass begins: all rows of the table follow, in this schema.
     Begin { pass: u64, schema: &'a Arc<TableSchema> },
-    /// A row as it is now, in the order of the schema's columns; the key in key order, or the rowid alone.
+    /// A row as it is now, in the order of the schema's columns; the key in key order, or the rowid
+    /// alone.
     Upsert { key: &'a [Value<'a>], row: &'a [Value<'a>] },
     /// A row that is gone.
     Delete { key: &'a [Value<'a>] },

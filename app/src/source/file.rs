@@ -110,7 +110,8 @@ impl File {
         done.map_err(|e| self.error(e))
     }
 
-    /// An error when another file has taken this one's place, or none is there any more: what is open then is nobody's database.
+    /// An error when another file has taken this one's place, or none is there any more: what is
+    /// open then is nobody's database.
     pub fn check_place(&self) -> Result<()> {
         match FileId::at(&self.named) {
             None => Err(Error::failed(format!(
@@ -123,8 +124,9 @@ impl File {
         }
     }
 
-    /// Until `calm` no lock is waited for, and in WAL mode no commit waits for the disk while it holds the lock: what is written there
-    /// can be lost with the power, the last first, and is whole in any case.
+    /// Until `calm` no lock is waited for, and in WAL mode no commit waits for the disk while it
+    /// holds the lock: what is written there can be lost with the power, the last first, and is
+    /// whole in any case.
     pub fn hurry(&self) -> Result<()> {
         self.patience.ended.store(false, Ordering::Relaxed);
         self.patience.short.store(true, Ordering::Relaxed);

@@ -1,8 +1,9 @@
 //! Noticing that somebody has written, without a lock.
 //!
-//! `PRAGMA data_version` asks SQLite, which takes a shared lock for it in the rollback journal modes: a writer that wants to commit at
-//! that moment is told that the database is locked. The times and sizes of the files tell nearly as much and disturb nobody. The files
-//! are never opened: the end of any descriptor would end all locks that SQLite holds on that file in this process.
+//! `PRAGMA data_version` asks SQLite, which takes a shared lock for it in the rollback journal
+//! modes: a writer that wants to commit at that moment is told that the database is locked. The
+//! times and sizes of the files tell nearly as much and disturb nobody. The files are never opened:
+//! the end of any descriptor would end all locks that SQLite holds on that file in this process.
 
 use std::fs;
 use std::os::unix::fs::MetadataExt;
@@ -12,10 +13,12 @@ use std::time::{Duration, Instant};
 use crate::sqlite::file_id::FileId;
 use crate::sqlite::open;
 
-/// Longer than the tick by which file systems tell the time: what is written this long after a look has another time.
+/// Longer than the tick by which file systems tell the time: what is written this long after a look
+/// has another time.
 const TICK: Duration = Duration::from_millis(20);
 
-/// In WAL mode a commit is written first and shows a little later, when it has reached the disk. Looks disturb no writer there.
+/// In WAL mode a commit is written first and shows a little later, when it has reached the disk.
+/// Looks disturb no writer there.
 const SHOWS: Duration = Duration::from_millis(500);
 
 /// Which file it is, its size and when it was last written: seconds and nanoseconds.
@@ -25,7 +28,8 @@ type FileTime = (FileId, u64, i64, i64);
 pub struct FileTimes {
     files: [PathBuf; 2],
     seen: [Option<FileTime>; 2],
-    /// When the files were first seen so, until a look has come late enough after that to have missed nothing.
+    /// When the files were first seen so, until a look has come late enough after that to have
+    /// missed nothing.
     fresh: Option<Instant>,
 }
 
@@ -50,8 +54,9 @@ impl FileTimes {
         }
     }
 
-    /// Whether something may have been written that the last look did not see. Once nothing is, this stays false; file systems
-    /// whose times are coarser than a tick need a look from time to time all the same.
+    /// Whether something may have been written that the last look did not see. Once nothing is,
+    /// this stays false; file systems whose times are coarser than a tick need a look from time to
+    /// time all the same.
     pub fn is_due(&self) -> bool {
         let now = self.times();
         let wal = now[1].is_some();

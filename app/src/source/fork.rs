@@ -1,13 +1,16 @@
 //! Whether the file is still the one that this run left.
 //!
-//! A file can be put back, copied over or rewound under a running producer. What was read from it before then belongs to a history that it
-//! no longer has, and what was sent of that is not what it holds. Two things tell, in each transaction:
+//! A file can be put back, copied over or rewound under a running producer. What was read from it
+//! before then belongs to a history that it no longer has, and what was sent of that is not what it
+//! holds. Two things tell, in each transaction:
 //!
-//! - **The run's own notes.** The file carries the run's epoch and a count that each note of this run raises. Another process's run has
-//!   another epoch, and an older state of this run a smaller count.
-//! - **The last change that was read.** Between two notes the count stands still. But each row of the outbox has a random tag, and only this
-//!   run removes rows of it, never the last: a file that holds the last change of an earlier look is a later state of what was looked at
-//!   then, and nothing else is.
+//! - **The run's own notes.** The file carries the run's epoch and a count that each note of this
+//!   run raises. Another process's run has another epoch, and an older state of this run a smaller
+//!   count.
+//! - **The last change that was read.** Between two notes the count stands still. But each row of
+//!   the outbox has a random tag, and only this run removes rows of it, never the last: a file that
+//!   holds the last change of an earlier look is a later state of what was looked at then, and
+//!   nothing else is.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -34,12 +37,14 @@ impl RunState {
         }
     }
 
-    /// How many notes are known to be in the file. To be asked before the transaction that `check` looks at begins.
+    /// How many notes are known to be in the file. To be asked before the transaction that `check`
+    /// looks at begins.
     pub fn notes(&self) -> u64 {
         self.notes.load(Ordering::Acquire)
     }
 
-    /// An error unless the run is still the file's last, in a state that has at least so many notes.
+    /// An error unless the run is still the file's last, in a state that has at least so many
+    /// notes.
     pub fn check(&self, conn: &Connection, at_least: u64) -> SqlResult<()> {
         let found = state(conn)?;
         match found {

@@ -21,7 +21,8 @@ pub struct Found<'a> {
     pub file_tag: i64,
 }
 
-/// Why all rows of a table that was shipped before are due again; none when all of its changes were seen.
+/// Why all rows of a table that was shipped before are due again; none when all of its changes were
+/// seen.
 pub fn reason(conn: &Connection, found: &Found<'_>, before: &Remembered) -> SqlResult<Option<String>> {
     let (schema, topic, progress) = (found.schema, found.topic, &before.progress);
     let steps = if is_continued_copy(conn, found, progress)? {
@@ -56,8 +57,9 @@ pub fn reason(conn: &Connection, found: &Found<'_>, before: &Remembered) -> SqlR
     Ok(None)
 }
 
-/// What a file loses when it is built anew from a dump, or by VACUUM: the rowid of our one row in a table without a key. Whatever its
-/// schema's version says, such a file has no history in common with the one before it. One that has lost it gets another.
+/// What a file loses when it is built anew from a dump, or by VACUUM: the rowid of our one row in a
+/// table without a key. Whatever its schema's version says, such a file has no history in common
+/// with the one before it. One that has lost it gets another.
 pub fn file_tag(conn: &Connection) -> SqlResult<i64> {
     const LEAST: i64 = 1 << 32;
     let tag: i64 = conn.query_row("SELECT rowid FROM _rowferry_run", [], |row| row.get(0))?;
@@ -68,9 +70,11 @@ pub fn file_tag(conn: &Connection) -> SqlResult<i64> {
     Ok(conn.query_row(sql, [LEAST], |row| row.get(0))?)
 }
 
-/// Whether the file is a copy that SQLite's backup made, of a state in which nothing had changed the schema unseen. Such a copy counts its
-/// schema's version from 1 again, so that the version itself tells nothing. But where the log holds a key that does not wait in the
-/// copy's outbox, the original was read after the copy had been made; that read would have found a change, and begun a full pass.
+/// Whether the file is a copy that SQLite's backup made, of a state in which nothing had changed
+/// the schema unseen. Such a copy counts its schema's version from 1 again, so that the version
+/// itself tells nothing. But where the log holds a key that does not wait in the copy's outbox, the
+/// original was read after the copy had been made; that read would have found a change, and begun a
+/// full pass.
 fn is_continued_copy(conn: &Connection, found: &Found<'_>, progress: &Progress) -> SqlResult<bool> {
     Ok(found.schema_version == 1
         && progress.schema_version > 1

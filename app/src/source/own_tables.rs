@@ -14,8 +14,8 @@ const FORMAT: i64 = 2;
 /// What tables of earlier versions lack.
 const ADDED: [(&str, &str); 2] = [("id", "TEXT"), ("mark", "INTEGER")];
 
-/// In `_rowferry_tracked`, `shape` is described in the file of that name, `guards` is a JSON array of the SQL conditions of
-/// `replace_conflicts`, and `mark` is the tag of `file_tag`.
+/// In `_rowferry_tracked`, `shape` is described in the file of that name, `guards` is a JSON array
+/// of the SQL conditions of `replace_conflicts`, and `mark` is the tag of `file_tag`.
 const TABLES: &str = "
     CREATE TABLE IF NOT EXISTS _rowferry_run(
         format INTEGER, source TEXT, epoch INTEGER, notes INTEGER NOT NULL DEFAULT 0);
@@ -100,7 +100,8 @@ fn upgrade(conn: &Connection) -> SqlResult<()> {
     Ok(())
 }
 
-/// Our own change of the schema is none to the other tables: they stay as many steps behind as they were.
+/// Our own change of the schema is none to the other tables: they stay as many steps behind as they
+/// were.
 pub fn adopt_version(conn: &Connection, before: i64) -> SqlResult<()> {
     let ours = schema_version(conn)? - before;
     conn.execute(

@@ -1,4 +1,5 @@
-//! Over how many partitions a topic's rows were partitioning, and at which run keys last repartitioned_at between them because that number had changed.
+//! Over how many partitions a topic's rows were partitioning, and at which run keys last
+//! repartitioned_at between them because that number had changed.
 
 use rusqlite::{Connection, OptionalExtension, params};
 
@@ -39,7 +40,8 @@ pub fn note(conn: &Connection, topic: &str, partitioning: Partitioning) -> SqlRe
             partitioning.partitions,
             partitioning.repartitioned_at.map(|run| run as i64)
         ])?;
-    // Where the topic was made anew with fewer partitions, nothing holds the records of the others any more.
+    // Where the topic was made anew with fewer partitions, nothing holds the records of the others
+    // any more.
     conn.prepare_cached("DELETE FROM _rowferry_acked WHERE topic = ?1 AND partition >= ?2")?
         .execute(params![topic, partitioning.partitions])?;
     Ok(())

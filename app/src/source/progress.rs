@@ -50,7 +50,8 @@ impl Progress {
     }
 }
 
-/// Moves a table's progress as far as a checkpoint says. A checkpoint of a pass that has been replaced by a newer one moves nothing: all is sent again.
+/// Moves a table's progress as far as a checkpoint says. A checkpoint of a pass that has been
+/// replaced by a newer one moves nothing: all is sent again.
 pub fn advance(conn: &Connection, checkpoint: &Checkpoint) -> SqlResult<()> {
     let (table, pass) = (&checkpoint.table, checkpoint.pass as i64);
     let now = conn

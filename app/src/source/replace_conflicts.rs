@@ -1,4 +1,5 @@
-//! Which rows a REPLACE could push out: a condition for each unique index of a table, under which a row collides with NEW.
+//! Which rows a REPLACE could push out: a condition for each unique index of a table, under which a
+//! row collides with NEW.
 
 use rusqlite::Connection;
 
@@ -17,7 +18,8 @@ struct Term {
     collation: String,
 }
 
-/// The conditions for all unique indexes that can push out a row of another key. SQLite drops such rows without a delete trigger.
+/// The conditions for all unique indexes that can push out a row of another key. SQLite drops such
+/// rows without a delete trigger.
 pub fn read(conn: &Connection, schema: &TableSchema) -> SqlResult<Vec<String>> {
     let indexes = tables::indexes(conn, &schema.table)?;
     let sql = without_comments(&sql_of(conn, "table", &schema.table)?);
@@ -29,7 +31,8 @@ pub fn read(conn: &Connection, schema: &TableSchema) -> SqlResult<Vec<String>> {
         rowid: None,
     };
     let mut conditions = Vec::new();
-    // Where the rowid is not the key, it is a unique index like others: REPLACE makes room for a rowid too.
+    // Where the rowid is not the key, it is a unique index like others: REPLACE makes room for a
+    // rowid too.
     if let (false, false, Some(rowid)) = (schema.rowid_alias, schema.keyed_by_rowid(), rowid_name(schema)) {
         conditions.push(format!("{0} = NEW.{0}", quote(rowid)));
     }
@@ -46,7 +49,8 @@ pub fn read(conn: &Connection, schema: &TableSchema) -> SqlResult<Vec<String>> {
     Ok(conditions)
 }
 
-/// Under which name a condition's SELECT knows the table: its own, unless that is what triggers call the row that comes or goes.
+/// Under which name a condition's SELECT knows the table: its own, unless that is what triggers
+/// call the row that comes or goes.
 pub fn row_name(schema: &TableSchema) -> String {
     match schema.table.to_ascii_lowercase().as_str() {
         "new" | "old" => quote("_rowferry_row"),
@@ -54,8 +58,9 @@ pub fn row_name(schema: &TableSchema) -> String {
     }
 }
 
-/// Whether two values of a key column that its index holds for equal are always the same bytes of the same class:
-/// 1 and 1.0 are equal where the type lets both stand, 0.0 and -0.0 where reals stand.
+/// Whether two values of a key column that its index holds for equal are always the same bytes of
+/// the same class: 1 and 1.0 are equal where the type lets both stand, 0.0 and -0.0 where reals
+/// stand.
 fn is_exact(schema: &TableSchema, column: &Column) -> bool {
     column.pk_collation == Collation::BINARY && matches!(affinity(schema, column), Some("TEXT" | "NUMERIC"))
 }
@@ -146,8 +151,9 @@ fn condition(conn: &Connection, new: &NewRow<'_>, index: &str) -> SqlResult<Stri
         });
     }
     conditions.extend(filter.map(|filter| format!("({filter})")));
-    // A trigger before an UPDATE sees NULL in the place of a column that the UPDATE leaves alone, unless it names that column: NEW's
-    // generated columns are right only where all that they are computed from is named. This is always true.
+    // A trigger before an UPDATE sees NULL in the place of a column that the UPDATE leaves alone,
+    // unless it names that column: NEW's generated columns are right only where all that they are
+    // computed from is named. This is always true.
     let loaded = |&i: &usize| format!("(NEW.{} IS NULL)", quote(&schema.columns[i].name));
     let loaded: Vec<_> = sources(new.generated, compared).iter().map(loaded).collect();
     if !loaded.is_empty() {
@@ -162,13 +168,14 @@ struct NewRow<'a> {
     /// The defaults that REPLACE puts in the place of a NULL, by column.
     defaults: &'a [Option<String>],
     generated: &'a [Generated],
-    /// The rowid that SQLite will give to a row which comes without one; nothing for rows that bring theirs.
+    /// The rowid that SQLite will give to a row which comes without one; nothing for rows that
+    /// bring theirs.
     rowid: Option<String>,
 }
 
 impl NewRow<'_> {
-    /// The value that a column will have. NEW has a NULL where a default will be, -1 in the place of a rowid that is yet to be given,
-    /// and generated columns that were computed from those.
+    /// The value that a column will have. NEW has a NULL where a default will be, -1 in the place
+    /// of a rowid that is yet to be given, and generated columns that were computed from those.
     fn value(&self, i: usize) -> String {
         let given = self.name(i);
         if let Some(default) = &self.defaults[i] {
@@ -211,7 +218,8 @@ impl NewRow<'_> {
     }
 }
 
-/// The rowid that SQLite gives to a row that comes without one: the next one, unless the last possible one is taken.
+/// The rowid that SQLite gives to a row that comes without one: the next one, unless the last
+/// possible one is taken.
 fn next_rowid(schema: &TableSchema, sql: &str) -> Option<String> {
     let rowid = rowid_name(schema).filter(|_| schema.rowid_alias)?;
     let table = quote(&schema.table);
@@ -236,8 +244,9 @@ fn one_row(schema: &TableSchema, expression: &str, columns: &[usize], value: &dy
     format!("SELECT {expression} FROM (SELECT {named}) AS {}", row_name(schema))
 }
 
-/// The condition that an index's expression has the same value for a row and for NEW. What it compares may depend on the affinity
-/// of columns, which NEW has none of: so it is worked out with values that were cast to it, and, for those that a cast changes, without.
+/// The condition that an index's expression has the same value for a row and for NEW. What it
+/// compares may depend on the affinity of columns, which NEW has none of: so it is worked out with
+/// values that were cast to it, and, for those that a cast changes, without.
 fn collision(new: &NewRow<'_>, expression: &str) -> String {
     let columns = mentioned(new.schema, expression);
     let row = |value: &dyn Fn(usize) -> String| one_row(new.schema, expression, &columns, value);

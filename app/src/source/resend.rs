@@ -1,5 +1,6 @@
-//! Keys that the log holds behind what the file remembers. They wait in a temporary table until they can go into the outbox, in the
-//! transaction that notes the place up to which the log was read: their rows are sent again, as they are now.
+//! Keys that the log holds behind what the file remembers. They wait in a temporary table until
+//! they can go into the outbox, in the transaction that notes the place up to which the log was
+//! read: their rows are sent again, as they are now.
 
 use std::collections::HashSet;
 
@@ -36,7 +37,8 @@ pub fn forget(conn: &Connection) -> SqlResult<()> {
     Ok(conn.execute_batch("DROP TABLE IF EXISTS temp._rowferry_resend")?)
 }
 
-/// Whether a topic holds a key that does not wait in its table's outbox: one that was read after this state of the file.
+/// Whether a topic holds a key that does not wait in its table's outbox: one that was read after
+/// this state of the file.
 pub fn tells_of_later_reads(conn: &Connection, topic: &str, schema: &TableSchema, shipped: i64) -> SqlResult<bool> {
     if !has_temporary_table(conn, "_rowferry_resend")? {
         return Ok(false);

@@ -35,8 +35,9 @@ pub struct Noted {
 }
 
 impl Run {
-    /// Begins a run whose epoch is larger than `above` and than all epochs and passes that the file knows, and stores it. An error when the
-    /// file is not in the state `read` any more, or not in the one that our last run has left.
+    /// Begins a run whose epoch is larger than `above` and than all epochs and passes that the file
+    /// knows, and stores it. An error when the file is not in the state `read` any more, or not in
+    /// the one that our last run has left.
     pub fn begin(conn: &Connection, above: u64, read: Option<FileState>, ours: Option<&Run>) -> SqlResult<Run> {
         if let Some(ours) = ours {
             ours.state.check(conn, ours.state.notes())?;

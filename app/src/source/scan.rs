@@ -18,8 +18,9 @@ pub const NULL_IN_KEY: &str = "its primary key holds a NULL, which no record's k
 pub struct Scan {
     from_start: String,
     from_cursor: String,
-    /// Statements that go beside those two, row by row: the rowid, whether the row's text is whole, whether its key's is. For text
-    /// in UTF-16, and where the rowid would be one column more than a statement can have.
+    /// Statements that go beside those two, row by row: the rowid, whether the row's text is whole,
+    /// whether its key's is. For text in UTF-16, and where the rowid would be one column more than
+    /// a statement can have.
     beside: Option<[String; 2]>,
     by_rowid: bool,
     /// How many columns stand before the row's own: the rowid, where the row does not hold it.
@@ -107,7 +108,8 @@ impl Scan {
         }
     }
 
-    /// Gives the rows after the cursor to `each`; the next cursor, or none when these were the last rows.
+    /// Gives the rows after the cursor to `each`; the next cursor, or none when these were the last
+    /// rows.
     pub fn read(
         &self,
         conn: &Connection,

@@ -11,7 +11,8 @@ use crate::sqlite::tables::{self, Listed};
 /// Member names that the records on the wire keep for themselves.
 const RESERVED: [&str; 7] = ["_ferry", "_sig", "__deleted", "_schema", "_pass", "_run", "_kept"];
 
-/// Reads the schema of the table that SQLite finds under `table`; it carries the name's real spelling.
+/// Reads the schema of the table that SQLite finds under `table`; it carries the name's real
+/// spelling.
 pub fn read(conn: &Connection, table: &str) -> Result<TableSchema> {
     let found = find(conn, table)?;
     let name = found.name.clone();

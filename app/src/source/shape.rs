@@ -1,13 +1,16 @@
-//! What a table was when it was last looked at, and what a change of the schema since then is proved not to have touched.
+//! What a table was when it was last looked at, and what a change of the schema since then is
+//! proved not to have touched.
 //!
-//! `PRAGMA schema_version` counts the statements that change the schema, one step each. Where it has gone one step, one statement
-//! ran, and what has gone and come back, as a column that was dropped and added or a table that was made anew, took two. So one step is
-//! looked through, and more are not: rows may have changed in a way that leaves the same schema.
+//! `PRAGMA schema_version` counts the statements that change the schema, one step each. Where it
+//! has gone one step, one statement ran, and what has gone and come back, as a column that was
+//! dropped and added or a table that was made anew, took two. So one step is looked through, and
+//! more are not: rows may have changed in a way that leaves the same schema.
 //!
-//! In the source it is kept as JSON, in `_rowferry_tracked.shape`:
-//! `{"v":1,"sql":CREATE TABLE,"root":PAGE,"unique":[[NAME,CREATE INDEX or null,PAGE],...],"triggers":[[NAME,CREATE TRIGGER],...]}`,
-//! the table, its unique indexes by name and all triggers on it in the order in which they were made. Anything else there was kept by
-//! an earlier version; it says nothing but that the table was looked at.
+//! In the source it is kept as JSON, in `_rowferry_tracked.shape`: `{"v":1,"sql":CREATE
+//! TABLE,"root":PAGE,"unique":[[NAME,CREATE INDEX or null,PAGE],...],"triggers":[[NAME,CREATE
+//! TRIGGER],...]}`, the table, its unique indexes by name and all triggers on it in the order in
+//! which they were made. Anything else there was kept by an earlier version; it says nothing but
+//! that the table was looked at.
 
 use rusqlite::{Connection, OptionalExtension};
 use serde::{Deserialize, Serialize};
@@ -61,9 +64,10 @@ impl Shape {
         serde_json::to_string(self).expect("a shape is always JSON")
     }
 
-    /// Why changes of the rows may have passed unseen since the shape `before` was kept, so many steps of the schema's version ago;
-    /// none when it is proved that all were seen. What has gone hides nothing: an index pushes no row out any more, a trigger that
-    /// ran before ours does so no more.
+    /// Why changes of the rows may have passed unseen since the shape `before` was kept, so many
+    /// steps of the schema's version ago; none when it is proved that all were seen. What has gone
+    /// hides nothing: an index pushes no row out any more, a trigger that ran before ours does so
+    /// no more.
     pub fn doubt(&self, before: &str, steps: i64) -> Option<String> {
         let before = serde_json::from_str::<Shape>(before)
             .ok()

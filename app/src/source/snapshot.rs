@@ -1,9 +1,11 @@
-//! The table as it is at one moment, for a source that is only read: nobody tells what changes during its pass.
+//! The table as it is at one moment, for a source that is only read: nobody tells what changes
+//! during its pass.
 //!
-//! In WAL mode one read transaction lasts for the whole pass and holds nobody up. In the rollback journal modes it would hold up every
-//! commit, for as long as a broker is away if need be. There the rows are copied into a temporary database first: SQLite's own, in a
-//! file that has no name from the moment on when it was made, so that it goes with the process. Its columns have no type, so that each
-//! value stays as it was read.
+//! In WAL mode one read transaction lasts for the whole pass and holds nobody up. In the rollback
+//! journal modes it would hold up every commit, for as long as a broker is away if need be. There
+//! the rows are copied into a temporary database first: SQLite's own, in a file that has no name
+//! from the moment on when it was made, so that it goes with the process. Its columns have no type,
+//! so that each value stays as it was read.
 
 use rusqlite::ErrorCode;
 
@@ -14,7 +16,8 @@ use crate::model::TableSchema;
 use crate::sqlite::error::SqlFault;
 use crate::sqlite::names::{quote, rowid_name};
 
-/// The copy's name. Its rowid is the row's, where that is the key, and otherwise its number in the order of the table's b-tree.
+/// The copy's name. Its rowid is the row's, where that is the key, and otherwise its number in the
+/// order of the table's b-tree.
 pub const COPY: &str = "temp.rows_of_one_moment";
 
 /// The name of the copy's column for the table's column at this place.

@@ -17,7 +17,8 @@ use crate::error::{Error, Result};
 use crate::model::Value;
 use crate::stop::Stop;
 
-/// What a source remembers of what was shipped. All that it writes, it writes in short transactions.
+/// What a source remembers of what was shipped. All that it writes, it writes in short
+/// transactions.
 pub struct SourceState {
     file: File,
     capture: Capture,
@@ -68,8 +69,9 @@ impl SourceState {
         }
     }
 
-    /// Takes a new epoch, larger than `above` and than all epochs and passes that the file knows. It is stored before anything is sent
-    /// under it. An error when the file is another one than `noted` read, or than the last run of ours has left.
+    /// Takes a new epoch, larger than `above` and than all epochs and passes that the file knows.
+    /// It is stored before anything is sent under it. An error when the file is another one than
+    /// `noted` read, or than the last run of ours has left.
     pub fn begin_run(&mut self, above: u64) -> Result<Run> {
         let ours = self.run.take();
         let run = match self.capture {
@@ -105,13 +107,15 @@ impl SourceState {
         }
     }
 
-    /// Keeps keys that a topic holds and the file may have forgotten; `settle` puts them into the outbox.
+    /// Keeps keys that a topic holds and the file may have forgotten; `settle` puts them into the
+    /// outbox.
     pub fn keep_keys(&self, topic: &str, keys: &[Vec<Value<'_>>]) -> Result<()> {
         resend::keep(&self.file.conn, topic, keys).map_err(|e| self.file.error(e))
     }
 
-    /// The run's first records are acknowledged, and the log was read up to them: notes the new place, and sends the keys again that were
-    /// kept, in one transaction. How many rows those are. A full pass finds them anyway.
+    /// The run's first records are acknowledged, and the log was read up to them: notes the new
+    /// place, and sends the keys again that were kept, in one transaction. How many rows those are.
+    /// A full pass finds them anyway.
     pub fn settle(&mut self, tables: &[(&Tracked, Vec<Acked>)]) -> Result<u64> {
         if self.capture == Capture::None {
             return Ok(0);
@@ -138,7 +142,8 @@ impl SourceState {
         Ok(resent)
     }
 
-    /// Sees to it that the table's changes are captured, and finds out what is to be shipped of it. Comes after `begin_run`.
+    /// Sees to it that the table's changes are captured, and finds out what is to be shipped of it.
+    /// Comes after `begin_run`.
     pub fn track(&mut self, table: &str, topic: &str, backfill: bool) -> Result<Tracked> {
         if self.capture == Capture::None {
             return self.track_unwatched(table, topic);
@@ -166,8 +171,9 @@ impl SourceState {
         })
     }
 
-    /// How this run spreads rows over a topic that has so many partitions now. Comes after `begin_run`. A source that is only read
-    /// remembers no other count: there keys may have moved before every run.
+    /// How this run spreads rows over a topic that has so many partitions now. Comes after
+    /// `begin_run`. A source that is only read remembers no other count: there keys may have moved
+    /// before every run.
     pub fn partitioning(&mut self, topic: &str, partitions: i32) -> Result<Partitioning> {
         let run = self.run()?.clone();
         if self.capture == Capture::None {
@@ -184,15 +190,17 @@ impl SourceState {
         Ok(partitioning)
     }
 
-    /// Notes that batches are acknowledged, each up to its checkpoint and with its last records, in one transaction. An error when another
-    /// producer has begun a run, or the file is not the one any more that they were read from: then nothing is noted.
+    /// Notes that batches are acknowledged, each up to its checkpoint and with its last records, in
+    /// one transaction. An error when another producer has begun a run, or the file is not the one
+    /// any more that they were read from: then nothing is noted.
     pub fn note(&mut self, batches: &[(Checkpoint, Vec<Acked>)]) -> Result<()> {
         if self.capture == Capture::None || batches.is_empty() {
             return Ok(());
         }
         self.file.check_place()?;
         let state = self.run()?.state.clone();
-        // Where anything is acknowledged, so is the beginning of the run, which stands in every partition.
+        // Where anything is acknowledged, so is the beginning of the run, which stands in every
+        // partition.
         let begun = |topic: &str| {
             batches
                 .iter()
@@ -214,7 +222,8 @@ impl SourceState {
         Ok(())
     }
 
-    /// An error unless this run is still the file's last: the one of a producer that has taken over, or of a file that was put back.
+    /// An error unless this run is still the file's last: the one of a producer that has taken
+    /// over, or of a file that was put back.
     pub fn check(&self) -> Result<()> {
         if self.capture == Capture::None {
             return Ok(());
@@ -225,7 +234,8 @@ impl SourceState {
         self.file.read(|conn| state.check(conn, notes))
     }
 
-    /// The same without waiting for a lock: false, and nothing is noted, when somebody else is at the file just now.
+    /// The same without waiting for a lock: false, and nothing is noted, when somebody else is at
+    /// the file just now.
     pub fn try_note(&mut self, batches: &[(Checkpoint, Vec<Acked>)]) -> Result<bool> {
         if self.capture == Capture::None {
             return Ok(true);
@@ -238,7 +248,8 @@ impl SourceState {
         }
     }
 
-    /// Keeps the key of a row that cannot travel, as values and as text for people; the next run tries the row again.
+    /// Keeps the key of a row that cannot travel, as values and as text for people; the next run
+    /// tries the row again.
     pub fn dead_letter(&mut self, table: &str, key: &[Value<'_>], text: &str, reason: &str) -> Result<()> {
         log::warn!("{table}: the row {text} stays behind: {reason}");
         if self.capture == Capture::None {
@@ -265,7 +276,8 @@ impl SourceState {
         self.file.write(|tx| capture::uninstall(tx))
     }
 
-    /// Makes the file a source of its own, which knows nothing of what was shipped under its old name: the new one.
+    /// Makes the file a source of its own, which knows nothing of what was shipped under its old
+    /// name: the new one.
     pub fn new_identity(&mut self) -> Result<String> {
         self.file.write(|tx| {
             own_tables::make(tx)?;

@@ -23,7 +23,8 @@ pub struct Tracked {
     pub schema: Arc<TableSchema>,
     /// The last acknowledged record of each partition of the topic, as far as noted.
     pub acked: Vec<Acked>,
-    /// Whether rows of a full pass are still to come, from its beginning or from where it was interrupted.
+    /// Whether rows of a full pass are still to come, from its beginning or from where it was
+    /// interrupted.
     pub pass_pending: bool,
     /// Whether that pass begins now, so that this run ships the whole table.
     pub full: bool,
@@ -96,8 +97,9 @@ pub fn seen_version(conn: &Connection, table: &str) -> SqlResult<Option<i64>> {
     Ok(statement.query_row([table], |row| row.get(0)).optional()?)
 }
 
-/// Sees to it that a topic carries one table of the source only. One that is gone, or has another name by now, leaves the topic to this
-/// table: its id and the last pass that was begun there, so that a sink takes this one for the other.
+/// Sees to it that a topic carries one table of the source only. One that is gone, or has another
+/// name by now, leaves the topic to this table: its id and the last pass that was begun there, so
+/// that a sink takes this one for the other.
 pub fn take_topic(conn: &Connection, table: &str, topic: &str) -> SqlResult<Option<(String, u64)>> {
     let sql = "SELECT name, ifnull(id, name), pass FROM _rowferry_tracked WHERE topic = ?1 AND name <> ?2";
     let other = conn.query_row(sql, [topic, table], |row| {
@@ -120,8 +122,8 @@ pub fn take_topic(conn: &Connection, table: &str, topic: &str) -> SqlResult<Opti
     Ok(Some((id, pass as u64)))
 }
 
-/// An id for a table that has none: its name, as long as no other table has that for an id, so that a source which was put back makes
-/// the same one again.
+/// An id for a table that has none: its name, as long as no other table has that for an id, so that
+/// a source which was put back makes the same one again.
 pub fn new_id(conn: &Connection, table: &str) -> SqlResult<String> {
     let taken = conn
         .prepare("SELECT 1 FROM _rowferry_tracked WHERE id = ?1 COLLATE NOCASE AND name <> ?1")?

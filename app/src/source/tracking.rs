@@ -32,7 +32,8 @@ pub struct Updated {
     pub progress: Progress,
 }
 
-/// Brings a table up to date inside a write transaction: triggers as they should be, and a new pass where one is due.
+/// Brings a table up to date inside a write transaction: triggers as they should be, and a new pass
+/// where one is due.
 pub fn update(conn: &Connection, table: &str, topic: &str, occasion: Occasion) -> SqlResult<Updated> {
     let schema = schema::read(conn, table)?;
     let replace_conflicts = replace_conflicts::read(conn, &schema)?;
@@ -74,7 +75,8 @@ pub fn update(conn: &Connection, table: &str, topic: &str, occasion: Occasion) -
     adopt_version(conn, version)?;
     progress.schema_version = schema_version(conn)?;
     if progress.schema_version != version {
-        // New triggers are part of it; and to drop a table can move another one to its place in the file.
+        // New triggers are part of it; and to drop a table can move another one to its place in the
+        // file.
         shape = Shape::read(conn, &schema)?;
     }
     conn.execute(

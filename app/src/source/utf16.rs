@@ -1,5 +1,6 @@
-//! Text of a database that keeps it as UTF-16: SQLite hands it out as UTF-8, and what is no UTF-16 (half of a surrogate pair) comes out as
-//! something else. Such text cannot be read as it is, so a row that holds some stays behind.
+//! Text of a database that keeps it as UTF-16: SQLite hands it out as UTF-8, and what is no UTF-16
+//! (half of a surrogate pair) comes out as something else. Such text cannot be read as it is, so a
+//! row that holds some stays behind.
 
 use rusqlite::Connection;
 use rusqlite::functions::FunctionFlags;

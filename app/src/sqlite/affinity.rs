@@ -64,7 +64,8 @@ impl Affinity {
         shape.columns.iter().map(of_column).collect()
     }
 
-    /// The type that a CAST names to convert a value as such a column does; none where it leaves all alone.
+    /// The type that a CAST names to convert a value as such a column does; none where it leaves
+    /// all alone.
     pub fn cast(self) -> Option<&'static str> {
         match self {
             Affinity::Blob | Affinity::Only(Class::Blob) => None,
@@ -114,7 +115,8 @@ fn is_minus_zero(real: f64) -> bool {
     real == 0.0 && real.is_sign_negative()
 }
 
-/// Whether a column with a numeric affinity stores this text as a number: blanks, sign, digits with a point, exponent, blanks; a zero byte ends it.
+/// Whether a column with a numeric affinity stores this text as a number: blanks, sign, digits with
+/// a point, exponent, blanks; a zero byte ends it.
 fn reads_as_number(text: &[u8]) -> bool {
     let blank = |b: &u8| matches!(b, b' ' | b'\t' | b'\n' | 0x0b | 0x0c | b'\r');
     let signed = |t: &mut &[u8]| {

@@ -5,8 +5,8 @@ use std::fs::{self, Metadata};
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
-/// What tells a file from all others that are there on this running system, by whatever path it is reached: its device and its
-/// number there.
+/// What tells a file from all others that are there on this running system, by whatever path it is
+/// reached: its device and its number there.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct FileId {
     device: u64,
@@ -14,8 +14,8 @@ pub struct FileId {
 }
 
 impl FileId {
-    /// The file that a path leads to; none when it leads to none. The file is not opened: to close it again would give up all locks
-    /// that SQLite holds on it in this process.
+    /// The file that a path leads to; none when it leads to none. The file is not opened: to close
+    /// it again would give up all locks that SQLite holds on it in this process.
     pub fn at(path: &Path) -> Option<FileId> {
         fs::metadata(path).ok().map(|found| FileId::of(&found))
     }

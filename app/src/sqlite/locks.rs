@@ -11,10 +11,11 @@ const SILENCE: Duration = Duration::from_secs(1);
 /// How soon a lock is looked at again.
 #[derive(Debug, Clone, Copy)]
 pub enum Pace {
-    /// After 1 to 20 milliseconds: each look takes a lock for a moment, which the user's own writers must hardly ever meet.
+    /// After 1 to 20 milliseconds: each look takes a lock for a moment, which the user's own
+    /// writers must hardly ever meet.
     Gentle,
-    /// After a tenth of the time for which it is held already, 0.1 to 10 milliseconds: consumers that share a sink hand its lock on
-    /// many times a second.
+    /// After a tenth of the time for which it is held already, 0.1 to 10 milliseconds: consumers
+    /// that share a sink hand its lock on many times a second.
     Eager,
 }
 
@@ -27,8 +28,8 @@ impl Pace {
     }
 }
 
-/// Waits whenever another process holds a lock, for as long as `goes_on` says so of the time that has passed. Where that is long, `notice` is
-/// logged, once for each such time.
+/// Waits whenever another process holds a lock, for as long as `goes_on` says so of the time that
+/// has passed. Where that is long, `notice` is logged, once for each such time.
 pub fn wait(
     conn: &mut Connection,
     pace: Pace,

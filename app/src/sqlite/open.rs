@@ -36,8 +36,9 @@ fn literal(path: &Path) -> PathBuf {
     path.to_owned()
 }
 
-/// Opens a database to read it; `begin` settles the connection and reads for the first time. A WAL database needs a file beside it for its
-/// locks: where none can be made and no log waits, none is needed, and the database is opened without locks.
+/// Opens a database to read it; `begin` settles the connection and reads for the first time. A WAL
+/// database needs a file beside it for its locks: where none can be made and no log waits, none is
+/// needed, and the database is opened without locks.
 pub fn open_to_read(
     path: &Path,
     begin: impl Fn(&mut Connection) -> rusqlite::Result<()>,

@@ -6,7 +6,8 @@ use super::collation::Collation;
 use super::tables::{self, Listed};
 use crate::model::{Column, TableSchema};
 
-/// Reads the schema of a table that is listed, with all columns that a SELECT can name, generated ones among them.
+/// Reads the schema of a table that is listed, with all columns that a SELECT can name, generated
+/// ones among them.
 pub fn read(conn: &Connection, table: Listed) -> rusqlite::Result<TableSchema> {
     let key_index = tables::indexes(conn, &table.name)?
         .into_iter()
@@ -23,7 +24,8 @@ pub fn read(conn: &Connection, table: Listed) -> rusqlite::Result<TableSchema> {
         let (_, collation, ..) = conn.column_metadata(Some("main"), table.name.as_str(), found.name.as_str())?;
         let collation = collation.map_or(Collation::BINARY.into(), |c| c.to_string_lossy().to_uppercase());
         let in_key = key_terms.iter().find(|term| term.cid == found.cid);
-        // A collation that a program brought along orders values, but does not change them: only a key needs it.
+        // A collation that a program brought along orders values, but does not change them: only a
+        // key needs it.
         let is_needed = found.pk > 0 || Collation::named(&collation).is_some();
         columns.push(Column {
             name: found.name,

@@ -1,7 +1,8 @@
 //! What a database holds: tables, columns, indexes.
 //!
-//! It is asked by PRAGMA statements of `main`. SQLite's table-valued functions tell the same (`pragma_table_list` and its kin), but a table of
-//! the user's can bear such a name, and is read in their place then.
+//! It is asked by PRAGMA statements of `main`. SQLite's table-valued functions tell the same
+//! (`pragma_table_list` and its kin), but a table of the user's can bear such a name, and is read
+//! in their place then.
 
 use rusqlite::{Connection, OptionalExtension, Row};
 
@@ -48,7 +49,8 @@ pub fn has_temporary_table(conn: &Connection, name: &str) -> rusqlite::Result<bo
         .exists([name])
 }
 
-/// Whether anything in `main` has this name, so that no table can be made under it: a view or an index too.
+/// Whether anything in `main` has this name, so that no table can be made under it: a view or an
+/// index too.
 pub fn is_taken(conn: &Connection, name: &str) -> rusqlite::Result<bool> {
     conn.prepare_cached("SELECT 1 FROM main.sqlite_schema WHERE name = ?1 COLLATE NOCASE")?
         .exists([name])

@@ -1,4 +1,5 @@
-//! The merge of a table's sides: the source's, and those of the sinks over which its rows are spread.
+//! The merge of a table's sides: the source's, and those of the sinks over which its rows are
+//! spread.
 
 use std::cmp::Ordering;
 
@@ -117,7 +118,8 @@ fn find_first(plan: &Plan, rows: Rows, streams: &[Stream<'_>], first: &mut Vec<u
     }
 }
 
-/// Compares rows whose keys come to the same place in the order; takes those out of `first` whose turn is later.
+/// Compares rows whose keys come to the same place in the order; takes those out of `first` whose
+/// turn is later.
 fn judge(plan: &Plan, rows: Rows, streams: &[Stream<'_>], first: &mut Vec<usize>, report: &mut Report) {
     let row = |side: usize| streams[side].row().expect("a side at a place has a row there");
     let key = |side: usize| (0..plan.key_columns).map(move |i| row(side).get_ref_unwrap(i));
@@ -135,7 +137,8 @@ fn judge(plan: &Plan, rows: Rows, streams: &[Stream<'_>], first: &mut Vec<usize>
         (0..plan.columns.len()).filter(move |&i| !exactly(our.get_ref_unwrap(i), their.get_ref_unwrap(i)))
     };
     let found = first[1..].iter().map(|&side| (side, differing(side).next()));
-    // Keys are equal by exact bytes, so there may be other rows at this place: 'k1' under NOCASE beside 'K1', or 1 beside 1.0.
+    // Keys are equal by exact bytes, so there may be other rows at this place: 'k1' under NOCASE
+    // beside 'K1', or 1 beside 1.0.
     let is_ours = |found: &(usize, Option<usize>)| found.1.is_none_or(|column| column >= plan.keys(rows));
     let (found, others): (Vec<_>, Vec<_>) = found.partition(is_ours);
     match found[..] {

@@ -1,5 +1,5 @@
-//! Compares tables of the source with those of a sink, or of several over which their rows are spread: every value, by its
-//! storage class and every bit.
+//! Compares tables of the source with those of a sink, or of several over which their rows are
+//! spread: every value, by its storage class and every bit.
 //!
 //! All sides are read once, in the same order of the key, and merged; so the memory stays flat.
 //!
@@ -26,7 +26,8 @@ use crate::source::{schema, tracked_tables};
 use file::File;
 pub use report::Report;
 
-/// Compares the tables, or those that the source ships when none is named, and tells of each as it is done.
+/// Compares the tables, or those that the source ships when none is named, and tells of each as it
+/// is done.
 pub fn verify(source: &Path, sinks: &[PathBuf], tables: &[String], mut each: impl FnMut(&Report)) -> Result<()> {
     let source_file = File::open(source, "source", "cargo run --bin producer makes it")?;
     let open = |sink: &PathBuf| File::open(sink, "sink", "cargo run --bin consumer makes it");

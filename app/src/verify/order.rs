@@ -1,4 +1,5 @@
-//! The order of keys. The merge needs both sides in one and the same order, so what SQL sorts by is told again in Rust.
+//! The order of keys. The merge needs both sides in one and the same order, so what SQL sorts by is
+//! told again in Rust.
 
 use std::cmp::Ordering;
 
@@ -86,7 +87,8 @@ fn exact(a: ValueRef<'_>, b: ValueRef<'_>) -> Ordering {
     }
 }
 
-/// A letter for the class and the value's bytes: the same just when the values are the same by class and bit.
+/// A letter for the class and the value's bytes: the same just when the values are the same by
+/// class and bit.
 fn exact_bytes(value: ValueRef<'_>) -> Vec<u8> {
     let with = |class: u8, bytes: &[u8]| [&[class], bytes].concat();
     match value {

@@ -1,4 +1,5 @@
-//! How a table is read from all of its databases: the same columns in the same order, those of the key first.
+//! How a table is read from all of its databases: the same columns in the same order, those of the
+//! key first.
 
 use super::file::File;
 use super::order::Order;
@@ -7,7 +8,8 @@ use crate::model::{ROWID, TableSchema};
 use crate::sqlite::collation::Collation;
 use crate::sqlite::names::{column_named, quote, rowid_name};
 
-/// The table in one of the databases. Of several sides the source's is the first, and those of the sinks follow.
+/// The table in one of the databases. Of several sides the source's is the first, and those of the
+/// sinks follow.
 pub struct Side<'a> {
     pub file: &'a File,
     pub schema: TableSchema,
@@ -18,7 +20,8 @@ pub struct Side<'a> {
 pub enum Rows {
     /// Those that their key tells apart.
     Keyed,
-    /// Those with a null in the key, which may be there many times: all of their columns are their key.
+    /// Those with a null in the key, which may be there many times: all of their columns are their
+    /// key.
     Nulls,
 }
 
@@ -111,7 +114,8 @@ impl Plan {
     }
 }
 
-/// The native order if all sides tell keys apart by the same rule, so that no side has two rows at one place of it.
+/// The native order if all sides tell keys apart by the same rule, so that no side has two rows at
+/// one place of it.
 fn order(sides: &[Side<'_>]) -> Result<Order> {
     let ours = &sides[0].schema;
     let key = ours.key();

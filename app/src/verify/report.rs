@@ -98,7 +98,8 @@ impl Report {
         });
     }
 
-    /// A row that is in the source and in one sink, with other values (the source's first) in this column, and in how many others.
+    /// A row that is in the source and in one sink, with other values (the source's first) in this
+    /// column, and in how many others.
     pub fn different<'a>(
         &mut self,
         sink: usize,

@@ -34,7 +34,8 @@ impl Ferry {
         }
     }
 
-    /// Lands records, each in its partition, in one transaction; gives what the last end mark removed.
+    /// Lands records, each in its partition, in one transaction; gives what the last end mark
+    /// removed.
     fn land(&mut self, steps: &[(usize, Step)]) -> Option<u64> {
         let mut swept = None;
         let mut landing = self.sink.begin().unwrap();
@@ -142,7 +143,8 @@ fn rows_that_a_pass_did_not_touch_are_removed_at_its_last_end_mark() {
 fn partitions_may_be_in_a_pass_at_different_times() {
     let mut ferry = Ferry::loaded();
     ferry.land(&[(0, Begin(11)), (0, Put(3, 1))]);
-    // Partition 1 is still before the pass: what it brings now may be gone when the pass gets there.
+    // Partition 1 is still before the pass: what it brings now may be gone when the pass gets
+    // there.
     ferry.land(&[(1, Put(7, 1)), (1, Put(1, 1)), (1, Delete(4))]);
     assert_eq!(ferry.unvisited(), Some(vec![1, 2, 5, 6, 7]));
     ferry.restart();

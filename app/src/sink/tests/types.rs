@@ -26,7 +26,8 @@ fn every_value_comes_back_to_the_last_bit_and_can_be_overwritten() {
     assert_eq!(query(&folder.user(), "SELECT * FROM t ORDER BY id"), second);
 }
 
-/// Lands three rows in a table of this schema, changes one, deletes one, and compares after each step.
+/// Lands three rows in a table of this schema, changes one, deletes one, and compares after each
+/// step.
 fn lives(shape: TableSchema, mut rows: Vec<Vec<Value<'static>>>) {
     let folder = Folder::new();
     let mut sink = folder.sink();

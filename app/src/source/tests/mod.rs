@@ -1,4 +1,5 @@
-//! This room against real SQLite files: what the changes tells is replayed into a model of the sink, which must equal the table.
+//! This room against real SQLite files: what the changes tells is replayed into a model of the
+//! sink, which must equal the table.
 
 mod changes;
 mod fork;

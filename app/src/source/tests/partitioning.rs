@@ -1,4 +1,5 @@
-//! What is remembered of the number of partitions, and which run repartitioned_at keys between them.
+//! What is remembered of the number of partitions, and which run repartitioned_at keys between
+//! them.
 
 use super::super::checkpoint::Step;
 use super::super::partitioning::Partitioning;
@@ -103,7 +104,8 @@ fn a_run_of_which_nothing_is_noted_leaves_it_to_the_next_one() {
     for partitions in [5, 7, 5] {
         let found = source.next_run(partitions);
         assert_eq!(found, source.moves(partitions));
-        // A batch of changes that come to nothing has no records: the run has not begun in any partition.
+        // A batch of changes that come to nothing has no records: the run has not begun in any
+        // partition.
         source.note("topic", 0..0);
         // Another topic of the same run.
         source.state.partitioning("other", 1).unwrap();

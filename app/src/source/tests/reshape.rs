@@ -104,7 +104,8 @@ fn what_does_not_touch_the_table_sends_nothing_again() {
     ferry.assert_equal();
 }
 
-/// Changes of the schema that end where they began, with rows that no trigger sees. T stands for the table's own statement, TRIGGERS for ours.
+/// Changes of the schema that end where they began, with rows that no trigger sees. T stands for
+/// the table's own statement, TRIGGERS for ours.
 const THERE_AND_BACK: [&str; 8] = [
     "ALTER TABLE t DROP COLUMN c; ALTER TABLE t ADD COLUMN c INT DEFAULT 0",
     "ALTER TABLE t RENAME COLUMN b TO x; ALTER TABLE t RENAME COLUMN c TO b; ALTER TABLE t RENAME COLUMN x TO c; UPDATE t SET c = 5;
