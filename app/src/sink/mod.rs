@@ -93,7 +93,7 @@ impl Sink {
         }
     }
 
-    /// What tells this sink from others: random, made once.
+    /// What distinguishes this sink from others: random, made once.
     pub fn id(&self) -> &str {
         &self.id
     }

@@ -26,7 +26,7 @@ use crate::sqlite::pragmas::{data_version, schema_version};
 use crate::sqlite::tables;
 use crate::stop::Stop;
 
-/// The time between two looks at the files while nothing happens.
+/// The time after which the files are asked again while nothing happens.
 const POLL: Duration = Duration::from_millis(3);
 
 /// Reads one table. It may be ahead of what the source state has noted; a new reader begins where

@@ -39,8 +39,8 @@ pub fn update(conn: &Connection, table: &str, topic: &str, occasion: Occasion) -
     let replace_conflicts = replace_conflicts::read(conn, &schema)?;
     let version = schema_version(conn)?;
     let before = tracked::remembered(conn, &schema.table)?;
-    let heir_of = tracked::take_topic(conn, &schema.table, topic)?;
-    let id = match (&heir_of, &before) {
+    let predecessor = tracked::take_topic(conn, &schema.table, topic)?;
+    let id = match (&predecessor, &before) {
         (Some((id, _)), _) => id.clone(),
         (None, Some(Remembered { id: Some(id), .. })) => id.clone(),
         _ => tracked::new_id(conn, &schema.table)?,
@@ -62,7 +62,7 @@ pub fn update(conn: &Connection, table: &str, topic: &str, occasion: Occasion) -
         capture::install(conn, &schema, &replace_conflicts)?;
     }
     let mut progress = before.map_or_else(Progress::default, |before| before.progress);
-    progress.pass = progress.pass.max(heir_of.map_or(0, |(_, pass)| pass));
+    progress.pass = progress.pass.max(predecessor.map_or(0, |(_, pass)| pass));
     if is_due {
         progress = Progress {
             pass: full_pass::next_pass(conn, progress.pass)?,

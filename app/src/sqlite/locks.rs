@@ -8,10 +8,10 @@ use rusqlite::Connection;
 /// How long a lock is waited for in silence.
 const SILENCE: Duration = Duration::from_secs(1);
 
-/// How soon a lock is looked at again.
+/// How soon a lock is tried again.
 #[derive(Debug, Clone, Copy)]
 pub enum Pace {
-    /// After 1 to 20 milliseconds: each look takes a lock for a moment, which the user's own
+    /// After 1 to 20 milliseconds: each try takes a lock for a moment, which the user's own
     /// writers must hardly ever meet.
     Gentle,
     /// After a tenth of the time for which it is held already, 0.1 to 10 milliseconds: consumers
@@ -20,9 +20,9 @@ pub enum Pace {
 }
 
 impl Pace {
-    fn pause(self, looks: i32, held: Duration) -> Duration {
+    fn pause(self, tries: i32, held: Duration) -> Duration {
         match self {
-            Pace::Gentle => Duration::from_millis(looks.clamp(1, 20) as u64),
+            Pace::Gentle => Duration::from_millis(tries.clamp(1, 20) as u64),
             Pace::Eager => (held / 10).clamp(Duration::from_micros(100), Duration::from_millis(10)),
         }
     }
@@ -37,8 +37,8 @@ pub fn wait(
     mut goes_on: impl FnMut(Duration) -> bool + Send + 'static,
 ) -> rusqlite::Result<()> {
     let (mut since, mut is_said) = (Instant::now(), false);
-    conn.busy_handler(Some(move |looks: i32| {
-        if looks == 0 {
+    conn.busy_handler(Some(move |tries: i32| {
+        if tries == 0 {
             (since, is_said) = (Instant::now(), false);
         }
         if !goes_on(since.elapsed()) {
@@ -48,7 +48,7 @@ pub fn wait(
             is_said = true;
             log::warn!("{notice}");
         }
-        thread::sleep(pace.pause(looks, since.elapsed()));
+        thread::sleep(pace.pause(tries, since.elapsed()));
         goes_on(since.elapsed())
     }))
 }

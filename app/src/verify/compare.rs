@@ -87,7 +87,7 @@ fn merge(plan: &Plan, sides: &[Side<'_>], rows: Rows, report: &mut Report) -> Re
         if first.is_empty() {
             return Ok(());
         }
-        judge(plan, rows, &streams, &mut first, report);
+        compare(plan, rows, &streams, &mut first, report);
         for &side in &first {
             report.rows[side] += 1;
             streams[side].next()?;
@@ -120,7 +120,7 @@ fn find_first(plan: &Plan, rows: Rows, streams: &[Stream<'_>], first: &mut Vec<u
 
 /// Compares rows whose keys come to the same place in the order; takes those out of `first` whose
 /// turn is later.
-fn judge(plan: &Plan, rows: Rows, streams: &[Stream<'_>], first: &mut Vec<usize>, report: &mut Report) {
+fn compare(plan: &Plan, rows: Rows, streams: &[Stream<'_>], first: &mut Vec<usize>, report: &mut Report) {
     let row = |side: usize| streams[side].row().expect("a side at a place has a row there");
     let key = |side: usize| (0..plan.key_columns).map(move |i| row(side).get_ref_unwrap(i));
     if first[0] > 0 {

@@ -3,13 +3,11 @@
 //!
 //! All sides are read once, in the same order of the key, and merged; so the memory stays flat.
 //!
-//! | file | what it holds |
-//! |---|---|
-//! | `file` | a database, opened to read one state of it |
-//! | `order` | the order of keys, in SQL and in Rust alike |
-//! | `plan` | how a table is read from each side |
-//! | `compare` | the merge of a table's sides |
-//! | `report` | what came out, for people |
+//! - `file`: a database, opened to read one state of it
+//! - `order`: the order of keys, in SQL and in Rust alike
+//! - `plan`: how a table is read from each side
+//! - `compare`: the merge of a table's sides
+//! - `report`: what came out, for people
 
 mod compare;
 mod file;

@@ -1,5 +1,5 @@
 //! The order of keys. The merge needs both sides in one and the same order, so what SQL sorts by is
-//! told again in Rust.
+//! written again in Rust.
 
 use std::cmp::Ordering;
 

@@ -156,12 +156,12 @@ fn a_dead_letter_keeps_the_raw_key_and_value_and_the_reason() {
         .unwrap();
     landing.commit().unwrap();
     assert_eq!(sink.dead_letters().unwrap(), 1);
-    let letter = query(
+    let dead_letter = query(
         &folder.user(),
         "SELECT topic, partition, \"offset\", key, value, reason FROM _rowferry_dead_letters",
     );
     assert_eq!(
-        letter,
+        dead_letter,
         [[
             text("topic"),
             int(3),

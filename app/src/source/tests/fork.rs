@@ -135,10 +135,10 @@ fn keys_that_the_log_holds_are_sent_again_in_one_transaction_with_the_place() {
     assert_eq!(ferry.state.acked("topic").unwrap(), [fence]);
     let mut changes =
         ChangeReader::open(&ferry.path, Capture::Triggers, &run, &tracked, true, Stop::default()).unwrap();
-    let mut told = Vec::new();
+    let mut given = Vec::new();
     changes
         .read(100, 1 << 20, &mut |event| {
-            told.push(match event {
+            given.push(match event {
                 Event::Upsert { key, .. } => format!("{key:?}"),
                 Event::Delete { key } => format!("gone {key:?}"),
                 other => panic!("{other:?}"),
@@ -146,7 +146,7 @@ fn keys_that_the_log_holds_are_sent_again_in_one_transaction_with_the_place() {
             Ok(())
         })
         .unwrap();
-    assert_eq!(told, ["[Integer(2)]", "gone [Integer(9)]"]);
+    assert_eq!(given, ["[Integer(2)]", "gone [Integer(9)]"]);
 }
 
 #[test]

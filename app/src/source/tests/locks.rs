@@ -116,7 +116,7 @@ fn rows_are_given_on_without_a_lock() {
         let Ferry {
             changes, user, model, ..
         } = &mut ferry;
-        let mut told = 0;
+        let mut given = 0;
         for change in [
             "INSERT INTO t VALUES (3, 3)",
             "UPDATE t SET v = 4",
@@ -126,14 +126,14 @@ fn rows_are_given_on_without_a_lock() {
                 .read(10, 1 << 20, &mut |event| {
                     user.execute_batch("BEGIN EXCLUSIVE; ROLLBACK")
                         .unwrap_or_else(|e| panic!("{mode}: {e}"));
-                    told += 1;
+                    given += 1;
                     model.take(event)
                 })
                 .unwrap()
             {}
             user.execute_batch(change).unwrap();
         }
-        assert_eq!(told, 4 + 1 + 3, "begin, two rows, end; then changes");
+        assert_eq!(given, 4 + 1 + 3, "begin, two rows, end; then changes");
         ferry.assert_equal();
     }
 }

@@ -1,4 +1,4 @@
-//! This room against real SQLite files: what the changes tells is replayed into a model of the
+//! This room against real SQLite files: what a reader gives is replayed into a model of the
 //! sink, which must equal the table.
 
 mod changes;
@@ -55,11 +55,11 @@ impl Drop for Folder {
     }
 }
 
-/// The sink as the changes's events make it: rows by key, both packed.
+/// The sink as the events make it: rows by key, both packed.
 #[derive(Default)]
 struct Model {
     rows: HashMap<Vec<u8>, Vec<u8>>,
-    unseen: HashSet<Vec<u8>>,
+    unvisited: HashSet<Vec<u8>>,
     schema: Option<Arc<TableSchema>>,
     begun: u64,
     events: u64,
@@ -74,23 +74,23 @@ impl Model {
                 assert!(pass > self.begun, "a pass begins with a new id");
                 self.begun = pass;
                 self.schema = Some(schema.clone());
-                self.unseen = self.rows.keys().cloned().collect();
+                self.unvisited = self.rows.keys().cloned().collect();
             }
             Event::Upsert { key, row } => {
                 assert_eq!(row.len(), self.schema.as_ref().expect("a pass has begun").columns.len());
                 let key = packed(key);
-                self.unseen.remove(&key);
+                self.unvisited.remove(&key);
                 self.rows.insert(key, packed(row));
             }
             Event::Delete { key } => {
                 let key = packed(key);
-                self.unseen.remove(&key);
+                self.unvisited.remove(&key);
                 self.rows.remove(&key);
             }
             Event::Refused { key, .. } => self.refused.push(key.iter().map(|v| v.borrow().into_owned()).collect()),
             Event::End { pass } => {
                 assert_eq!(pass, self.begun);
-                for key in self.unseen.drain() {
+                for key in self.unvisited.drain() {
                     self.rows.remove(&key);
                 }
             }
