@@ -91,7 +91,7 @@ impl Waiting {
                     others,
                     bounds,
                 }) => {
-                    let behind = sink.others_have_reached(&applier.position, source, *repartitioned_at, others)?;
+                    let behind = sink.partitions_behind(&applier.position, source, *repartitioned_at, others)?;
                     let behind = without_those_through(behind, &topic, bounds, sink, brokers)?;
                     if !behind.is_empty() {
                         self.say(applier, &behind);

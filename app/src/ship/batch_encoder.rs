@@ -163,7 +163,7 @@ impl BatchEncoder {
         let full = begin.is_some();
         let Partitioning {
             partitions,
-            moved: repartitioned_at,
+            repartitioned_at,
         } = self.partitioning;
         self.note(SCHEMA_KEY, |encoder, acked, seq, out| {
             let header = first.then_some(RunHeader {

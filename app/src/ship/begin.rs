@@ -31,7 +31,7 @@ pub(crate) fn begin(
     stop: &Stop,
 ) -> Result<Option<(Run, Vec<TableStream>)>> {
     let key = options.sign_key.as_ref();
-    let noted = state.look()?;
+    let noted = state.noted()?;
     let readbacks = read_back(options, backfill, cluster, state, &noted, stop)?;
     let above = readbacks.iter().map(|(_, readback)| readback.history.above).max();
     let run = state.begin_run(above.unwrap_or(0))?;
@@ -42,8 +42,8 @@ pub(crate) fn begin(
             tracked = state.track(name, topic, true)?;
         }
         say_why(&tracked, &readback);
-        let partitioning = state.spread(topic, partitions)?;
-        if partitioning.moved == Some(run.epoch) && tracked.pass_pending && !tracked.full {
+        let partitioning = state.partitioning(topic, partitions)?;
+        if partitioning.repartitioned_at == Some(run.epoch) && tracked.pass_pending && !tracked.full {
             // A pass is over when its end stands where its beginning does: it begins anew, in all
             // partitions.
             tracked = state.track(name, topic, true)?;

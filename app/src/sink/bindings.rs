@@ -1,6 +1,7 @@
-//! Whose records a topic carries, and of which table. It is decided at first contact, by the first record that lands, and kept in the
-//! sink: everything else that comes in the topic is held against it before it changes anything. A source may rename its table; nothing
-//! else moves a topic to another table, or from others to a source, unless the user adopts.
+//! Whose records a topic carries, and of which table. It is decided at first contact, by the first
+//! record that lands, and kept in the sink: everything else that comes in the topic is held against
+//! it before it changes anything. A source may rename its table; nothing else moves a topic to
+//! another table, or from others to a source, unless the user adopts.
 
 use std::sync::Arc;
 
@@ -8,8 +9,9 @@ use rusqlite::{Connection, OptionalExtension, params};
 
 use crate::error::Result;
 
+use super::error::cannot;
 use super::landing::Landing;
-use super::{cannot, catalog, reshape};
+use super::{catalog, reshape};
 
 /// Whose records a topic carries.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -34,7 +36,7 @@ pub enum Conflict {
 impl Landing<'_> {
     /// Whose records a topic carries; none before the first contact.
     pub fn binding(&mut self, topic: &Arc<str>) -> Result<Option<&Binding>> {
-        let bindings = &mut self.memory.bindings;
+        let bindings = &mut self.cache.bindings;
         let is_it = |(known, _): &(Arc<str>, Binding)| Arc::ptr_eq(known, topic) || known == topic;
         let place = match bindings.iter().position(is_it) {
             Some(place) => place,
@@ -55,15 +57,15 @@ impl Landing<'_> {
             return Ok(());
         }
         note(self.conn, topic, &to).map_err(|e| cannot(e, format!("note whose records topic {topic} carries")))?;
-        self.memory.bindings.retain(|(known, _)| known != topic);
-        self.memory.bindings.push((topic.clone(), to));
+        self.cache.bindings.retain(|(known, _)| known != topic);
+        self.cache.bindings.push((topic.clone(), to));
         Ok(())
     }
 
     /// Whether the user gives the table that a topic of others lands in to a source.
     pub fn gives_away(&mut self, topic: &Arc<str>) -> Result<bool> {
         let place = self.table(topic)?;
-        Ok(place.is_some_and(|place| self.adopts(&self.memory.tables[place].shape.table)))
+        Ok(place.is_some_and(|place| self.adopts(&self.cache.tables[place].shape.table)))
     }
 
     /// Whether the user lets a table be landed in that is not ours.
@@ -71,8 +73,8 @@ impl Landing<'_> {
         self.adopted.iter().any(|name| name.eq_ignore_ascii_case(table))
     }
 
-    /// Why the schema of `table` of a source, with this identity, is not that of the table that the topic carries; none when it is, or
-    /// when there is no such table yet.
+    /// Why the schema of `table` of a source, with this identity, is not that of the table that the
+    /// topic carries; none when it is, or when there is no such table yet.
     pub fn conflict(
         &mut self,
         topic: &Arc<str>,
@@ -90,7 +92,7 @@ impl Landing<'_> {
         let Some(place) = self.table(topic)? else {
             return Ok(None);
         };
-        let carried = self.memory.tables[place].shape.table.clone();
+        let carried = self.cache.tables[place].shape.table.clone();
         let is_named_so = carried.eq_ignore_ascii_case(table);
         let is_source = bound == source;
         if is_source && known.as_deref().zip(id).is_some_and(|(known, id)| known != id) {
@@ -100,11 +102,11 @@ impl Landing<'_> {
             return Ok(None);
         }
         // Rows that came before their schema lie in a table with a name of our own choice.
-        let is_same = known.is_some() && known.as_deref() == id || self.memory.tables[place].schema.is_none();
+        let is_same = known.is_some() && known.as_deref() == id || self.cache.tables[place].schema.is_none();
         if !is_source || !is_same {
             return Ok(Some(Conflict::Other { carried }));
         }
-        let is_taken = reshape::exists(self.conn, table)?
+        let is_taken = reshape::is_taken(self.conn, table)?
             || catalog::other_topic(self.conn, topic, table)
                 .map_err(|e| cannot(e, "read the tables of the sink"))?
                 .is_some();

@@ -1,15 +1,17 @@
-//! The sink's own tables: landed tables, passes and dead letters; `positions` and `bindings` have the rest.
+//! The sink's own tables: landed tables, passes and dead letters; `positions` and `bindings` have
+//! the rest.
 
 use std::sync::Arc;
 
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
 use crate::error::{Error, Result};
-use crate::model::{Schemas, TableSchema};
-use crate::wire::schema::{from_json, to_json};
+use crate::model::{Schemas, TableSchema, TopicPartition};
 
+use super::error::cannot;
+use super::position::SinkPosition;
 use super::table::Table;
-use super::{SinkPosition, cannot};
+use super::{reshape, stored_schema};
 
 /// The version of the tables below.
 const FORMAT: i64 = 4;
@@ -26,7 +28,8 @@ const UPGRADES: [(i64, &str); 3] = [
         group_name TEXT NOT NULL, member TEXT NOT NULL, host TEXT NOT NULL, process INTEGER NOT NULL, began TEXT NOT NULL,
         PRIMARY KEY (member, host, process)) WITHOUT ROWID;",
     ),
-    // Format 2 noted times by this machine's clock as `reached`, which say nothing to a source on another one.
+    // Format 2 noted times by this machine's clock as `reached`, which say nothing to a source on
+    // another one.
     (
         3,
         "ALTER TABLE _rowferry_positions ADD COLUMN last_offset INTEGER;
@@ -36,8 +39,8 @@ const UPGRADES: [(i64, &str); 3] = [
     ALTER TABLE _rowferry_tables ADD COLUMN source TEXT;
     ALTER TABLE _rowferry_tables ADD COLUMN id TEXT;",
     ),
-    // Whose records had landed: those of the source that told its table, or of the one whose run is the newest; where no record had a
-    // stamp, those from which a table was guessed are others'.
+    // Whose records had landed: those of the source that told its table, or of the one whose run is
+    // the newest; where no record had a stamp, those from which a table was guessed are others'.
     (
         4,
         "CREATE TABLE _rowferry_topics (topic TEXT NOT NULL PRIMARY KEY, source TEXT, id TEXT) WITHOUT ROWID;
@@ -76,7 +79,8 @@ const TABLES: &str = r#"
         key BLOB NOT NULL, value BLOB NOT NULL, reason TEXT NOT NULL, at TEXT NOT NULL);
 "#;
 
-/// Makes the sink's own tables where they are missing, brings older ones up to date, and refuses those of a newer program.
+/// Makes the sink's own tables where they are missing, brings older ones up to date, and refuses
+/// those of a newer program.
 pub(super) fn prepare(conn: &Connection) -> Result<()> {
     if format(conn)? == Some(FORMAT) {
         return Ok(());
@@ -94,7 +98,7 @@ pub(super) fn prepare(conn: &Connection) -> Result<()> {
 }
 
 fn make(conn: &Connection) -> Result<()> {
-    if super::reshape::exists(conn, "_rowferry_dead_letters")? {
+    if reshape::is_taken(conn, "_rowferry_dead_letters")? {
         return Err(
             Error::failed("this database is the source of a ferry already").way_out("name another file with --sink")
         );
@@ -119,19 +123,19 @@ fn upgrade(conn: &Connection, from: i64) -> Result<()> {
 
 /// The format of the tables, where they are there; an error when this program does not know it.
 fn format(conn: &Connection) -> Result<Option<i64>> {
-    if !super::reshape::exists(conn, "_rowferry_sink")? {
+    if !reshape::is_taken(conn, "_rowferry_sink")? {
         return Ok(None);
     }
     let format: i64 = conn
         .query_row("SELECT format FROM _rowferry_sink", [], |r| r.get(0))
         .map_err(|e| cannot(e, "read the sink's format"))?;
-    match format > FORMAT {
-        true => Err(Error::failed(format!(
+    if format > FORMAT {
+        return Err(Error::failed(format!(
             "the sink was written by a newer Rowferry (format {format}, this one knows up to {FORMAT})"
         ))
-        .way_out("use that version, or name another file with --sink")),
-        false => Ok(Some(format)),
+        .way_out("use that version, or name another file with --sink"));
     }
+    Ok(Some(format))
 }
 
 /// The sink's id.
@@ -142,7 +146,8 @@ pub(super) fn id(conn: &Connection) -> Result<String> {
 
 /// A schema as it is kept here.
 pub(super) fn schema(schemas: &Schemas, json: Option<String>) -> Result<Option<Arc<TableSchema>>> {
-    json.map(|json| Ok(schemas.shared(from_json(&json)?))).transpose()
+    json.map(|json| Ok(schemas.shared(stored_schema::read(&json)?)))
+        .transpose()
 }
 
 /// What is known of the table that a topic lands in.
@@ -155,19 +160,23 @@ pub(super) fn table(conn: &Connection, schemas: &Schemas, topic: &Arc<str>) -> R
         .prepare_cached("SELECT schema, shape, pass, unseen FROM _rowferry_tables WHERE topic = ?1")
         .and_then(|mut s| s.query_row([&**topic], read).optional())
         .map_err(|e| cannot(e, "read the tables of the sink"))?;
-    let Some((schema, shape, (pass, unseen))) = found else {
+    let Some((schema, shape, (pass, unvisited))) = found else {
         return Ok(None);
     };
-    let mut table = Table::new(topic.clone(), self::schema(schemas, schema)?, from_json(&shape)?);
+    let mut table = Table::new(
+        topic.clone(),
+        self::schema(schemas, schema)?,
+        stored_schema::read(&shape)?,
+    );
     table.pass = pass as u64;
-    table.unseen = unseen.map(|n| n as u64);
+    table.unvisited = unvisited.map(|n| n as u64);
     Ok(Some(table))
 }
 
 /// Notes everything about a table.
 pub(super) fn note_table(conn: &Connection, table: &Table) -> rusqlite::Result<()> {
-    let schema = table.schema.as_ref().map(|s| to_json(s));
-    let unseen = table.unseen.map(|n| n as i64);
+    let schema = table.schema.as_ref().map(|schema| stored_schema::write(schema));
+    let unvisited = table.unvisited.map(|n| n as i64);
     conn.prepare_cached(
         "INSERT INTO _rowferry_tables (topic, name, schema, shape, pass, unseen) VALUES (?1, ?2, ?3, ?4, ?5, ?6) ON CONFLICT (topic)
          DO UPDATE SET name = ?2, schema = ?3, shape = ?4, pass = ?5, unseen = ?6",
@@ -176,17 +185,17 @@ pub(super) fn note_table(conn: &Connection, table: &Table) -> rusqlite::Result<(
         &*table.topic,
         table.shape.table,
         schema,
-        to_json(&table.shape),
+        stored_schema::write(&table.shape),
         table.pass as i64,
-        unseen
+        unvisited
     ])?;
     Ok(())
 }
 
 /// Notes how many keys the running pass has not touched yet.
-pub(super) fn note_unseen(conn: &Connection, table: &Table) -> rusqlite::Result<()> {
+pub(super) fn note_unvisited(conn: &Connection, table: &Table) -> rusqlite::Result<()> {
     conn.prepare_cached("UPDATE _rowferry_tables SET unseen = ?2 WHERE topic = ?1")?
-        .execute(params![&*table.topic, table.unseen.map(|n| n as i64)])?;
+        .execute(params![&*table.topic, table.unvisited.map(|n| n as i64)])?;
     Ok(())
 }
 
@@ -205,7 +214,7 @@ pub(super) fn note_schema(conn: &Connection, position: &SinkPosition, schema: &T
     conn.prepare_cached(
         "INSERT INTO _rowferry_passes VALUES (?1, ?2, ?3, ?4, 0) ON CONFLICT (topic, partition) DO UPDATE SET schema = ?3, pass = ?4",
     )?
-    .execute(params![&*position.at.topic, position.at.partition, to_json(schema), position.pass as i64])?;
+    .execute(params![&*position.at.topic, position.at.partition, stored_schema::write(schema), position.pass as i64])?;
     Ok(())
 }
 
@@ -221,7 +230,8 @@ pub(super) fn note_end(conn: &Connection, topic: &str, partition: i32, pass: u64
 /// Keeps a record that is no row.
 pub(super) fn dead_letter(
     conn: &Connection,
-    (topic, partition, offset): (&str, i32, i64),
+    at: &TopicPartition,
+    offset: i64,
     (key, value): (&[u8], &[u8]),
     reason: &str,
 ) -> rusqlite::Result<()> {
@@ -229,6 +239,6 @@ pub(super) fn dead_letter(
         r#"INSERT INTO _rowferry_dead_letters (topic, partition, "offset", key, value, reason, at)
            VALUES (?1, ?2, ?3, ?4, ?5, ?6, strftime('%Y-%m-%dT%H:%M:%fZ', 'now'))"#,
     )?
-    .execute(params![topic, partition, offset, key, value, reason])?;
+    .execute(params![&*at.topic, at.partition, offset, key, value, reason])?;
     Ok(())
 }

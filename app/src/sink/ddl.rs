@@ -1,20 +1,22 @@
-//! The SQL that is written for a table: names are quoted, types are checked, values are only ever bound.
+//! The SQL that is written for a table: names are quoted, types are checked, values are only ever
+//! bound.
 
 use std::ffi::CString;
 use std::fmt::Write;
 
 use rusqlite::ffi;
 
-use crate::model::{Column, TableSchema};
+use crate::model::{Column, ROWID, TableSchema};
 
-pub(super) use crate::sqlite::quote;
+use crate::sqlite::affinity::Affinity;
+use crate::sqlite::collation::Collation;
+use crate::sqlite::names::{quote, rowid_name};
+use crate::sqlite::values::EXACTLY;
 
-use super::affinity::Affinity;
-
-const COLLATIONS: [&str; 3] = ["BINARY", "NOCASE", "RTRIM"];
 const STRICT_TYPES: [&str; 6] = ["INT", "INTEGER", "REAL", "TEXT", "BLOB", "ANY"];
 
-/// The table that the sink makes for a schema: its types, collations and primary key, as far as they are safe to write.
+/// The table that the sink makes for a schema: its types, collations and primary key, as far as
+/// they are safe to write.
 pub(super) fn shape(schema: &TableSchema) -> TableSchema {
     let mut shape = schema.clone();
     let keys = shape.columns.iter().filter(|c| c.pk > 0).count();
@@ -44,11 +46,12 @@ pub(super) fn loosen(shape: &mut TableSchema, column: usize) {
 }
 
 fn known_collation(name: &str) -> String {
-    let known = COLLATIONS.iter().find(|known| known.eq_ignore_ascii_case(name));
-    known.unwrap_or(&COLLATIONS[0]).to_string()
+    let known = Collation::named(name).unwrap_or(Collation::Binary);
+    known.name().to_owned()
 }
 
-/// The declared type itself when it is plain words and one optional (n[,m]); otherwise the name of its affinity.
+/// The declared type itself when it is plain words and one optional (n[,m]); otherwise the name of
+/// its affinity.
 fn safe_type(declared: &str, strict: bool) -> String {
     if strict {
         let known = STRICT_TYPES.iter().any(|known| known.eq_ignore_ascii_case(declared));
@@ -100,7 +103,7 @@ pub(super) fn create_table(shape: &TableSchema, name: &str) -> String {
         if !column.declared.is_empty() {
             let _ = write!(sql, " {}", column.declared);
         }
-        if column.collation != COLLATIONS[0] {
+        if column.collation != Collation::BINARY {
             let _ = write!(sql, " COLLATE {}", column.collation);
         }
     }
@@ -126,43 +129,32 @@ fn key_list(shape: &TableSchema) -> String {
     shape.key().into_iter().map(column).collect::<Vec<_>>().join(", ")
 }
 
-pub(super) const ROWID_NAMES: [&str; 3] = ["rowid", "_rowid_", "oid"];
-
-/// A name by which the table's rowid can be reached; none when columns hide all three.
-pub(super) fn rowid(shape: &TableSchema) -> Option<&'static str> {
-    let hidden = |name: &str| shape.columns.iter().any(|c| c.name.eq_ignore_ascii_case(name));
-    ROWID_NAMES.into_iter().find(|name| !hidden(name))
-}
-
 /// How the parts of the key are written in SQL, in key order.
 pub(super) fn key_expressions(shape: &TableSchema) -> Vec<String> {
-    match shape.keyed_by_rowid() {
-        true => vec![rowid(shape).unwrap_or("rowid").into()],
-        false => shape.key().into_iter().map(|i| quote(&shape.columns[i].name)).collect(),
+    if shape.keyed_by_rowid() {
+        return vec![rowid_name(shape).unwrap_or(ROWID).into()];
     }
+    shape.key().into_iter().map(|i| quote(&shape.columns[i].name)).collect()
 }
 
 /// Inserts or updates one row: the rowid first where it is the key, then all columns in order.
 pub(super) fn upsert(shape: &TableSchema) -> String {
     let columns: Vec<_> = shape.columns.iter().map(|c| quote(&c.name)).collect();
     let mut targets = columns.clone();
-    let conflict = match shape.keyed_by_rowid() {
-        true => {
-            targets.insert(0, rowid(shape).unwrap_or("rowid").into());
-            targets[0].clone()
-        }
-        false => key_list(shape),
-    };
+    let mut conflict = key_list(shape);
+    if shape.keyed_by_rowid() {
+        conflict = rowid_name(shape).unwrap_or(ROWID).into();
+        targets.insert(0, conflict.clone());
+    }
     let values: Vec<_> = (1..=targets.len()).map(|i| format!("?{i}")).collect();
     // The key is set too: a NOCASE key may come in another spelling. The rowid has only one.
-    let set = |(column, name): (&Column, &String)| match shape.rowid_alias && column.pk > 0 {
-        true => None,
-        false => Some(format!("{name} = excluded.{name}")),
-    };
-    let sets: Vec<_> = shape.columns.iter().zip(&columns).filter_map(set).collect();
-    let action = match sets.is_empty() {
-        true => "NOTHING".into(),
-        false => format!("UPDATE SET {}", sets.join(", ")),
+    let is_set = |(column, _): &(&Column, &String)| !(shape.rowid_alias && column.pk > 0);
+    let set = shape.columns.iter().zip(&columns).filter(is_set);
+    let sets: Vec<_> = set.map(|(_, name)| format!("{name} = excluded.{name}")).collect();
+    let action = if sets.is_empty() {
+        "NOTHING".to_owned()
+    } else {
+        format!("UPDATE SET {}", sets.join(", "))
     };
     format!(
         "INSERT INTO {} AS {ROW} ({}) VALUES ({}) ON CONFLICT ({conflict}) DO {action}",
@@ -172,7 +164,8 @@ pub(super) fn upsert(shape: &TableSchema) -> String {
     )
 }
 
-/// Deletes the row whose key is the same to the last bit; the first comparison finds it, the second makes sure.
+/// Deletes the row whose key is the same to the last bit; the first comparison finds it, the second
+/// makes sure.
 pub(super) fn delete(shape: &TableSchema) -> String {
     let key = shape.key();
     let part = |(i, name): (usize, &String)| {
@@ -187,8 +180,6 @@ pub(super) fn delete(shape: &TableSchema) -> String {
 /// What an upsert calls the table, which may itself be named "excluded".
 const ROW: &str = "_rowferry_row";
 
-/// The SQL function that tells whether two values are equal by storage class and bits.
-pub(super) const EXACTLY: &str = "_rowferry_exactly";
-
-/// The SQL function that is true for each row of a long statement, until the user wants to stop: then it fails.
+/// The SQL function that is true for each row of a long statement, until the user wants to stop:
+/// then it fails.
 pub(super) const GO_ON: &str = "_rowferry_go_on";

@@ -1,22 +1,23 @@
-//! The sink's file while it is open: what lands in one that was moved away, removed or replaced is nobody's any more, and SQLite goes on
-//! writing there. So it is looked at before and after each commit, and by whoever waits for something to land.
+//! The sink's file while it is open: what lands in one that was moved away, removed or replaced is
+//! nobody's any more, and SQLite goes on writing there. So it is looked at before and after each
+//! commit, and by whoever waits for something to land.
 //!
-//! Only ever by its name: to open and close a database file once more gives up the locks that SQLite holds on it.
+//! Only ever by its name: to open and close a database file once more gives up the locks that
+//! SQLite holds on it.
 
 use std::ffi::c_int;
 use std::fs;
-use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use rusqlite::{Connection, ffi};
 
 use crate::error::{Error, Result};
+use crate::sqlite::file_id::FileId;
 
 /// The file that a connection has open.
 pub(super) struct OpenFile {
     path: PathBuf,
-    /// Its device and its number there, while the path leads to it.
-    id: (u64, u64),
+    id: FileId,
 }
 
 impl OpenFile {
@@ -24,32 +25,28 @@ impl OpenFile {
     pub fn of(conn: &Connection, path: &Path) -> Result<Self> {
         let file = Self {
             path: path.to_owned(),
-            id: id(path).ok_or_else(|| gone(path))?,
+            id: FileId::at(path).ok_or_else(|| gone(path))?,
         };
         // Asked afterwards: what has not moved by now is what was found at the path.
-        match has_moved(conn) {
-            true => Err(gone(path)),
-            false => Ok(file),
+        if has_moved(conn) {
+            return Err(gone(path));
         }
+        Ok(file)
     }
 
     /// An error unless the path still leads to the file.
     pub fn check(&self) -> Result<()> {
-        match id(&self.path) == Some(self.id) {
-            true => Ok(()),
-            false => Err(gone(&self.path)),
+        if FileId::at(&self.path) != Some(self.id) {
+            return Err(gone(&self.path));
         }
+        Ok(())
     }
 
     /// What tells the file from others on all running systems, by whatever path it is reached.
     pub fn name(&self) -> String {
         let system = fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default();
-        format!("{} {} {}", system.trim(), self.id.0, self.id.1)
+        format!("{} {}", system.trim(), self.id)
     }
-}
-
-fn id(path: &Path) -> Option<(u64, u64)> {
-    fs::metadata(path).ok().map(|file| (file.dev(), file.ino()))
 }
 
 /// Whether SQLite finds another file, or none, where it opened this one.

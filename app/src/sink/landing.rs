@@ -3,23 +3,37 @@
 use std::fmt;
 use std::sync::Arc;
 
-use rusqlite::{CachedStatement, Connection};
+use rusqlite::Connection;
 
 use crate::error::{Error, Kind, Result};
-use crate::model::{TableSchema, Value};
-use crate::sqlite::Bind;
+use crate::model::{TableSchema, TopicPartition, Value};
 use crate::stop::Stop;
 
+use super::cache::Cache;
+use super::error::{cannot, stopped_or};
 use super::file::OpenFile;
-use super::table::{Misfit, Statements, Table};
-use super::{Landed, Memory, SinkPosition, cannot, catalog, ddl, positions, reshape, stopped_or};
+use super::position::SinkPosition;
+use super::table::{Misfit, Statements, Table, bind, prepared};
+use super::unvisited::{unvisit, visit};
+use super::{catalog, ddl, positions, reshape};
+
+/// What became of a record.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Landed {
+    Applied,
+    /// The table has a newer shape that this partition has not reached; the full pass that comes
+    /// with it brings the row again.
+    Superseded,
+    /// The record cannot be a row of the table, for this reason; nothing of it was stored.
+    Unfit(String),
+}
 
 /// A transaction that rolls back unless it is committed.
 pub struct Landing<'a> {
     pub(super) conn: &'a Connection,
-    pub(super) memory: &'a mut Memory,
+    pub(super) cache: &'a mut Cache,
     pub(super) adopted: &'a [String],
-    /// One for each table in memory.
+    /// One for each table in the cache.
     pub(super) statements: Vec<Statements<'a>>,
     pub(super) file: &'a OpenFile,
     pub(super) stop: &'a Stop,
@@ -46,43 +60,40 @@ impl<'a> Landing<'a> {
     /// Keeps a record that is no row, as it came, with the reason.
     pub fn dead_letter(
         &mut self,
-        topic: &str,
-        partition: i32,
+        at: &TopicPartition,
         offset: i64,
-        key: &[u8],
-        value: &[u8],
+        (key, value): (&[u8], &[u8]),
         reason: &str,
     ) -> Result<()> {
-        catalog::dead_letter(self.conn, (topic, partition, offset), (key, value), reason).map_err(|e| {
-            cannot(
-                e,
-                format!("keep the dead letter of {topic}, partition {partition}, offset {offset}"),
-            )
-        })
+        catalog::dead_letter(self.conn, at, offset, (key, value), reason)
+            .map_err(|e| cannot(e, format!("keep the dead letter of {at}, offset {offset}")))
     }
 
-    /// Moves a position from the offset at which it was read (none on first contact) to where it is now.
+    /// Moves a position from the offset at which it was read (none on first contact) to where it is
+    /// now.
     pub fn move_position(&mut self, position: &SinkPosition, expected: Option<i64>) -> Result<()> {
         let moved = positions::advance(self.conn, position, expected);
         self.check_moved(position, moved, expected)
     }
 
-    /// Notes that the first record of a run stands at this position, which does not move, and waits for the other partitions. The note lasts
-    /// until `move_position` writes the position's own `reached`.
-    pub fn wait_at(&mut self, position: &SinkPosition, run: u64) -> Result<()> {
-        let noted = positions::wait_at(self.conn, position, run);
+    /// Notes that the first record of a run stands at this position, which does not move, and waits
+    /// for the other partitions. The note lasts until `move_position` writes the position's own
+    /// `reached`.
+    pub fn wait_at(&mut self, position: &SinkPosition, epoch: u64) -> Result<()> {
+        let noted = positions::wait_at(self.conn, position, epoch);
         self.check_moved(position, noted, Some(position.next_offset))
     }
 
-    /// Which of `partitions` have not come to run `moved` of a source yet, as this transaction sees it: none when the position may go on.
-    pub fn others_have_reached(
+    /// Which of `partitions` have not come to the run `repartitioned_at` of a source yet, as this
+    /// transaction sees it: none when the position may go on.
+    pub fn partitions_behind(
         &self,
         position: &SinkPosition,
         source: &str,
-        moved: u64,
+        repartitioned_at: u64,
         partitions: &[i32],
     ) -> Result<Vec<i32>> {
-        positions::behind(self.conn, position, source, moved, partitions)
+        positions::behind(self.conn, position, source, repartitioned_at, partitions)
     }
 
     /// An error unless a position was where it should be.
@@ -92,7 +103,7 @@ impl<'a> Landing<'a> {
         if moved.map_err(failed)? {
             return Ok(());
         }
-        let found = positions::next_offset(self.conn, &at.topic, at.partition).map_err(failed)?;
+        let found = positions::next_offset(self.conn, at).map_err(failed)?;
         let (expected, found) = (Offset(expected), Offset(found));
         Err(Error::new(
             Kind::Rival,
@@ -104,10 +115,10 @@ impl<'a> Landing<'a> {
     /// Makes all of it last. An error also where it was made so in a file that is gone by then.
     pub fn commit(mut self) -> Result<()> {
         self.file.check()?;
-        for table in self.memory.tables.iter_mut().filter(|t| t.unseen_moved) {
-            catalog::note_unseen(self.conn, table)
+        for table in self.cache.tables.iter_mut().filter(|t| t.unvisited_moved) {
+            catalog::note_unvisited(self.conn, table)
                 .map_err(|e| cannot(e, format!("note the pass of table {}", table.shape.table)))?;
-            table.unseen_moved = false;
+            table.unvisited_moved = false;
         }
         self.conn
             .execute_batch("COMMIT")
@@ -124,26 +135,27 @@ impl<'a> Landing<'a> {
     /// The place of the table that a topic lands in, once there is one.
     pub(super) fn table(&mut self, topic: &Arc<str>) -> Result<Option<usize>> {
         let same = |t: &Table| Arc::ptr_eq(&t.topic, topic) || t.topic == *topic;
-        let place = match self.memory.tables.iter().position(same) {
+        let place = match self.cache.tables.iter().position(same) {
             Some(place) => place,
-            None => match catalog::table(self.conn, &self.memory.schemas, topic)? {
+            None => match catalog::table(self.conn, &self.cache.schemas, topic)? {
                 Some(table) => self.remember(table),
                 None => return Ok(None),
             },
         };
         self.statements
-            .resize_with(self.memory.tables.len(), Statements::default);
+            .resize_with(self.cache.tables.len(), Statements::default);
         Ok(Some(place))
     }
 
     pub(super) fn remember(&mut self, table: Table) -> usize {
-        self.memory.tables.push(table);
+        self.cache.tables.push(table);
         self.statements
-            .resize_with(self.memory.tables.len(), Statements::default);
-        self.memory.tables.len() - 1
+            .resize_with(self.cache.tables.len(), Statements::default);
+        self.cache.tables.len() - 1
     }
 
-    /// The table of a position; none when it has another schema by now than the partition has reached.
+    /// The table of a position; none when it has another schema by now than the partition has
+    /// reached.
     fn current(&mut self, position: &SinkPosition) -> Result<Option<usize>> {
         let topic = &position.at.topic;
         let (Some(schema), Some(place)) = (&position.schema, self.table(topic)?) else {
@@ -153,7 +165,7 @@ impl<'a> Landing<'a> {
             );
         };
         let same = |known: &Arc<TableSchema>| Arc::ptr_eq(known, schema) || known == schema;
-        Ok(self.memory.tables[place]
+        Ok(self.cache.tables[place]
             .schema
             .as_ref()
             .is_some_and(same)
@@ -162,7 +174,7 @@ impl<'a> Landing<'a> {
 
     /// Writes a row whose values are in the order of the table's columns.
     pub(super) fn store(&mut self, place: usize, rowid: Option<i64>, row: &[Value<'_>], pass: u64) -> Result<Landed> {
-        match self.memory.tables[place].misfit(rowid, row) {
+        match self.cache.tables[place].misfit(rowid, row) {
             None => {}
             Some(Misfit::Unfit(reason)) => return Ok(Landed::Unfit(reason)),
             Some(Misfit::Converts(columns)) => self.loosen(place, &columns).map_err(|e| self.unless_stopped(e))?,
@@ -171,14 +183,14 @@ impl<'a> Landing<'a> {
         stored.map_err(|e| {
             cannot(
                 e,
-                format!("store a row in table {}", self.memory.tables[place].shape.table),
+                format!("store a row in table {}", self.cache.tables[place].shape.table),
             )
         })?;
         Ok(Landed::Applied)
     }
 
     fn write(&mut self, place: usize, rowid: Option<i64>, row: &[Value<'_>], pass: u64) -> rusqlite::Result<()> {
-        let table = &mut self.memory.tables[place];
+        let table = &mut self.cache.tables[place];
         let statements = &mut self.statements[place];
         let upsert = prepared(&mut statements.upsert, self.conn, || ddl::upsert(&table.shape))?;
         let mut next = 1;
@@ -188,11 +200,11 @@ impl<'a> Landing<'a> {
         }
         bind(upsert, next, row)?;
         upsert.raw_execute()?;
-        match table.unseen {
-            Some(1..) if pass == table.pass => see(table, statements, self.conn, &table.key_of(rowid, row)),
+        match table.unvisited {
+            Some(1..) if pass == table.pass => visit(table, statements, self.conn, &table.key_of(rowid, row)),
             Some(_) if pass != table.pass => {
                 let rowid = rowid.or_else(|| Some(self.conn.last_insert_rowid()));
-                unsee(table, statements, self.conn, &table.key_of(rowid, row))
+                unvisit(table, statements, self.conn, &table.key_of(rowid, row))
             }
             _ => Ok(()),
         }
@@ -200,7 +212,7 @@ impl<'a> Landing<'a> {
 
     /// Deletes by a key in key order.
     pub(super) fn remove(&mut self, place: usize, key: &[Value<'_>]) -> Result<Landed> {
-        let table = &self.memory.tables[place];
+        let table = &self.cache.tables[place];
         let wanted = table.key.len().max(1);
         if key.len() != wanted {
             let (name, found) = (&table.shape.table, key.len());
@@ -212,27 +224,27 @@ impl<'a> Landing<'a> {
         deleted.map_err(|e| {
             cannot(
                 e,
-                format!("delete a row of table {}", self.memory.tables[place].shape.table),
+                format!("delete a row of table {}", self.cache.tables[place].shape.table),
             )
         })?;
         Ok(Landed::Applied)
     }
 
     fn erase(&mut self, place: usize, key: &[Value<'_>]) -> rusqlite::Result<()> {
-        let table = &mut self.memory.tables[place];
+        let table = &mut self.cache.tables[place];
         let statements = &mut self.statements[place];
         let delete = prepared(&mut statements.delete, self.conn, || ddl::delete(&table.shape))?;
         bind(delete, 1, key)?;
         delete.raw_execute()?;
-        match table.unseen {
-            Some(1..) => see(table, statements, self.conn, key),
+        match table.unvisited {
+            Some(1..) => visit(table, statements, self.conn, key),
             _ => Ok(()),
         }
     }
 
     /// Takes their types away from columns that would convert a value.
     fn loosen(&mut self, place: usize, columns: &[usize]) -> Result<()> {
-        let mut shape = self.memory.tables[place].shape.clone();
+        let mut shape = self.cache.tables[place].shape.clone();
         for &column in columns {
             reshape::loosen(&mut shape, column);
         }
@@ -242,8 +254,8 @@ impl<'a> Landing<'a> {
     /// Gives a table another shape, keeping its rows where the key is the same.
     pub(super) fn rebuild(&mut self, place: usize, mut shape: TableSchema) -> Result<()> {
         self.statements[place] = Statements::default();
-        let table = &mut self.memory.tables[place];
-        let there = reshape::exists(self.conn, &table.shape.table)?;
+        let table = &mut self.cache.tables[place];
+        let there = reshape::is_taken(self.conn, &table.shape.table)?;
         reshape::reshape(self.conn, there.then_some(&table.shape), &mut shape)?;
         table.reshape(shape);
         catalog::note_table(self.conn, table)
@@ -256,74 +268,9 @@ impl Drop for Landing<'_> {
         if self.open {
             // A failed statement may have rolled back already: then there is nothing left to undo.
             let _ = self.conn.execute_batch("ROLLBACK");
-            self.memory.forget();
+            self.cache.forget();
         }
     }
-}
-
-/// The statement in its place, made when it is first needed.
-pub(super) fn prepared<'s, 'a>(
-    place: &'s mut Option<CachedStatement<'a>>,
-    conn: &'a Connection,
-    sql: impl FnOnce() -> String,
-) -> rusqlite::Result<&'s mut CachedStatement<'a>> {
-    Ok(match place {
-        Some(statement) => statement,
-        None => place.insert(conn.prepare_cached(&sql())?),
-    })
-}
-
-/// Takes a key out of those that the running pass has not touched.
-fn see<'a>(
-    table: &mut Table,
-    statements: &mut Statements<'a>,
-    conn: &'a Connection,
-    key: &[Value<'_>],
-) -> rusqlite::Result<()> {
-    let sql = || {
-        let parts: Vec<_> = (1..=key.len()).map(|i| format!("k{i} = ?{i}")).collect();
-        format!(
-            "DELETE FROM {} WHERE {}",
-            ddl::quote(&table.unseen_name()),
-            parts.join(" AND ")
-        )
-    };
-    let see = prepared(&mut statements.see, conn, sql)?;
-    bind(see, 1, key)?;
-    let found = see.raw_execute()? as u64;
-    table.unseen = table.unseen.map(|unseen| unseen.saturating_sub(found));
-    table.unseen_moved |= found > 0;
-    Ok(())
-}
-
-/// Puts a key back among those that the running pass has not touched.
-fn unsee<'a>(
-    table: &mut Table,
-    statements: &mut Statements<'a>,
-    conn: &'a Connection,
-    key: &[Value<'_>],
-) -> rusqlite::Result<()> {
-    let sql = || {
-        let values: Vec<_> = (1..=key.len()).map(|i| format!("?{i}")).collect();
-        format!(
-            "INSERT OR IGNORE INTO {} VALUES ({})",
-            ddl::quote(&table.unseen_name()),
-            values.join(", ")
-        )
-    };
-    let unsee = prepared(&mut statements.unsee, conn, sql)?;
-    bind(unsee, 1, key)?;
-    let added = unsee.raw_execute()? as u64;
-    table.unseen = table.unseen.map(|unseen| unseen + added);
-    table.unseen_moved |= added > 0;
-    Ok(())
-}
-
-pub(super) fn bind(statement: &mut CachedStatement<'_>, first: usize, values: &[Value<'_>]) -> rusqlite::Result<()> {
-    for (i, value) in values.iter().enumerate() {
-        statement.raw_bind_parameter(first + i, Bind(value))?;
-    }
-    Ok(())
 }
 
 /// An offset as a person reads it.

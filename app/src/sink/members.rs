@@ -1,5 +1,6 @@
-//! The consumers that land in this sink as members of a group: so that one that starts can tell the group of those that were killed.
-//! Nobody else knows that they are dead before their session has ended.
+//! The consumers that land in this sink as members of a group: so that one that starts can tell the
+//! group of those that were killed. Nobody else knows that they are dead before their session has
+//! ended.
 
 use std::fs;
 
@@ -7,7 +8,8 @@ use rusqlite::params;
 
 use crate::error::Result;
 
-use super::{Sink, cannot};
+use super::Sink;
+use super::error::cannot;
 
 /// What stands for the group of those that are in none.
 const NO_GROUP: &str = "";
@@ -86,7 +88,8 @@ impl Sink {
         landing.commit()
     }
 
-    /// The members of a group whose processes have ended; those that left it are gone from it already.
+    /// The members of a group whose processes have ended; those that left it are gone from it
+    /// already.
     pub fn dead_members(&self, group: &str) -> Result<Vec<String>> {
         let all = self.members("group_name = ?1", group)?;
         let dead = all.into_iter().filter(|(_, process)| process.has_ended());

@@ -1,115 +1,72 @@
 //! The sink database: everything that is written there, and nothing about Kafka.
 //!
-//! - `landing`: one transaction of rows, positions and dead letters
 //! - `bindings`: whose records a topic carries, and of which table
-//! - `passes`: schema records and full passes; `foreign`: records without a schema
-//! - `table`: a landed table in memory; `affinity`: what its columns keep as it is
-//! - `ddl`: the SQL for a table; `reshape`: giving a table its shape
+//! - `cache`: what is remembered between transactions
+//! - `catalog`: the sink's own tables
+//! - `ddl`: the SQL for a table
+//! - `error`: the sink's errors
+//! - `file`: whether the file is still there
+//! - `foreign`: records without a schema
+//! - `landing`: one transaction of rows, positions and dead letters
 //! - `members`: the consumers that land here
-//! - `open`: the file and its settings; `file`: whether it is still there; `write_turn`: sharing it with other consumers
-//! - `catalog`: the sink's own tables; `positions`: how far each partition has landed
+//! - `open`: the file and its settings
+//! - `passes`: schema records and full passes
+//! - `position`, `positions`: how far each partition has landed, and how that is stored
+//! - `reshape`: giving a table its shape
+//! - `stored_schema`: schemas as they are stored
+//! - `table`: a landed table in memory
+//! - `unvisited`: the keys that the running pass has not touched
+//! - `write_turn`: sharing the file with other consumers
 
-mod affinity;
 mod bindings;
+mod cache;
 mod catalog;
 mod ddl;
+mod error;
 mod file;
 mod foreign;
 mod landing;
 mod members;
 mod open;
 mod passes;
+mod position;
 mod positions;
 mod reshape;
+mod stored_schema;
 mod table;
 #[cfg(test)]
 mod tests;
+mod unvisited;
 mod write_turn;
 
-use std::fmt;
 use std::path::Path;
-use std::sync::Arc;
 
-use rusqlite::{Connection, ErrorCode};
+use rusqlite::Connection;
 
-use crate::error::{Error, Result};
-use crate::model::{Schemas, TableSchema, TopicPartition};
+use crate::error::Result;
+use crate::model::Schemas;
 use crate::stop::Stop;
 
 pub use bindings::{Binding, Conflict};
 pub use foreign::Member;
-pub use landing::Landing;
+pub use landing::{Landed, Landing};
+pub use position::{LastTaken, SinkPosition};
 
-use crate::model::LastApplied;
+use cache::Cache;
+use error::{cannot, stopped_or};
 use file::OpenFile;
 use write_turn::WriteTurns;
-
-/// How far a partition has landed.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct SinkPosition {
-    pub at: TopicPartition,
-    pub next_offset: i64,
-    /// The last record of ours that landed.
-    pub last_applied: Option<LastApplied>,
-    /// The run whose first record stands at `next_offset`, while it waits for the other partitions (see `sequence::RunProgress`).
-    pub reached: Option<u64>,
-    /// The last record that was taken: it stands below `next_offset`, in this log and hardly in another. None while not known.
-    pub last: Option<LastTaken>,
-    /// Records are passed over until the next full pass.
-    pub healing: bool,
-    /// Rows from before the first contact are missing until a full pass has landed; taken over on the first contact with a source only.
-    pub partial: bool,
-    /// The schema in force for this partition's records; `Landing::schema` sets it.
-    pub schema: Option<Arc<TableSchema>>,
-    /// The last full pass begun in this partition, 0 for none; `Landing::schema` sets it.
-    pub pass: u64,
-}
-
-/// A record that was taken: a position is a number and what stood there, since a log that was made anew has the same numbers.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct LastTaken {
-    pub offset: i64,
-    /// See `wire::fingerprint`.
-    pub fingerprint: u64,
-}
-
-/// What became of a record.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Landed {
-    Applied,
-    /// The table has a newer shape that this partition has not reached; the full pass that comes with it brings the row again.
-    Superseded,
-    /// The record cannot be a row of the table, for this reason; nothing of it was stored.
-    Unfit(String),
-}
 
 /// The sink database.
 pub struct Sink {
     conn: Connection,
     id: String,
     file: OpenFile,
-    memory: Memory,
+    cache: Cache,
     /// Tables that the user lets be landed in though they are not ours.
     adopted: Vec<String>,
     write_turns: WriteTurns,
     stop: Stop,
-}
-
-/// What is remembered between transactions, as long as nobody else writes.
-#[derive(Default)]
-struct Memory {
-    tables: Vec<table::Table>,
-    /// Of those topics that are bound.
-    bindings: Vec<(Arc<str>, Binding)>,
-    schemas: Schemas,
-    data_version: i64,
-}
-
-impl Memory {
-    fn forget(&mut self) {
-        self.tables.clear();
-        self.bindings.clear();
-    }
 }
 
 impl Sink {
@@ -121,7 +78,7 @@ impl Sink {
             conn,
             id,
             file,
-            memory: Memory::default(),
+            cache: Cache::default(),
             adopted: Vec::new(),
             write_turns: WriteTurns::beside(path),
             stop,
@@ -136,7 +93,7 @@ impl Sink {
         }
     }
 
-    /// What tells this sink from others: random, made once.
+    /// What distinguishes this sink from others: random, made once.
     pub fn id(&self) -> &str {
         &self.id
     }
@@ -153,28 +110,30 @@ impl Sink {
 
     /// The schemas that this sink knows.
     pub fn schemas(&self) -> Schemas {
-        self.memory.schemas.clone()
+        self.cache.schemas.clone()
     }
 
     /// Every position of a topic that has landed, by partition.
     pub fn positions(&self, topic: &str) -> Result<Vec<SinkPosition>> {
         self.stop.check()?;
-        positions::all(&self.conn, &self.memory.schemas, topic)
+        positions::all(&self.conn, &self.cache.schemas, topic)
     }
 
-    /// Which of `partitions` have not come to run `moved` of a source yet, for which this position waits: none when it may go on.
-    pub fn others_have_reached(
+    /// Which of `partitions` have not come to the run `repartitioned_at` of a source yet, for which
+    /// this position waits: none when it may go on.
+    pub fn partitions_behind(
         &self,
         position: &SinkPosition,
         source: &str,
-        moved: u64,
+        repartitioned_at: u64,
         partitions: &[i32],
     ) -> Result<Vec<i32>> {
         self.stop.check()?;
-        positions::behind(&self.conn, position, source, moved, partitions)
+        positions::behind(&self.conn, position, source, repartitioned_at, partitions)
     }
 
-    /// Begins a transaction; waits for its turn and for the lock of another process, until asked to stop.
+    /// Begins a transaction; waits for its turn and for the lock of another process, until asked to
+    /// stop.
     pub fn begin(&mut self) -> Result<Landing<'_>> {
         self.stop.check()?;
         let failed = |e| stopped_or(e, &self.stop, "begin a transaction in the sink");
@@ -182,16 +141,16 @@ impl Sink {
         write_turn::shorten_log(&self.conn, open::LOG_PAGES, &self.stop)?;
         self.conn.execute_batch("BEGIN IMMEDIATE").map_err(failed)?;
         drop(turn);
-        let mut landing = Landing {
+        let landing = Landing {
             conn: &self.conn,
-            memory: &mut self.memory,
+            cache: &mut self.cache,
             adopted: &self.adopted,
             statements: Vec::new(),
             file: &self.file,
             stop: &self.stop,
             open: true,
         };
-        landing.notice_other_writers()?;
+        landing.cache.notice_other_writers(landing.conn)?;
         Ok(landing)
     }
 
@@ -203,48 +162,5 @@ impl Sink {
             })
             .map(|count| count as u64)
             .map_err(|e| cannot(e, "count the dead letters of the sink"))
-    }
-}
-
-impl Landing<'_> {
-    /// Forgets what is remembered of tables and topics when another connection has written since.
-    fn notice_other_writers(&mut self) -> Result<()> {
-        let version = self
-            .conn
-            .prepare_cached("PRAGMA data_version")
-            .and_then(|mut s| s.query_row([], |r| r.get(0)))
-            .map_err(|e| cannot(e, "read the sink"))?;
-        if version != self.memory.data_version {
-            self.memory.data_version = version;
-            self.memory.forget();
-        }
-        Ok(())
-    }
-}
-
-/// The error for what SQLite could not do, with the way out where there is a plain one.
-fn cannot(e: rusqlite::Error, what: impl fmt::Display) -> Error {
-    let error = Error::failed(format!("cannot {what}: {e}"));
-    match e.sqlite_error_code() {
-        Some(ErrorCode::DiskFull) => error.way_out("make room on that disk and start again"),
-        Some(ErrorCode::ReadOnly | ErrorCode::CannotOpen | ErrorCode::PermissionDenied) => {
-            error.way_out("make the file and its folder writable, or name another file with --sink")
-        }
-        Some(ErrorCode::NotADatabase | ErrorCode::DatabaseCorrupt) => error.way_out("name another file with --sink"),
-        Some(ErrorCode::ConstraintViolation) => {
-            error.way_out("take away the index or trigger that was added to that table, and start again")
-        }
-        Some(ErrorCode::Unknown) => error.way_out(
-            "was the table changed by hand? land into a new file with --sink, and send all rows with `producer --backfill`",
-        ),
-        _ => error,
-    }
-}
-
-/// A lock is given up on only when the user wants to stop.
-fn stopped_or(e: rusqlite::Error, stop: &Stop, what: impl fmt::Display) -> Error {
-    match e.sqlite_error_code() {
-        Some(ErrorCode::DatabaseBusy) if stop.requested() => Error::stopped(),
-        _ => cannot(e, what),
     }
 }

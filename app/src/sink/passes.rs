@@ -1,29 +1,27 @@
 //! Schemas and full passes: what a table looks like, and which of its rows a pass has not touched.
 
-use crate::model::TopicPartition;
 use std::sync::Arc;
 
 use log::info;
 use rusqlite::ErrorCode;
 
 use crate::error::{Error, Result};
-use crate::model::TableSchema;
-use crate::sqlite;
+use crate::model::{TableSchema, TopicPartition};
+use crate::sqlite::names::{MOST_COLUMNS, ROWID_NAMES};
 
-use super::ddl::GO_ON;
-use super::landing::{Landing, bind};
+use super::error::cannot;
+use super::landing::{Landed, Landing};
+use super::position::SinkPosition;
 use super::table::Table;
-use super::{Landed, SinkPosition, cannot, catalog, ddl, positions, reshape};
-
-/// SQLite's own limit, as it is built here.
-const MOST_COLUMNS: usize = 2000;
+use super::{catalog, ddl, positions, reshape};
 
 /// Where a table is tried.
 const TRIAL: &str = "_rowferry_trial";
 
 impl Landing<'_> {
-    /// A schema record: makes or reshapes the table. `begin` is the full pass that begins with it. When the landing is
-    /// not committed, the position has to be read again. Of one that is unfit nothing was changed.
+    /// A schema record: makes or reshapes the table. `begin` is the full pass that begins with it.
+    /// When the landing is not committed, the position has to be read again. Of one that is unfit
+    /// nothing was changed.
     pub fn schema(
         &mut self,
         position: &mut SinkPosition,
@@ -41,10 +39,10 @@ impl Landing<'_> {
             )));
         }
         let is_known = match self.table(topic)? {
-            Some(place) => self.memory.tables[place].schema.as_ref() == Some(schema),
+            Some(place) => self.cache.tables[place].schema.as_ref() == Some(schema),
             None => false,
         };
-        if !is_known && let Some(reason) = self.trouble(schema)? {
+        if !is_known && let Some(reason) = self.schema_refusal(schema)? {
             return Ok(Landed::Unfit(format!(
                 "the schema of table {} cannot be: {reason}",
                 schema.table
@@ -56,17 +54,18 @@ impl Landing<'_> {
     }
 
     /// Why no table can be made of a schema.
-    pub fn trouble(&self, schema: &TableSchema) -> Result<Option<String>> {
+    pub fn schema_refusal(&self, schema: &TableSchema) -> Result<Option<String>> {
         let names: Vec<_> = schema.columns.iter().map(|c| c.name.as_str()).collect();
-        match name_trouble(&schema.table).or_else(|| column_trouble(&names, schema.keyed_by_rowid())) {
-            None => self.refusal(&ddl::shape(schema)),
-            trouble => Ok(trouble),
+        match bad_name(&schema.table).or_else(|| bad_columns(&names, schema.keyed_by_rowid())) {
+            None => self.trial_refusal(&ddl::shape(schema)),
+            reason => Ok(reason),
         }
     }
 
-    /// What SQLite has against a table of this shape, or against the statements that its rows need: they are tried under another name,
-    /// before anything is changed. SQLite's own limits and rules have their one home there.
-    pub(super) fn refusal(&self, shape: &TableSchema) -> Result<Option<String>> {
+    /// What SQLite has against a table of this shape, or against the statements that its rows need:
+    /// they are tried under another name, before anything is changed. SQLite's own limits and rules
+    /// have their one home there.
+    pub(super) fn trial_refusal(&self, shape: &TableSchema) -> Result<Option<String>> {
         let trial = TableSchema {
             table: TRIAL.into(),
             ..shape.clone()
@@ -94,22 +93,23 @@ impl Landing<'_> {
 
     fn follow(&mut self, position: &mut SinkPosition, schema: &Arc<TableSchema>, begin: Option<u64>) -> Result<()> {
         let topic = &position.at.topic;
-        let schema = self.memory.schemas.shared(TableSchema::clone(schema));
+        let schema = self.cache.schemas.shared(TableSchema::clone(schema));
         let place = match self.table(topic)? {
             Some(place) => place,
             None => self.make(Table::new(topic.clone(), Some(schema.clone()), ddl::shape(&schema)))?,
         };
-        let table = &self.memory.tables[place];
+        let table = &self.cache.tables[place];
         let newer = begin.is_some_and(|pass| pass > table.pass);
         // A partition that is behind does not bring an old shape back.
         let leads = newer || table.schema.is_none() || (begin.is_none() && position.pass >= table.pass);
         // A table that someone dropped is made anew when all of its rows follow.
-        let lost = newer && !reshape::exists(self.conn, &table.shape.table)?;
+        let lost = newer && !reshape::is_taken(self.conn, &table.shape.table)?;
         if lost || (leads && table.schema.as_ref() != Some(&schema)) {
             self.change(place, &schema)?;
         }
         if let Some(pass) = begin.filter(|_| newer) {
-            self.begin_pass(place, pass)?;
+            self.begin_pass(place, pass)
+                .map_err(|e| cannot(e, format!("begin full pass {pass}")))?;
         }
         position.schema = Some(schema.clone());
         position.pass = begin.unwrap_or(position.pass);
@@ -117,7 +117,8 @@ impl Landing<'_> {
             .map_err(|e| cannot(e, format!("note the schema of table {}", schema.table)))
     }
 
-    /// The end mark of a pass in one partition. When it has come in all of `partitions`, the rows that the pass did not touch are removed: how many.
+    /// The end mark of a pass in one partition. When it has come in all of `partitions`, the rows
+    /// that the pass did not touch are removed: how many.
     pub fn pass_end(&mut self, position: &mut SinkPosition, pass: u64, partitions: &[i32]) -> Result<Option<u64>> {
         self.end(position, pass, partitions).map_err(|e| self.unless_stopped(e))
     }
@@ -136,8 +137,8 @@ impl Landing<'_> {
         let Some(place) = self.table(topic)? else {
             return Ok(None);
         };
-        let table = &self.memory.tables[place];
-        let runs = table.pass == pass && table.unseen.is_some();
+        let table = &self.cache.tables[place];
+        let runs = table.pass == pass && table.unvisited.is_some();
         // Partitions that were added behind the pass hold neither its beginning nor its end.
         let count = position
             .last_applied
@@ -154,7 +155,8 @@ impl Landing<'_> {
         Ok(Some(removed))
     }
 
-    /// Makes a table that no record has made yet, or takes over one that is there and that the user adopts.
+    /// Makes a table that no record has made yet, or takes over one that is there and that the user
+    /// adopts.
     pub(super) fn make(&mut self, mut table: Table) -> Result<usize> {
         let mut shape = table.shape.clone();
         self.check_owner(&table.topic, &shape.table)?;
@@ -176,12 +178,12 @@ impl Landing<'_> {
         let failed = |e| cannot(e, format!("reshape the table {}", schema.table));
         // What was known of untouched keys belongs to the old shape.
         self.stop_pass(place).map_err(failed)?;
-        let table = &mut self.memory.tables[place];
+        let table = &mut self.cache.tables[place];
         let topic = table.topic.clone();
         let shape = ddl::shape(schema);
         if !table.shape.table.eq_ignore_ascii_case(&shape.table) {
             self.check_owner(&topic, &shape.table)?;
-            if reshape::exists(self.conn, &shape.table)? {
+            if reshape::is_taken(self.conn, &shape.table)? {
                 return Err(Error::failed(format!(
                     "the sink has a table {} already, and the rows of topic {topic} have to move there",
                     shape.table
@@ -190,7 +192,7 @@ impl Landing<'_> {
             }
         }
         info!("table {} takes the shape of the source's table", shape.table);
-        self.memory.tables[place].schema = Some(schema.clone());
+        self.cache.tables[place].schema = Some(schema.clone());
         self.rebuild(place, shape)
     }
 
@@ -203,65 +205,10 @@ impl Landing<'_> {
             None => Ok(()),
         }
     }
-
-    /// Every row that is there now has yet to be touched by the pass.
-    fn begin_pass(&mut self, place: usize, pass: u64) -> Result<()> {
-        let failed = |e| cannot(e, format!("begin full pass {pass}"));
-        self.stop_pass(place).map_err(failed)?;
-        let table = &mut self.memory.tables[place];
-        let unseen = ddl::quote(&table.unseen_name());
-        let expressions = ddl::key_expressions(&table.shape);
-        let names = (1..=expressions.len())
-            .map(|i| format!("k{i}"))
-            .collect::<Vec<_>>()
-            .join(", ");
-        let create = format!("CREATE TABLE {unseen} ({names}, PRIMARY KEY ({names})) WITHOUT ROWID");
-        let fill = format!(
-            "INSERT INTO {unseen} SELECT {} FROM {} WHERE {GO_ON}()",
-            expressions.join(", "),
-            ddl::quote(&table.shape.table)
-        );
-        self.conn.execute_batch(&create).map_err(failed)?;
-        table.unseen = Some(self.conn.execute(&fill, []).map_err(failed)? as u64);
-        table.pass = pass;
-        catalog::note_table(self.conn, table).map_err(failed)
-    }
-
-    /// Forgets which keys the running pass has not touched.
-    fn stop_pass(&mut self, place: usize) -> rusqlite::Result<()> {
-        let (table, statements) = (&mut self.memory.tables[place], &mut self.statements[place]);
-        if table.unseen.take().is_some() {
-            (statements.see, statements.unsee) = (None, None);
-            table.unseen_moved = true;
-            self.conn
-                .execute_batch(&format!("DROP TABLE IF EXISTS {}", ddl::quote(&table.unseen_name())))?;
-        }
-        Ok(())
-    }
-
-    /// Deletes the rows that the pass did not touch.
-    fn sweep(&mut self, place: usize) -> rusqlite::Result<u64> {
-        let table = &self.memory.tables[place];
-        let mut delete = self.conn.prepare_cached(&ddl::delete(&table.shape))?;
-        let mut unseen = self.conn.prepare(&format!(
-            "SELECT * FROM {} WHERE {GO_ON}()",
-            ddl::quote(&table.unseen_name())
-        ))?;
-        let width = table.key.len().max(1);
-        let mut keys = unseen.query([])?;
-        let mut removed = 0;
-        while let Some(key) = keys.next()? {
-            for i in 0..width {
-                let part = sqlite::value(key.get_ref(i)?);
-                bind(&mut delete, 1 + i, std::slice::from_ref(&part))?;
-            }
-            removed += delete.raw_execute()? as u64;
-        }
-        Ok(removed)
-    }
 }
 
-/// A table of the user's is never touched unasked: it would lose its constraints, and its rows at the end of a full pass.
+/// A table of the user's is never touched unasked: it would lose its constraints, and its rows at
+/// the end of a full pass.
 fn not_ours(topic: &str, table: &str) -> Error {
     Error::failed(format!(
         "the sink has a table {table} already, and it is not the consumer's: nothing of topic \"{topic}\" lands in it"
@@ -274,7 +221,7 @@ fn not_ours(topic: &str, table: &str) -> Error {
 }
 
 /// Why a table cannot have this name.
-pub(super) fn name_trouble(table: &str) -> Option<String> {
+pub(super) fn bad_name(table: &str) -> Option<String> {
     let starts = |with: &str| {
         table
             .get(..with.len())
@@ -294,7 +241,7 @@ pub(super) fn too_many(columns: usize) -> Option<String> {
 }
 
 /// Why a table cannot have these columns.
-pub(super) fn column_trouble(names: &[&str], keyed_by_rowid: bool) -> Option<String> {
+pub(super) fn bad_columns(names: &[&str], keyed_by_rowid: bool) -> Option<String> {
     if let Some(reason) = too_many(names.len() + usize::from(keyed_by_rowid)) {
         return Some(reason);
     }
@@ -310,7 +257,7 @@ pub(super) fn column_trouble(names: &[&str], keyed_by_rowid: bool) -> Option<Str
         return Some(format!("two columns with the name {}", twice[0]));
     }
     let hidden = |name: &&str| folded.binary_search_by(|f| f.as_str().cmp(name)).is_ok();
-    if keyed_by_rowid && ddl::ROWID_NAMES.iter().all(hidden) {
+    if keyed_by_rowid && ROWID_NAMES.iter().all(hidden) {
         return Some("columns rowid, _rowid_ and oid hide the rowid, which is the key".into());
     }
     None

@@ -5,38 +5,49 @@ use rusqlite::Connection;
 
 use crate::error::{Error, Result};
 use crate::model::{Column, TableSchema};
-use crate::sqlite::{self, Listed};
+use crate::sqlite::affinity::Affinity;
+use crate::sqlite::collation::Collation;
+use crate::sqlite::names::{column_named, quote};
+use crate::sqlite::values::borrow;
+use crate::sqlite::{schema, tables};
 
-use super::affinity::Affinity;
+use super::ddl;
 use super::ddl::GO_ON;
-use super::{cannot, ddl};
+use super::error::cannot;
 
 /// Where a table stands until it takes its place.
 const NEW: &str = "_rowferry_new";
 
-/// Makes the table `to`, with the rows of `from` when both have the same key. A column that would convert one of them loses its type.
+/// Makes the table `to`, with the rows of `from` when both have the same key. A column that would
+/// convert one of them loses its type.
 pub(super) fn reshape(conn: &Connection, from: Option<&TableSchema>, to: &mut TableSchema) -> Result<()> {
     let kept = from.filter(|from| same_key(from, to));
     if let Some(from) = kept {
-        for column in converting(conn, from, to)? {
+        let converting = converting(conn, from, to);
+        for column in converting.map_err(|e| cannot(e, format!("look through the table {}", from.table)))? {
             loosen(to, column);
         }
     }
-    let failed = |e| cannot(e, format!("make the table {}", to.table));
-    conn.execute_batch(&ddl::create_table(to, NEW)).map_err(failed)?;
+    replace(conn, from, kept, to).map_err(|e| cannot(e, format!("make the table {}", to.table)))
+}
+
+/// Puts the table `to` in the place of `from`, with the rows of `kept`.
+fn replace(
+    conn: &Connection,
+    from: Option<&TableSchema>,
+    kept: Option<&TableSchema>,
+    to: &TableSchema,
+) -> rusqlite::Result<()> {
+    conn.execute_batch(&ddl::create_table(to, NEW))?;
     if let Some(from) = kept {
-        conn.execute_batch(&copy(from, to)).map_err(failed)?;
+        conn.execute_batch(&copy(from, to))?;
     }
-    let theirs = match from {
-        Some(from) => attached(conn, &from.table).and_then(|theirs| {
-            conn.execute_batch(&format!("DROP TABLE {}", ddl::quote(&from.table)))?;
-            Ok(theirs)
-        }),
-        None => Ok(Vec::new()),
+    let mut theirs = Vec::new();
+    if let Some(from) = from {
+        theirs = attached(conn, &from.table)?;
+        conn.execute_batch(&format!("DROP TABLE {}", quote(&from.table)))?;
     }
-    .map_err(failed)?;
-    conn.execute_batch(&format!("ALTER TABLE {NEW} RENAME TO {}", ddl::quote(&to.table)))
-        .map_err(failed)?;
+    conn.execute_batch(&format!("ALTER TABLE {NEW} RENAME TO {}", quote(&to.table)))?;
     for (name, sql) in theirs {
         if let Err(e) = conn.execute_batch(&sql) {
             warn!("{name} on table {} is gone: it could not be made again: {e}", to.table);
@@ -62,37 +73,29 @@ fn same_key(from: &TableSchema, to: &TableSchema) -> bool {
     same_names && (to.keyed_by_rowid() || !from.keyed_by_rowid())
 }
 
-fn column<'a>(table: &'a TableSchema, name: &str) -> Option<&'a Column> {
-    table.columns.iter().find(|c| c.name.eq_ignore_ascii_case(name))
-}
-
 /// The columns of `to` that would convert a value of `from`.
-fn converting(conn: &Connection, from: &TableSchema, to: &TableSchema) -> Result<Vec<usize>> {
-    let failed = |e| cannot(e, format!("look through the table {}", from.table));
+fn converting(conn: &Connection, from: &TableSchema, to: &TableSchema) -> rusqlite::Result<Vec<usize>> {
     let (old, new) = (Affinity::of_columns(from), Affinity::of_columns(to));
     let narrower = |&i: &usize| {
-        let before = from
-            .columns
-            .iter()
-            .position(|c| c.name.eq_ignore_ascii_case(&to.columns[i].name));
+        let before = column_named(from, &to.columns[i].name);
         new[i] != Affinity::Blob && before.is_some_and(|before| old[before] != new[i])
     };
     let suspects: Vec<usize> = (0..to.columns.len()).filter(narrower).collect();
     if suspects.is_empty() {
         return Ok(Vec::new());
     }
-    let names: Vec<_> = suspects.iter().map(|&i| ddl::quote(&to.columns[i].name)).collect();
+    let names: Vec<_> = suspects.iter().map(|&i| quote(&to.columns[i].name)).collect();
     let sql = format!(
         "SELECT {} FROM {} WHERE {GO_ON}()",
         names.join(", "),
-        ddl::quote(&from.table)
+        quote(&from.table)
     );
-    let mut statement = conn.prepare(&sql).map_err(failed)?;
-    let mut rows = statement.query([]).map_err(failed)?;
+    let mut statement = conn.prepare(&sql)?;
+    let mut rows = statement.query([])?;
     let mut converts = vec![false; suspects.len()];
-    while let Some(row) = rows.next().map_err(failed)? {
+    while let Some(row) = rows.next()? {
         for (place, &i) in suspects.iter().enumerate() {
-            converts[place] |= !new[i].keeps(&sqlite::value(row.get_ref(place).map_err(failed)?));
+            converts[place] |= !new[i].keeps(&borrow(row.get_ref(place)?));
         }
     }
     Ok(suspects
@@ -107,8 +110,8 @@ fn copy(from: &TableSchema, to: &TableSchema) -> String {
     let common: Vec<_> = to
         .columns
         .iter()
-        .filter(|c| column(from, &c.name).is_some())
-        .map(|c| ddl::quote(&c.name))
+        .filter(|c| column_named(from, &c.name).is_some())
+        .map(|c| quote(&c.name))
         .collect();
     let (mut targets, mut sources, mut only) = (common.clone(), common, "");
     if to.keyed_by_rowid() {
@@ -124,7 +127,7 @@ fn copy(from: &TableSchema, to: &TableSchema) -> String {
         "INSERT OR IGNORE INTO {NEW} ({}) SELECT {} FROM {} WHERE {GO_ON}(){only}",
         targets.join(", "),
         sources.join(", "),
-        ddl::quote(&from.table)
+        quote(&from.table)
     )
 }
 
@@ -135,42 +138,36 @@ fn attached(conn: &Connection, table: &str) -> rusqlite::Result<Vec<(String, Str
         .collect()
 }
 
-/// Whether a table of this name is there.
-pub(super) fn exists(conn: &Connection, name: &str) -> Result<bool> {
-    conn.query_row(
-        "SELECT count(*) > 0 FROM sqlite_master WHERE name = ?1 COLLATE NOCASE",
-        [name],
-        |r| r.get(0),
-    )
-    .map_err(|e| cannot(e, "read the database"))
+/// Whether the name is taken, so that no table can be made under it.
+pub(super) fn is_taken(conn: &Connection, name: &str) -> Result<bool> {
+    tables::is_taken(conn, name).map_err(|e| cannot(e, "read the database"))
 }
 
-/// An error unless a table that someone made in the sink is empty, or has rows that `wanted` can hold.
+/// An error unless a table that someone made in the sink is empty, or has rows that `wanted` can
+/// hold.
 pub(super) fn check_fit(conn: &Connection, found: &TableSchema, wanted: &TableSchema) -> Result<()> {
     let name = &found.table;
     let has_rows = |which: &str| {
-        let sql = format!("SELECT EXISTS (SELECT 1 FROM {} WHERE {which})", ddl::quote(name));
+        let sql = format!("SELECT EXISTS (SELECT 1 FROM {} WHERE {which})", quote(name));
         conn.query_row(&sql, [], |r| r.get::<_, bool>(0))
             .map_err(|e| cannot(e, format!("read the table {name} of the sink")))
     };
     let fits = || -> Result<bool> {
-        let known = found.columns.iter().all(|c| column(wanted, &c.name).is_some());
+        let known = found.columns.iter().all(|c| column_named(wanted, &c.name).is_some());
         let nulls: Vec<_> = ddl::key_expressions(found)
             .iter()
             .map(|k| format!("{k} IS NULL"))
             .collect();
         Ok(known && same_key(found, wanted) && !has_rows(&nulls.join(" OR "))?)
     };
-    match !has_rows("true")? || fits()? {
-        true => {
-            info!("table {name} was there already and is adopted: it takes the shape of the source's table");
-            Ok(())
-        }
-        false => Err(Error::failed(format!(
+    if has_rows("true")? && !fits()? {
+        return Err(Error::failed(format!(
             "the sink has a table {name} already, with rows that do not fit the columns or the key of the source's"
         ))
-        .way_out("rename or drop that table, or name another file with --sink")),
+        .way_out("rename or drop that table, or name another file with --sink"));
     }
+    info!("table {name} was there already and is adopted: it takes the shape of the source's table");
+    Ok(())
 }
 
 /// Adds the columns that a table which was there already has and the first record lacks.
@@ -186,31 +183,22 @@ pub(super) fn adopt_columns(conn: &Connection, name: &str, columns: &mut Vec<Col
 /// Reads the columns and the key of a table that is not ours.
 pub(super) fn theirs(conn: &Connection, name: &str) -> Result<Option<TableSchema>> {
     let failed = |e| cannot(e, format!("read the table {name} of the sink"));
-    let Some(Listed {
-        name: table,
-        kind,
-        without_rowid,
-        ..
-    }) = sqlite::table(conn, name).map_err(failed)?
-    else {
+    let Some(found) = tables::table(conn, name).map_err(failed)? else {
         return Ok(None);
     };
+    let kind = &found.kind;
     if kind != "table" {
         return Err(
             Error::failed(format!("{name} is a {kind} in the sink: rows cannot land in it"))
                 .way_out(format!("rename or drop that {kind}, or name another file with --sink")),
         );
     }
-    let columns = sqlite::columns(conn, &table).map_err(failed)?.into_iter();
-    let columns = columns.filter(|column| column.hidden != 1);
-    let columns = columns.map(|column| untyped(column.name, column.pk.into())).collect();
-    Ok(Some(TableSchema {
-        table,
-        columns,
-        strict: false,
-        without_rowid,
-        rowid_alias: false,
-    }))
+    // What its types and collations are is looked through value by value.
+    let mut theirs = schema::read(conn, found).map_err(failed)?;
+    let columns = theirs.columns.into_iter();
+    theirs.columns = columns.map(|column| untyped(column.name, column.pk)).collect();
+    (theirs.strict, theirs.rowid_alias) = (false, false);
+    Ok(Some(theirs))
 }
 
 /// A column that keeps everything as it is.
@@ -218,8 +206,8 @@ pub(super) fn untyped(name: String, pk: usize) -> Column {
     Column {
         name,
         declared: String::new(),
-        collation: "BINARY".into(),
+        collation: Collation::BINARY.into(),
         pk,
-        pk_collation: "BINARY".into(),
+        pk_collation: Collation::BINARY.into(),
     }
 }

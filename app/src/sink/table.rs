@@ -3,11 +3,12 @@
 use std::borrow::Cow;
 use std::sync::Arc;
 
-use rusqlite::CachedStatement;
+use rusqlite::{CachedStatement, Connection};
 
 use crate::model::{TableSchema, Value};
 
-use super::affinity::Affinity;
+use crate::sqlite::affinity::Affinity;
+use crate::sqlite::values::Bind;
 
 /// A table that rows land in.
 pub(super) struct Table {
@@ -19,9 +20,9 @@ pub(super) struct Table {
     /// The last full pass begun, 0 when there was none.
     pub pass: u64,
     /// How many keys the running pass has not touched yet; none when no pass runs.
-    pub unseen: Option<u64>,
-    /// `unseen` has changed since it was noted.
-    pub unseen_moved: bool,
+    pub unvisited: Option<u64>,
+    /// `unvisited` has changed since it was noted.
+    pub unvisited_moved: bool,
     pub key: Vec<usize>,
     affinities: Vec<Affinity>,
 }
@@ -31,8 +32,28 @@ pub(super) struct Table {
 pub(super) struct Statements<'a> {
     pub upsert: Option<CachedStatement<'a>>,
     pub delete: Option<CachedStatement<'a>>,
-    pub see: Option<CachedStatement<'a>>,
-    pub unsee: Option<CachedStatement<'a>>,
+    pub visit: Option<CachedStatement<'a>>,
+    pub unvisit: Option<CachedStatement<'a>>,
+}
+
+/// The statement in its place, made when it is first needed.
+pub(super) fn prepared<'s, 'a>(
+    place: &'s mut Option<CachedStatement<'a>>,
+    conn: &'a Connection,
+    sql: impl FnOnce() -> String,
+) -> rusqlite::Result<&'s mut CachedStatement<'a>> {
+    Ok(match place {
+        Some(statement) => statement,
+        None => place.insert(conn.prepare_cached(&sql())?),
+    })
+}
+
+/// Binds values to the parameters from number `first` on.
+pub(super) fn bind(statement: &mut CachedStatement<'_>, first: usize, values: &[Value<'_>]) -> rusqlite::Result<()> {
+    for (i, value) in values.iter().enumerate() {
+        statement.raw_bind_parameter(first + i, Bind(value))?;
+    }
+    Ok(())
 }
 
 /// Why a table cannot store a row as it is.
@@ -50,8 +71,8 @@ impl Table {
             schema,
             shape,
             pass: 0,
-            unseen: None,
-            unseen_moved: false,
+            unvisited: None,
+            unvisited_moved: false,
             key: Vec::new(),
             affinities: Vec::new(),
         };
@@ -71,7 +92,7 @@ impl Table {
     }
 
     /// The name of the table that holds the keys which the running pass has not touched.
-    pub fn unseen_name(&self) -> String {
+    pub fn unvisited_name(&self) -> String {
         format!("_rowferry_unseen_{}", self.shape.table)
     }
 
@@ -84,7 +105,8 @@ impl Table {
         }
     }
 
-    /// Whether the table stores the row as it is; the reason when it does not. A rowid may be missing where the sink gives it.
+    /// Whether the table stores the row as it is; the reason when it does not. A rowid may be
+    /// missing where the sink gives it.
     pub fn misfit(&self, rowid: Option<i64>, row: &[Value<'_>]) -> Option<Misfit> {
         let fits = row.len() == self.affinities.len()
             && (rowid.is_some() || !self.key.is_empty() || self.schema.is_none())
@@ -93,10 +115,7 @@ impl Table {
                 .iter()
                 .zip(&self.affinities)
                 .all(|(value, affinity)| affinity.keeps(value));
-        match fits {
-            true => None,
-            false => Some(self.explain(rowid, row)),
-        }
+        if fits { None } else { Some(self.explain(rowid, row)) }
     }
 
     fn explain(&self, rowid: Option<i64>, row: &[Value<'_>]) -> Misfit {

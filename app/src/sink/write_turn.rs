@@ -1,8 +1,9 @@
 //! Consumers that share a sink file take turns at its one write lock.
 //!
-//! SQLite keeps no queue: who commits and begins again at once is nearly always faster than those who look whether the lock is free.
-//! So everyone goes through a write_turns first and stays in it until the lock is theirs: who has just committed finds another one there.
-//! It is a courtesy and guards nothing: where it cannot be had, it is done without.
+//! SQLite keeps no queue: who commits and begins again at once is nearly always faster than those
+//! who look whether the lock is free. So everyone waits for the turn first and keeps it until the
+//! lock is theirs: who has just committed finds that another one has it. It is a courtesy and
+//! protects nothing: where it cannot be had, it is done without.
 
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::os::unix::fs::OpenOptionsExt;
@@ -13,34 +14,35 @@ use log::debug;
 use rusqlite::Connection;
 
 use crate::error::Result;
+use crate::sqlite::open::beside;
 use crate::stop::Stop;
 
-use super::{cannot, stopped_or};
+use super::error::{cannot, stopped_or};
 
 /// The same for all who wait, so that all have the same chance.
-const LOOK: Duration = Duration::from_millis(1);
+const POLL: Duration = Duration::from_millis(1);
 /// No longer than this, for the one before may be a process that was paused.
 const PATIENCE: Duration = Duration::from_millis(500);
 
-/// A file beside the sink, whose lock is the write_turns. It stays there: to remove it would part those who have it open from those who come later.
+/// A file beside the sink, whose lock is the turn. It stays there: to remove it would part those
+/// who have it open from those who come later.
 pub(super) struct WriteTurns(Option<File>);
 
-/// Being in the write_turns, until this is dropped.
+/// Having the turn, until this is dropped.
 pub(super) struct WriteTurn<'a>(Option<&'a File>);
 
 impl WriteTurns {
-    /// The write_turns of a sink that is there.
+    /// The turns at a sink that is there.
     pub fn beside(sink: &Path) -> Self {
-        // By whatever links a consumer comes to the sink, the write_turns is the same.
-        let mut path = fs::canonicalize(sink)
-            .unwrap_or_else(|_| sink.to_owned())
-            .into_os_string();
-        path.push("-turn");
-        // Nothing but its lock is of use. It is never read, cut or followed, whatever somebody has put there under its name.
+        // By whatever links a consumer comes to the sink, the file is the same.
+        let real = fs::canonicalize(sink).unwrap_or_else(|_| sink.to_owned());
+        let path = beside(&real, "-turn");
+        // Nothing but its lock is of use. It is never read, cut or followed, whatever somebody has
+        // put there under its name.
         let open = |how: &mut OpenOptions| how.custom_flags(libc::O_NOFOLLOW | libc::O_NONBLOCK).open(&path);
         let file = open(OpenOptions::new().create(true).append(true)).or_else(|_| open(OpenOptions::new().read(true))); // that of another user
         Self(
-            file.inspect_err(|e| debug!("no write_turns {}: {e}", path.display()))
+            file.inspect_err(|e| debug!("no turn file {}: {e}", path.display()))
                 .ok(),
         )
     }
@@ -54,7 +56,7 @@ impl WriteTurns {
         loop {
             match file.try_lock() {
                 Ok(()) => return Ok(WriteTurn(Some(file))),
-                Err(TryLockError::WouldBlock) if since.elapsed() < PATIENCE => stop.sleep(LOOK)?,
+                Err(TryLockError::WouldBlock) if since.elapsed() < PATIENCE => stop.sleep(POLL)?,
                 // Not every file system has such locks.
                 Err(_) => return Ok(WriteTurn(None)),
             }
@@ -70,8 +72,9 @@ impl Drop for WriteTurn<'_> {
     }
 }
 
-/// Lets the write-ahead log begin anew when it is long. What each commit copies out of it is never all while the next one writes already,
-/// and then the log would grow as long as several consumers are busy. To be called in the write_turns.
+/// Lets the write-ahead log begin anew when it is long. What each commit copies out of it is never
+/// all while the next one writes already, and then the log would grow as long as several consumers
+/// are busy. To be called by who has the turn.
 pub(super) fn shorten_log(conn: &Connection, pages: i64, stop: &Stop) -> Result<()> {
     let checkpoint = |mode: &str| -> Result<(bool, i64, i64)> {
         conn.prepare_cached(&format!("PRAGMA wal_checkpoint({mode})"))
@@ -88,7 +91,7 @@ pub(super) fn shorten_log(conn: &Connection, pages: i64, stop: &Stop) -> Result<
     let since = Instant::now();
     // Busy is another one that copies. A reader in the way is not waited for.
     while checkpoint("PASSIVE")?.0 && since.elapsed() < PATIENCE {
-        stop.sleep(LOOK)?;
+        stop.sleep(POLL)?;
     }
     Ok(())
 }

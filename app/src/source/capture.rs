@@ -1,17 +1,21 @@
-//! The outbox of changed keys, and the triggers that fill it. They mention the key and what unique indexes mention, nothing else.
+//! The outbox of changed keys, and the triggers that fill it. They mention the key and what unique
+//! indexes mention, nothing else.
 
-use rusqlite::{Connection, OptionalExtension};
+use rusqlite::Connection;
 
-use super::file::SqlResult;
+use super::key;
 use super::replace_conflicts::row_name;
-use super::schema::{quote, rowid_name};
-use super::values::Bind;
 use crate::model::{TableSchema, Value};
+use crate::sqlite::error::SqlResult;
+use crate::sqlite::names::quote;
+use crate::sqlite::tables::has_table;
+use crate::sqlite::values::Bind;
 
 /// All that is ours begins like this.
 const PREFIX: &str = "_rowferry_";
 
-/// The triggers of a table: what stands in their names, and when they fire. The last two are there when there are replace_conflicts.
+/// The triggers of a table: what stands in their names, and when they fire. The last two are there
+/// when a REPLACE could push out rows.
 const TRIGGERS: [(&str, &str); 5] = [
     ("insert", "AFTER INSERT"),
     ("delete", "AFTER DELETE"),
@@ -21,25 +25,13 @@ const TRIGGERS: [(&str, &str); 5] = [
 ];
 
 /// The quoted name of a table's outbox.
-pub fn outbox(table: &str) -> String {
+pub(super) fn outbox(table: &str) -> String {
     quote(&format!("{PREFIX}outbox_{table}"))
 }
 
-/// The names by which a statement reaches the key: the primary key's columns, or the rowid.
-pub fn key_names(schema: &TableSchema) -> Vec<String> {
-    match rowid_name(schema) {
-        Some(rowid) if schema.keyed_by_rowid() => vec![rowid],
-        _ => schema
-            .key()
-            .into_iter()
-            .map(|i| schema.columns[i].name.clone())
-            .collect(),
-    }
-}
-
 /// The outbox's key columns.
-pub fn outbox_columns(schema: &TableSchema) -> String {
-    (1..=key_names(schema).len())
+pub(super) fn outbox_columns(schema: &TableSchema) -> String {
+    (1..=key::names(schema).len())
         .map(|i| format!("k{i}"))
         .collect::<Vec<_>>()
         .join(", ")
@@ -47,18 +39,24 @@ pub fn outbox_columns(schema: &TableSchema) -> String {
 
 /// How the triggers of a table stand.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum TriggerState {
+pub(super) enum TriggerState {
     /// As this version makes them, before all others.
-    Well,
+    Current,
     /// As another version made them, or with more than they need.
-    Otherwise,
-    /// Changes may pass them unseen: one is missing, or a trigger of the user's runs before one of them.
-    Passed,
+    Outdated,
+    /// Changes may pass them unseen: one is missing, or a trigger of the user's runs before one of
+    /// them.
+    Bypassed,
 }
 
-/// How the triggers stand. SQLite runs the newest trigger first, and one that says RAISE(IGNORE), or fails under OR FAIL, after a change keeps
-/// the change and runs no other: so ours have to be newer than all others. Where one that runs before the change does so, nothing changes.
-pub fn standing(conn: &Connection, schema: &TableSchema, replace_conflicts: &[String]) -> SqlResult<TriggerState> {
+/// How the triggers stand. SQLite runs the newest trigger first, and one that says RAISE(IGNORE),
+/// or fails under OR FAIL, after a change keeps the change and runs no other: so ours have to be
+/// newer than all others. Where one that runs before the change does so, nothing changes.
+pub(super) fn trigger_state(
+    conn: &Connection,
+    schema: &TableSchema,
+    replace_conflicts: &[String],
+) -> SqlResult<TriggerState> {
     let mut statement = conn.prepare_cached(
         "SELECT name, sql FROM sqlite_schema WHERE type = 'trigger' AND tbl_name = ?1 COLLATE NOCASE ORDER BY rowid DESC",
     )?;
@@ -66,25 +64,24 @@ pub fn standing(conn: &Connection, schema: &TableSchema, replace_conflicts: &[St
     let found = found.collect::<rusqlite::Result<Vec<(String, String)>>>()?;
     let ours = found.iter().take_while(|(name, _)| is_ours(name));
     let ours: Vec<_> = ours.collect();
-    let mut standing = match ours.len() == wanted(replace_conflicts).len() {
-        true => TriggerState::Well,
-        false => TriggerState::Otherwise,
+    let mut state = if ours.len() == wanted(replace_conflicts).len() {
+        TriggerState::Current
+    } else {
+        TriggerState::Outdated
     };
     for (kind, moment) in wanted(replace_conflicts) {
         let name = trigger(kind, &schema.table);
         match ours.iter().find(|(found, _)| *found == name) {
-            None => return Ok(TriggerState::Passed),
-            Some((_, sql)) if *sql != create(kind, moment, schema, replace_conflicts) => {
-                standing = TriggerState::Otherwise
-            }
+            None => return Ok(TriggerState::Bypassed),
+            Some((_, sql)) if *sql != create(kind, moment, schema, replace_conflicts) => state = TriggerState::Outdated,
             Some(_) => {}
         }
     }
-    Ok(standing)
+    Ok(state)
 }
 
 /// Makes the triggers anew.
-pub fn install(conn: &Connection, schema: &TableSchema, replace_conflicts: &[String]) -> SqlResult<()> {
+pub(super) fn install(conn: &Connection, schema: &TableSchema, replace_conflicts: &[String]) -> SqlResult<()> {
     remove_triggers(conn, &schema.table)?;
     for (kind, moment) in wanted(replace_conflicts) {
         conn.execute_batch(&create(kind, moment, schema, replace_conflicts))?;
@@ -99,13 +96,14 @@ fn create(kind: &str, moment: &str, schema: &TableSchema, replace_conflicts: &[S
 }
 
 /// Whether a trigger is one of ours, by its name.
-pub fn is_ours(trigger: &str) -> bool {
+pub(super) fn is_ours(trigger: &str) -> bool {
     trigger.starts_with(PREFIX)
 }
 
-/// What a trigger does: it writes the keys of the row that comes, of the one that goes, or of those that could be pushed out.
+/// What a trigger does: it writes the keys of the row that comes, of the one that goes, or of those
+/// that could be pushed out.
 fn body(kind: &str, schema: &TableSchema, replace_conflicts: &[String]) -> String {
-    let names: Vec<String> = key_names(schema).iter().map(|name| quote(name)).collect();
+    let names: Vec<String> = key::names(schema).iter().map(|name| quote(name)).collect();
     let key_of = |row: &str| {
         names
             .iter()
@@ -117,15 +115,16 @@ fn body(kind: &str, schema: &TableSchema, replace_conflicts: &[String]) -> Strin
     let pushed_out = |by: &str| {
         let row = row_name(schema);
         let mut same = same_key(schema, &names, &format!("{row}."), by);
-        if by == "NEW." && is_keyed_by_rowid(schema) {
-            // Before an INSERT that leaves the rowid to SQLite, NEW's is -1: the row that has that number may be another.
+        if by == "NEW." && key::is_rowid(schema) {
+            // Before an INSERT that leaves the rowid to SQLite, NEW's is -1: the row that has that
+            // number may be another.
             same = format!("{same} AND NEW.{} <> -1", names[0]);
         }
         let other = format!("NOT ({same})");
         let from = format!("{into} SELECT {} FROM {} AS {row}", key_of(""), quote(&schema.table));
         replace_conflicts
             .iter()
-            .map(|guard| format!("{from} WHERE {guard} AND {other}"))
+            .map(|conflict| format!("{from} WHERE {conflict} AND {other}"))
             .collect::<Vec<_>>()
             .join("; ")
     };
@@ -143,25 +142,24 @@ fn body(kind: &str, schema: &TableSchema, replace_conflicts: &[String]) -> Strin
     }
 }
 
-/// Whether the key is the rowid, under whatever name.
-fn is_keyed_by_rowid(schema: &TableSchema) -> bool {
-    schema.keyed_by_rowid() || schema.rowid_alias
-}
-
-/// A condition that holds only when two keys are the same to the byte. Reals never count as the same: SQL takes -0.0 for 0.0.
+/// A condition that holds only when two keys are the same to the byte. Reals never count as the
+/// same: SQL takes -0.0 for 0.0.
 fn same_key(schema: &TableSchema, names: &[String], one: &str, other: &str) -> String {
-    let same = |name: &String| match is_keyed_by_rowid(schema) {
-        true => format!("{one}{name} IS {other}{name}"),
-        false => format!(
-            "{one}{name} IS {other}{name} COLLATE BINARY AND typeof({one}{name}) = typeof({other}{name}) \
+    let same = |name: &String| {
+        if key::is_rowid(schema) {
+            format!("{one}{name} IS {other}{name}")
+        } else {
+            format!(
+                "{one}{name} IS {other}{name} COLLATE BINARY AND typeof({one}{name}) = typeof({other}{name}) \
              AND typeof({one}{name}) <> 'real'"
-        ),
+            )
+        }
     };
     names.iter().map(same).collect::<Vec<_>>().join(" AND ")
 }
 
 /// Notes a key as changed, as a trigger would.
-pub fn enqueue(conn: &Connection, schema: &TableSchema, key: &[Value<'_>]) -> SqlResult<()> {
+pub(super) fn enqueue(conn: &Connection, schema: &TableSchema, key: &[Value<'_>]) -> SqlResult<()> {
     let places = (1..=key.len()).map(|i| format!("?{i}")).collect::<Vec<_>>().join(", ");
     let (outbox, columns) = (outbox(&schema.table), outbox_columns(schema));
     let mut statement = conn.prepare_cached(&format!("INSERT INTO {outbox}({columns}) VALUES ({places})"))?;
@@ -170,7 +168,7 @@ pub fn enqueue(conn: &Connection, schema: &TableSchema, key: &[Value<'_>]) -> Sq
 }
 
 /// Makes the outbox anew and empty. Its numbers go on: the last one stays in it, as it always does.
-pub fn empty_outbox(conn: &Connection, schema: &TableSchema, shipped: i64) -> SqlResult<i64> {
+pub(super) fn empty_outbox(conn: &Connection, schema: &TableSchema, shipped: i64) -> SqlResult<i64> {
     let outbox = outbox(&schema.table);
     let last = last_number(conn, &schema.table)?.unwrap_or(0).max(shipped);
     conn.execute_batch(&format!(
@@ -181,8 +179,9 @@ pub fn empty_outbox(conn: &Connection, schema: &TableSchema, shipped: i64) -> Sq
     Ok(last)
 }
 
-/// Each change has a random tag, so that an outbox with other changes under the same numbers is another one.
-pub fn create_outbox(table: &str, columns: &str) -> String {
+/// Each change has a random tag, so that an outbox with other changes under the same numbers is
+/// another one.
+pub(super) fn create_outbox(table: &str, columns: &str) -> String {
     format!(
         "CREATE TABLE {}(seq INTEGER PRIMARY KEY, {columns}, tag INTEGER NOT NULL DEFAULT (random()))",
         outbox(table)
@@ -190,16 +189,15 @@ pub fn create_outbox(table: &str, columns: &str) -> String {
 }
 
 /// The highest number in a table's outbox; none when there is no outbox.
-pub fn last_number(conn: &Connection, table: &str) -> SqlResult<Option<i64>> {
-    let name = format!("{PREFIX}outbox_{table}");
-    let sql = "SELECT 1 FROM sqlite_schema WHERE type = 'table' AND name = ?1 COLLATE NOCASE";
-    if conn.query_row(sql, [name], |_| Ok(())).optional()?.is_none() {
+pub(super) fn last_number(conn: &Connection, table: &str) -> SqlResult<Option<i64>> {
+    if !has_table(conn, &format!("{PREFIX}outbox_{table}"))? {
         return Ok(None);
     }
     Ok(conn.query_row(&format!("SELECT max(seq) FROM {}", outbox(table)), [], |row| row.get(0))?)
 }
 
-/// Takes out every trigger of ours that stands on the table, or elsewhere under the table's name (a renamed table keeps its triggers).
+/// Takes out every trigger of ours that stands on the table, or elsewhere under the table's name (a
+/// renamed table keeps its triggers).
 fn remove_triggers(conn: &Connection, table: &str) -> SqlResult<()> {
     let mut statement = conn.prepare(
         "SELECT name FROM sqlite_schema WHERE type = 'trigger' AND name GLOB '_rowferry_*' AND tbl_name = ?1 COLLATE NOCASE",
@@ -217,9 +215,10 @@ fn remove_triggers(conn: &Connection, table: &str) -> SqlResult<()> {
 }
 
 fn wanted(replace_conflicts: &[String]) -> &'static [(&'static str, &'static str)] {
-    match replace_conflicts.is_empty() {
-        true => &TRIGGERS[..3],
-        false => &TRIGGERS,
+    if replace_conflicts.is_empty() {
+        &TRIGGERS[..3]
+    } else {
+        &TRIGGERS
     }
 }
 
@@ -228,7 +227,7 @@ fn trigger(kind: &str, table: &str) -> String {
 }
 
 /// Takes out every trigger and table of the source's side, and says which those were.
-pub fn uninstall(conn: &Connection) -> SqlResult<Vec<String>> {
+pub(super) fn uninstall(conn: &Connection) -> SqlResult<Vec<String>> {
     let mut statement = conn.prepare(
         "SELECT type, name FROM sqlite_schema WHERE type = 'trigger' AND name GLOB '_rowferry_*'
          UNION ALL SELECT type, name FROM sqlite_schema WHERE type = 'table' AND (name GLOB '_rowferry_outbox_*' OR name IN

@@ -1,28 +1,36 @@
-//! What to ship next: the rows of a full pass first, then the changes in the order in which they were made.
+//! What to ship next: the rows of a full pass first, then the changes in the order in which they
+//! were made.
 
 use std::path::Path;
 use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use rusqlite::{Connection, OptionalExtension};
-
 use super::changes::Changes;
+use super::checkpoint::{Checkpoint, Step};
+use super::event::Event;
 use super::event_buffer::EventBuffer;
-use super::file::{File, SqlResult};
+use super::file::File;
 use super::file_times::FileTimes;
 use super::fork::{LastChange, RunState};
+use super::progress::Progress;
+use super::run::Run;
 use super::scan::Scan;
-use super::tracking::{self, Look, Place, Tracked};
-use super::{Capture, Checkpoint, Event, Run, Step, snapshot, utf16};
+use super::tracked::{self, Tracked};
+use super::tracking::{self, Occasion, Updated};
+use super::{Capture, snapshot, utf16};
 use crate::error::{Error, Result};
 use crate::model::TableSchema;
+use crate::sqlite::error::SqlResult;
+use crate::sqlite::pragmas::{data_version, schema_version};
+use crate::sqlite::tables;
 use crate::stop::Stop;
 
-/// The time between two looks at the files while nothing happens.
-const LOOK: Duration = Duration::from_millis(3);
+/// The time after which the files are asked again while nothing happens.
+const POLL: Duration = Duration::from_millis(3);
 
-/// Reads one table. It may be ahead of what the ledger has noted; a new feed begins where the ledger stands.
+/// Reads one table. It may be ahead of what the source state has noted; a new reader begins where
+/// the source state stands.
 pub struct ChangeReader {
     file: File,
     /// Whether the database keeps its text as UTF-16.
@@ -34,14 +42,15 @@ pub struct ChangeReader {
     table: Arc<str>,
     topic: Arc<str>,
     schema: Arc<TableSchema>,
-    place: Place,
+    progress: Progress,
     scan: Scan,
     changes: Changes,
-    gathered: EventBuffer,
+    buffer: EventBuffer,
     times: FileTimes,
     /// `PRAGMA data_version` as of the last read.
     seen: i64,
-    /// The last change that the outbox held at the last read: a later state of the file holds it still.
+    /// The last change that the outbox held at the last read: a later state of the file holds it
+    /// still.
     last_change: Option<LastChange>,
     gone: bool,
 }
@@ -68,17 +77,18 @@ impl ChangeReader {
             topic: tracked.topic.as_str().into(),
             scan: Scan::new(&tracked.schema, in_utf16),
             changes: Changes::new(&tracked.schema, in_utf16),
-            gathered: EventBuffer::default(),
+            buffer: EventBuffer::default(),
             schema: tracked.schema.clone(),
-            place: tracked.place.clone(),
+            progress: tracked.progress.clone(),
             seen: 0,
             last_change: None,
             gone: false,
         })
     }
 
-    /// Gives the next batch's events, all of one read transaction, to `each` (which must not wait for anything), and returns the batch's
-    /// mark, which is to be noted even when there were no events; none when there is nothing to ship now.
+    /// Gives the next batch's events, all of one read transaction, to `each` (which must not wait
+    /// for anything), and returns the batch's checkpoint, which is to be noted even when there were
+    /// no events; none when there is nothing to ship now.
     pub fn read(
         &mut self,
         max_rows: usize,
@@ -91,28 +101,30 @@ impl ChangeReader {
         }
         self.file.check_place()?;
         loop {
-            // Where readers hold up writers, the transaction ends before anything else is done with what was read.
-            let gathers = self.file.holds_up_writers()?;
-            let (before, mut gathered) = (self.place.clone(), std::mem::take(&mut self.gathered));
+            // Where readers hold up writers, the transaction ends before anything else is done with
+            // what was read.
+            let is_buffered = self.file.holds_up_writers()?;
+            let (before, mut buffer) = (self.progress.clone(), std::mem::take(&mut self.buffer));
             let noted = self.run.notes();
             self.begin()?;
-            let read = match gathers {
-                true => self.read_batch(noted, limits, &mut |event| {
-                    gathered.add(event);
+            let read = if is_buffered {
+                self.read_batch(noted, limits, &mut |event| {
+                    buffer.add(event);
                     Ok(())
-                }),
-                false => self.read_batch(noted, limits, each),
+                })
+            } else {
+                self.read_batch(noted, limits, each)
             };
             self.end()?;
             let read = read.map_err(|e| self.file.error(e))?;
-            if let Err(error) = gathered.tell(each) {
-                self.place = before;
+            if let Err(error) = buffer.replay(each) {
+                self.progress = before;
                 return Err(error);
             }
-            self.gathered = gathered;
+            self.buffer = buffer;
             match read {
-                Batch::Read(step) => return Ok(step.map(|step| self.mark(step))),
-                Batch::Changed if self.look_again()? => {}
+                Batch::Read(step) => return Ok(step.map(|step| self.checkpoint(step))),
+                Batch::Changed if self.follow_schema()? => {}
                 Batch::Changed => return Ok(None),
             }
         }
@@ -124,7 +136,7 @@ impl ChangeReader {
         loop {
             stop.check()?;
             if self.capture == Capture::Triggers && self.times.is_due() {
-                self.times.look();
+                self.times.remember();
                 if data_version(&self.file.conn).map_err(|e| self.file.error(e))? != self.seen {
                     return Ok(true);
                 }
@@ -133,11 +145,11 @@ impl ChangeReader {
             if left.is_zero() {
                 return Ok(false);
             }
-            thread::sleep(left.min(LOOK));
+            thread::sleep(left.min(POLL));
         }
     }
 
-    /// A batch of one read transaction; the feed's place moves only when all of it was taken.
+    /// A batch of one read transaction; the reader's progress moves only when all of it was taken.
     fn read_batch(
         &mut self,
         noted: u64,
@@ -145,32 +157,32 @@ impl ChangeReader {
         each: &mut dyn FnMut(Event<'_>) -> Result<()>,
     ) -> SqlResult<Batch> {
         let conn = &self.file.conn;
-        self.times.look();
+        self.times.remember();
         self.seen = data_version(conn)?;
         self.run.check(conn, noted)?;
         if let Some(last) = &self.last_change {
             last.check(conn, &self.table)?;
         }
-        let version = tracking::schema_version(conn)?;
-        if version != self.place.version {
-            if tracking::seen_version(conn, &self.table)? != Some(version) {
+        let version = schema_version(conn)?;
+        if version != self.progress.schema_version {
+            if tracked::seen_version(conn, &self.table)? != Some(version) {
                 return Ok(Batch::Changed);
             }
-            self.place.version = version;
+            self.progress.schema_version = version;
         }
         self.last_change = LastChange::read(conn, &self.table)?;
-        if self.place.pending {
+        if self.progress.pending {
             return Ok(Batch::Read(Some(self.read_pass(limits, each)?)));
         }
-        let upto = self.changes.read(conn, self.place.shipped, limits, each)?;
-        self.place.shipped = upto.unwrap_or(self.place.shipped);
+        let upto = self.changes.read(conn, self.progress.shipped, limits, each)?;
+        self.progress.shipped = upto.unwrap_or(self.progress.shipped);
         Ok(Batch::Read(upto.map(Step::Outbox)))
     }
 
     /// The next rows of the full pass, with its beginning and its end where they are due.
     fn read_pass(&mut self, limits: (usize, usize), each: &mut dyn FnMut(Event<'_>) -> Result<()>) -> SqlResult<Step> {
-        let pass = self.place.pass;
-        if self.place.cursor.is_none() {
+        let pass = self.progress.pass;
+        if self.progress.cursor.is_none() {
             each(Event::Begin {
                 pass,
                 schema: &self.schema,
@@ -178,13 +190,13 @@ impl ChangeReader {
         }
         let cursor = self
             .scan
-            .read(&self.file.conn, self.place.cursor.as_deref(), limits, each)?;
-        self.place.cursor.clone_from(&cursor);
+            .read(&self.file.conn, self.progress.cursor.as_deref(), limits, each)?;
+        self.progress.cursor.clone_from(&cursor);
         Ok(match cursor {
             Some(cursor) => Step::Scanned(cursor),
             None => {
                 each(Event::End { pass })?;
-                self.place.pending = false;
+                self.progress.pending = false;
                 Step::Complete
             }
         })
@@ -196,16 +208,15 @@ impl ChangeReader {
         limits: (usize, usize),
         each: &mut dyn FnMut(Event<'_>) -> Result<()>,
     ) -> Result<Option<Checkpoint>> {
-        if !self.place.pending {
+        if !self.progress.pending {
             return Ok(None);
         }
-        if self.place.cursor.is_none() {
-            match self.file.holds_up_writers()? {
-                true => {
-                    snapshot::copy(&mut self.file, &self.schema)?;
-                    self.scan = Scan::of_copy(&self.schema, self.in_utf16);
-                }
-                false => self.begin()?,
+        if self.progress.cursor.is_none() {
+            if self.file.holds_up_writers()? {
+                snapshot::copy(&mut self.file, &self.schema)?;
+                self.scan = Scan::of_copy(&self.schema, self.in_utf16);
+            } else {
+                self.begin()?
             }
         }
         let step = self.read_pass(limits, each).map_err(|e| self.file.error(e))?;
@@ -213,22 +224,23 @@ impl ChangeReader {
             self.end()?;
             self.file.check_unchanged()?;
         }
-        Ok(Some(self.mark(step)))
+        Ok(Some(self.checkpoint(step)))
     }
 
-    /// The schema has changed: mends the triggers, and begins a new pass where one is due. False while the table is gone.
-    fn look_again(&mut self) -> Result<bool> {
+    /// The schema has changed: mends the triggers, and begins a new pass where one is due. False
+    /// while the table is gone.
+    fn follow_schema(&mut self) -> Result<bool> {
         let (table, topic, run) = (self.table.clone(), self.topic.clone(), self.run.clone());
         let (found, notes) = self.file.write(|tx| {
             run.check(tx, run.notes())?;
-            let found = match is_there(tx, &table)? {
-                true => Some(tracking::look(tx, &table, &topic, Look::Change)?),
-                false => None,
+            let found = match tables::table(tx, &table)? {
+                Some(_) => Some(tracking::update(tx, &table, &topic, Occasion::SchemaChange)?),
+                None => None,
             };
             Ok((found, run.renew(tx)?))
         })?;
         run.confirm(notes);
-        let Some((schema, place)) = found else {
+        let Some(Updated { schema, progress, .. }) = found else {
             if !self.follow {
                 return Err(
                     Error::failed(format!("table {table:?} was dropped or renamed while it was shipped"))
@@ -242,13 +254,13 @@ impl ChangeReader {
             return Ok(false);
         };
         self.gone = false;
-        if place.pass == self.place.pass {
-            self.place.version = place.version;
+        if progress.pass == self.progress.pass {
+            self.progress.schema_version = progress.schema_version;
             return Ok(true);
         }
         self.scan = Scan::new(&schema, self.in_utf16);
         self.changes = Changes::new(&schema, self.in_utf16);
-        (self.schema, self.place) = (schema, place);
+        (self.schema, self.progress) = (schema, progress);
         // The outbox was made anew.
         self.last_change = None;
         Ok(true)
@@ -271,11 +283,11 @@ impl ChangeReader {
         self.gone
     }
 
-    fn mark(&self, step: Step) -> Checkpoint {
+    fn checkpoint(&self, step: Step) -> Checkpoint {
         Checkpoint {
             table: self.table.clone(),
             topic: self.topic.clone(),
-            pass: self.place.pass,
+            pass: self.progress.pass,
             step,
             last_change: self.last_change,
         }
@@ -286,17 +298,6 @@ impl ChangeReader {
 enum Batch {
     /// A batch, or none when there is nothing to ship.
     Read(Option<Step>),
-    /// The database's schema is not the one that the feed knows.
+    /// The database's schema is not the one that the reader knows.
     Changed,
-}
-
-fn is_there(conn: &Connection, table: &str) -> SqlResult<bool> {
-    let sql = "SELECT 1 FROM sqlite_schema WHERE type IN ('table', 'view') AND name = ?1 COLLATE NOCASE";
-    Ok(conn.query_row(sql, [table], |_| Ok(())).optional()?.is_some())
-}
-
-/// A number that changes whenever another connection has committed something.
-fn data_version(conn: &Connection) -> rusqlite::Result<i64> {
-    conn.prepare_cached("PRAGMA data_version")?
-        .query_row([], |row| row.get(0))
 }

@@ -4,18 +4,21 @@ use std::collections::HashSet;
 
 use rusqlite::Connection;
 
-use super::file::SqlResult;
-use super::schema::quote;
-use super::values::{Bind, borrow, pack, unpack, weight};
-use super::{Event, capture, scan, utf16};
+use super::event::Event;
+use super::values::{pack, unpack, weight};
+use super::{capture, key, scan, utf16};
 use crate::error::Result;
 use crate::model::{TableSchema, Value, recycle};
+use crate::sqlite::error::SqlResult;
+use crate::sqlite::names::quote;
+use crate::sqlite::values::{Bind, borrow};
 
 /// How to read a table's changes.
-pub struct Changes {
+pub(super) struct Changes {
     outbox: String,
     lookup: String,
-    /// For text in UTF-16: whether the text of the row that a key finds is whole, and whether an entry's key, by its number, is that of a row.
+    /// For text in UTF-16: whether the text of the row that a key finds is whole, and whether an
+    /// entry's key, by its number, is that of a row.
     in_utf16: Option<(String, String)>,
     columns: usize,
     /// Where the key's values stand among the row's; empty when the rowid alone is the key.
@@ -36,30 +39,32 @@ struct Entry {
 }
 
 impl Changes {
-    pub fn new(schema: &TableSchema, in_utf16: bool) -> Changes {
-        let width = capture::key_names(schema).len();
+    pub(super) fn new(schema: &TableSchema, in_utf16: bool) -> Changes {
+        let width = key::names(schema).len();
         let names: Vec<String> = schema.columns.iter().map(|c| quote(&c.name)).collect();
         let columns = names.join(", ");
-        let mut same: Vec<String> = scan::collated_key(schema)
+        let mut same: Vec<String> = key::collated(schema)
             .into_iter()
             .enumerate()
             .map(|(i, name)| format!("{name} IS ?{}", i + 1))
             .collect();
-        // The key's collation is for its index. Beside a NULL there may be a row for each spelling, and one is meant.
+        // The key's collation is for its index. Beside a NULL there may be a row for each spelling,
+        // and one is meant.
         let spelled = schema.key().into_iter().map(|i| &schema.columns[i]).enumerate();
         let spelled = spelled.filter(|(_, column)| column.pk_collation != "BINARY");
         same.extend(spelled.map(|(i, column)| format!("{} COLLATE BINARY IS ?{}", quote(&column.name), i + 1)));
         let same = same.join(" AND ");
         let (outbox, table) = (capture::outbox(&schema.table), quote(&schema.table));
         let keys: Vec<String> = (1..=width).map(|i| format!("k{i}")).collect();
-        let own: Vec<String> = capture::key_names(schema)
+        let own: Vec<String> = key::names(schema)
             .iter()
             .zip(&keys)
             .map(|(name, key)| format!("t.{} COLLATE BINARY IS o.{key}", quote(name)))
             .collect();
-        let broken = match in_utf16 {
-            true => format!("NOT ({})", utf16::whole(&keys)),
-            false => "0".into(),
+        let broken = if in_utf16 {
+            format!("NOT ({})", utf16::whole(&keys))
+        } else {
+            "0".into()
         };
         Changes {
             in_utf16: in_utf16.then(|| {
@@ -85,8 +90,9 @@ impl Changes {
         }
     }
 
-    /// Gives the changes after number `shipped` to `each`; the number up to which they were given, or none when there are none.
-    pub fn read(
+    /// Gives the changes after number `shipped` to `each`; the number up to which they were given,
+    /// or none when there are none.
+    pub(super) fn read(
         &mut self,
         conn: &Connection,
         shipped: i64,
@@ -127,7 +133,8 @@ impl Changes {
                 }
                 its_key.extend(self.key.iter().map(|&i| row[i].borrow()));
             }
-            // A key's collation may find the row of another spelling: the one that was asked for is gone.
+            // A key's collation may find the row of another spelling: the one that was asked for is
+            // gone.
             let is_it = !row.is_empty() && (self.key.is_empty() || its_key == key);
             let is_whole = match self.in_utf16.as_ref().filter(|_| is_it) {
                 Some((is_whole, _)) => {

@@ -11,9 +11,11 @@ use fake::rand::rngs::StdRng;
 use fake::{Fake, RngExt};
 use rusqlite::{Connection, Transaction, params};
 
-use super::file::{File, SqlResult};
-use super::schema::{self, quote};
+use super::file::File;
+use super::schema;
 use crate::error::{Error, Result};
+use crate::sqlite::error::SqlResult;
+use crate::sqlite::names::quote;
 use crate::stop::Stop;
 
 /// The demo table's name.
@@ -44,7 +46,8 @@ pub fn create_if_missing(path: &Path, rows: u64, seed: u64, stop: &Stop) -> Resu
     Ok(true)
 }
 
-/// Adds so many users to a table of the demo's columns, which is made where it is missing. The same seed gives the same users.
+/// Adds so many users to a table of the demo's columns, which is made where it is missing. The same
+/// seed gives the same users.
 pub fn add(path: &Path, table: &str, rows: u64, seed: u64, stop: &Stop) -> Result<()> {
     let mut file = File::open(path, true, stop)?;
     let last: i64 = file.write(|tx| {
@@ -74,15 +77,15 @@ pub fn add(path: &Path, table: &str, rows: u64, seed: u64, stop: &Stop) -> Resul
 
 fn check_shape(conn: &Connection, table: &str) -> SqlResult<()> {
     let schema = schema::read(conn, table)?;
-    match schema.rowid_alias && schema.columns.iter().map(|c| c.name.as_str()).eq(COLUMNS) {
-        true => Ok(()),
-        false => Err(Error::usage(format!(
+    if !schema.rowid_alias || !schema.columns.iter().map(|c| c.name.as_str()).eq(COLUMNS) {
+        return Err(Error::usage(format!(
             "--fake adds users to a table of the columns {}; {table:?} is another one",
             COLUMNS.join(", ")
         ))
         .way_out("leave out --fake, or name another --table")
-        .into()),
+        .into());
     }
+    Ok(())
 }
 
 fn insert(tx: &Transaction<'_>, table: &str, rows: u64, random: &mut StdRng) -> SqlResult<()> {

@@ -1,8 +1,8 @@
-//! A batch's events, gathered while a lock is held and told when it is let go.
+//! A batch's events, kept while a lock is held and given on when it is let go.
 
 use std::sync::Arc;
 
-use super::Event;
+use super::event::Event;
 use super::values::{pack, unpack};
 use crate::error::Result;
 use crate::model::{TableSchema, Value, recycle};
@@ -12,7 +12,7 @@ const KEPT: usize = 8 << 20;
 
 /// Events with their values packed one after the other.
 #[derive(Default)]
-pub struct EventBuffer {
+pub(super) struct EventBuffer {
     bytes: Vec<u8>,
     events: Vec<Kept>,
 }
@@ -27,7 +27,7 @@ enum Kept {
 }
 
 impl EventBuffer {
-    pub fn add(&mut self, event: Event<'_>) {
+    pub(super) fn add(&mut self, event: Event<'_>) {
         let kept = match event {
             Event::Begin { pass, schema } => Kept::Begin(pass, schema.clone()),
             Event::Upsert { key, row } => Kept::Upsert(self.put(key), self.put(row)),
@@ -38,8 +38,8 @@ impl EventBuffer {
         self.events.push(kept);
     }
 
-    /// Tells all that was added, and forgets it.
-    pub fn tell(&mut self, each: &mut dyn FnMut(Event<'_>) -> Result<()>) -> Result<()> {
+    /// Gives all that was added to `each`, and forgets it.
+    pub(super) fn replay(&mut self, each: &mut dyn FnMut(Event<'_>) -> Result<()>) -> Result<()> {
         let mut start = 0;
         let (mut spare_key, mut spare_row) = (Vec::new(), Vec::new());
         for kept in self.events.drain(..) {

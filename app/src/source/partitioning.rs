@@ -1,14 +1,23 @@
-//! Over how many partitions a topic's rows were spread, and at which run keys last moved between them because that number had changed.
+//! Over how many partitions a topic's rows were spread, and at which run keys last moved between
+//! them because that number had changed.
 
 use rusqlite::{Connection, OptionalExtension, params};
 
-use super::file::SqlResult;
-use super::{Partitioning, Run};
+use super::run::Run;
+use crate::sqlite::error::SqlResult;
+
+/// How a run spreads a topic's rows over its partitions.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Partitioning {
+    pub partitions: i32,
+    /// The epoch of the run at which keys last moved between partitions; none when they never did.
+    pub repartitioned_at: Option<u64>,
+}
 
 /// How a run spreads its rows over a topic that has so many partitions.
-pub fn spread(conn: &Connection, topic: &str, partitions: i32, run: &Run) -> SqlResult<Partitioning> {
-    let moved = match remembered(conn, topic)? {
-        Some(last) if last.partitions == partitions => last.moved,
+pub(super) fn of_run(conn: &Connection, topic: &str, partitions: i32, run: &Run) -> SqlResult<Partitioning> {
+    let repartitioned_at = match remembered(conn, topic)? {
+        Some(last) if last.partitions == partitions => last.repartitioned_at,
         Some(_) => Some(run.epoch),
         // The source has sent nothing before.
         None if run.is_first => None,
@@ -17,28 +26,36 @@ pub fn spread(conn: &Connection, topic: &str, partitions: i32, run: &Run) -> Sql
         // What is not known may have been sent by another count.
         None => Some(run.epoch),
     };
-    Ok(Partitioning { partitions, moved })
+    Ok(Partitioning {
+        partitions,
+        repartitioned_at,
+    })
 }
 
 /// Remembers how a run spreads its rows, once every partition has acknowledged its beginning.
-pub fn note(conn: &Connection, topic: &str, spread: Partitioning) -> SqlResult<()> {
+pub(super) fn note(conn: &Connection, topic: &str, partitioning: Partitioning) -> SqlResult<()> {
     conn.prepare_cached("INSERT OR REPLACE INTO _rowferry_layout(topic, partitions, moved) VALUES (?1, ?2, ?3)")?
-        .execute(params![topic, spread.partitions, spread.moved.map(|run| run as i64)])?;
-    // Where the topic was made anew with fewer partitions, nothing holds the records of the others any more.
+        .execute(params![
+            topic,
+            partitioning.partitions,
+            partitioning.repartitioned_at.map(|epoch| epoch as i64)
+        ])?;
+    // Where the topic was made anew with fewer partitions, nothing holds the records of the others
+    // any more.
     conn.prepare_cached("DELETE FROM _rowferry_acked WHERE topic = ?1 AND partition >= ?2")?
-        .execute(params![topic, spread.partitions])?;
+        .execute(params![topic, partitioning.partitions])?;
     Ok(())
 }
 
 fn remembered(conn: &Connection, topic: &str) -> SqlResult<Option<Partitioning>> {
     let mut statement = conn.prepare_cached("SELECT partitions, moved FROM _rowferry_layout WHERE topic = ?1")?;
-    let spread = statement.query_row([topic], |row| {
+    let partitioning = statement.query_row([topic], |row| {
         Ok(Partitioning {
             partitions: row.get(0)?,
-            moved: row.get::<_, Option<i64>>(1)?.map(|run| run as u64),
+            repartitioned_at: row.get::<_, Option<i64>>(1)?.map(|epoch| epoch as u64),
         })
     });
-    Ok(spread.optional()?)
+    Ok(partitioning.optional()?)
 }
 
 fn noted_partitions(conn: &Connection, topic: &str) -> SqlResult<Vec<i32>> {

@@ -1,12 +1,15 @@
-//! Which rows a REPLACE could push out: a condition for each unique index of a table, under which a row collides with NEW.
+//! Which rows a REPLACE could push out: a condition for each unique index of a table, under which a
+//! row collides with NEW.
 
-use rusqlite::{Connection, OptionalExtension};
+use rusqlite::Connection;
 
-use super::file::SqlResult;
-use super::schema::{quote, rowid_name};
-use super::tokens::{bare, expression, parts, tokens, without_comments};
 use crate::model::{Column, TableSchema};
-use crate::sqlite;
+use crate::sqlite::affinity::Affinity;
+use crate::sqlite::collation::Collation;
+use crate::sqlite::error::SqlResult;
+use crate::sqlite::names::{quote, rowid_name};
+use crate::sqlite::tables::{self, sql_of};
+use crate::sqlite::tokens::{bare, expression, parts, tokens, without_comments};
 
 /// One column or expression of an index.
 struct Term {
@@ -15,9 +18,10 @@ struct Term {
     collation: String,
 }
 
-/// The conditions for all unique indexes that can push out a row of another key. SQLite drops such rows without a delete trigger.
-pub fn read(conn: &Connection, schema: &TableSchema) -> SqlResult<Vec<String>> {
-    let indexes = sqlite::indexes(conn, &schema.table)?;
+/// The conditions for all unique indexes that can push out a row of another key. SQLite drops such
+/// rows without a delete trigger.
+pub(super) fn read(conn: &Connection, schema: &TableSchema) -> SqlResult<Vec<String>> {
+    let indexes = tables::indexes(conn, &schema.table)?;
     let sql = without_comments(&sql_of(conn, "table", &schema.table)?);
     let (defaults, generated) = (defaults(conn, schema)?, generated(conn, schema, &sql)?);
     let mut new = NewRow {
@@ -26,54 +30,49 @@ pub fn read(conn: &Connection, schema: &TableSchema) -> SqlResult<Vec<String>> {
         generated: &generated,
         rowid: None,
     };
-    let mut replace_conflicts = Vec::new();
-    // Where the rowid is not the key, it is a unique index like others: REPLACE makes room for a rowid too.
+    let mut conditions = Vec::new();
+    // Where the rowid is not the key, it is a unique index like others: REPLACE makes room for a
+    // rowid too.
     if let (false, false, Some(rowid)) = (schema.rowid_alias, schema.keyed_by_rowid(), rowid_name(schema)) {
-        replace_conflicts.push(format!("{0} = NEW.{0}", quote(&rowid)));
+        conditions.push(format!("{0} = NEW.{0}", quote(rowid)));
     }
     for index in indexes.iter().filter(|index| index.unique) {
         if !index.of_key || !schema.key().into_iter().all(|i| is_exact(schema, &schema.columns[i])) {
-            let given = guard(conn, &new, &index.name)?;
+            let given = condition(conn, &new, &index.name)?;
             new.rowid = next_rowid(schema, &sql);
-            let yet_to_come = guard(conn, &new, &index.name)?;
+            let yet_to_come = condition(conn, &new, &index.name)?;
             new.rowid = None;
-            replace_conflicts.extend((yet_to_come != given).then_some(yet_to_come));
-            replace_conflicts.push(given);
+            conditions.extend((yet_to_come != given).then_some(yet_to_come));
+            conditions.push(given);
         }
     }
-    Ok(replace_conflicts)
+    Ok(conditions)
 }
 
-/// Under which name a guard's SELECT knows the table: its own, unless that is what triggers call the row that comes or goes.
-pub fn row_name(schema: &TableSchema) -> String {
+/// Under which name a condition's SELECT knows the table: its own, unless that is what triggers
+/// call the row that comes or goes.
+pub(super) fn row_name(schema: &TableSchema) -> String {
     match schema.table.to_ascii_lowercase().as_str() {
         "new" | "old" => quote("_rowferry_row"),
         _ => quote(&schema.table),
     }
 }
 
-/// Whether two values of a key column that its index holds for equal are always the same bytes of the same class:
-/// 1 and 1.0 are equal where the type lets both stand, 0.0 and -0.0 where reals stand.
+/// Whether two values of a key column that its index holds for equal are always the same bytes of
+/// the same class: 1 and 1.0 are equal where the type lets both stand, 0.0 and -0.0 where reals
+/// stand.
 fn is_exact(schema: &TableSchema, column: &Column) -> bool {
-    column.pk_collation == "BINARY" && matches!(affinity(schema, column), Some("TEXT" | "NUMERIC"))
+    column.pk_collation == Collation::BINARY && matches!(affinity(schema, column), Some("TEXT" | "NUMERIC"))
 }
 
-/// What a column's declared type converts values to, by SQLite's rules; none when it leaves them alone.
+/// The type that converts values as a column does; none where the column leaves them alone.
 fn affinity(schema: &TableSchema, column: &Column) -> Option<&'static str> {
-    let declared = column.declared.to_ascii_uppercase();
-    let has = |parts: &[&str]| parts.iter().any(|part| declared.contains(part));
-    match () {
-        () if has(&["INT"]) => Some("NUMERIC"),
-        () if has(&["CHAR", "CLOB", "TEXT"]) => Some("TEXT"),
-        () if has(&["BLOB"]) || declared.is_empty() || schema.strict && declared == "ANY" => None,
-        () if has(&["REAL", "FLOA", "DOUB"]) => Some("REAL"),
-        () => Some("NUMERIC"),
-    }
+    Affinity::of(&column.declared, schema.strict).cast()
 }
 
 /// The defaults that REPLACE puts in the place of a NULL in a NOT NULL column, by column.
 fn defaults(conn: &Connection, schema: &TableSchema) -> SqlResult<Vec<Option<String>>> {
-    let found = sqlite::columns(conn, &schema.table)?;
+    let found = tables::columns(conn, &schema.table)?;
     let default = |c: &Column| {
         let found = found.iter().find(|found| found.name == c.name && found.not_null);
         // A comment at its end would take the bracket that is put behind it.
@@ -90,7 +89,7 @@ struct Generated {
 
 /// How each column is computed; from nothing where its values are given.
 fn generated(conn: &Connection, schema: &TableSchema, sql: &str) -> SqlResult<Vec<Generated>> {
-    let columns = sqlite::columns(conn, &schema.table)?.into_iter();
+    let columns = tables::columns(conn, &schema.table)?.into_iter();
     let names: Vec<String> = columns
         .filter(|column| matches!(column.hidden, 2 | 3))
         .map(|column| column.name)
@@ -128,19 +127,7 @@ fn sources(generated: &[Generated], mut columns: Vec<usize>) -> Vec<usize> {
     sources
 }
 
-/// The statement that made a table or an index; nothing for an index that came with its table.
-fn sql_of(conn: &Connection, kind: &str, name: &str) -> SqlResult<String> {
-    let sql: Option<Option<String>> = conn
-        .query_row(
-            "SELECT sql FROM sqlite_schema WHERE type = ?1 AND name = ?2",
-            [kind, name],
-            |row| row.get(0),
-        )
-        .optional()?;
-    Ok(sql.flatten().unwrap_or_default())
-}
-
-fn guard(conn: &Connection, new: &NewRow<'_>, index: &str) -> SqlResult<String> {
+fn condition(conn: &Connection, new: &NewRow<'_>, index: &str) -> SqlResult<String> {
     let schema = new.schema;
     let sql = without_comments(&sql_of(conn, "index", index)?);
     let (expressions, filter) = parts(&sql);
@@ -164,8 +151,9 @@ fn guard(conn: &Connection, new: &NewRow<'_>, index: &str) -> SqlResult<String> 
         });
     }
     conditions.extend(filter.map(|filter| format!("({filter})")));
-    // A trigger before an UPDATE sees NULL in the place of a column that the UPDATE leaves alone, unless it names that column: NEW's
-    // generated columns are right only where all that they are computed from is named. This is always true.
+    // A trigger before an UPDATE sees NULL in the place of a column that the UPDATE leaves alone,
+    // unless it names that column: NEW's generated columns are right only where all that they are
+    // computed from is named. This is always true.
     let loaded = |&i: &usize| format!("(NEW.{} IS NULL)", quote(&schema.columns[i].name));
     let loaded: Vec<_> = sources(new.generated, compared).iter().map(loaded).collect();
     if !loaded.is_empty() {
@@ -180,13 +168,14 @@ struct NewRow<'a> {
     /// The defaults that REPLACE puts in the place of a NULL, by column.
     defaults: &'a [Option<String>],
     generated: &'a [Generated],
-    /// The rowid that SQLite will give to a row which comes without one; nothing for rows that bring theirs.
+    /// The rowid that SQLite will give to a row which comes without one; nothing for rows that
+    /// bring theirs.
     rowid: Option<String>,
 }
 
 impl NewRow<'_> {
-    /// The value that a column will have. NEW has a NULL where a default will be, -1 in the place of a rowid that is yet to be given,
-    /// and generated columns that were computed from those.
+    /// The value that a column will have. NEW has a NULL where a default will be, -1 in the place
+    /// of a rowid that is yet to be given, and generated columns that were computed from those.
     fn value(&self, i: usize) -> String {
         let given = self.name(i);
         if let Some(default) = &self.defaults[i] {
@@ -229,17 +218,19 @@ impl NewRow<'_> {
     }
 }
 
-/// The rowid that SQLite gives to a row that comes without one: the next one, unless the last possible one is taken.
+/// The rowid that SQLite gives to a row that comes without one: the next one, unless the last
+/// possible one is taken.
 fn next_rowid(schema: &TableSchema, sql: &str) -> Option<String> {
     let rowid = rowid_name(schema).filter(|_| schema.rowid_alias)?;
     let table = quote(&schema.table);
-    let highest = format!("(SELECT ifnull(max({}), 0) FROM {table})", quote(&rowid));
-    match tokens(sql).any(|token| token.eq_ignore_ascii_case("autoincrement")) {
-        true => Some(format!(
+    let highest = format!("(SELECT ifnull(max({}), 0) FROM {table})", quote(rowid));
+    if tokens(sql).any(|token| token.eq_ignore_ascii_case("autoincrement")) {
+        Some(format!(
             "max({highest}, ifnull((SELECT max(seq) FROM sqlite_sequence WHERE name = '{}'), 0)) + 1",
             schema.table.replace('\'', "''")
-        )),
-        false => Some(format!("{highest} + 1")),
+        ))
+    } else {
+        Some(format!("{highest} + 1"))
     }
 }
 
@@ -253,8 +244,9 @@ fn one_row(schema: &TableSchema, expression: &str, columns: &[usize], value: &dy
     format!("SELECT {expression} FROM (SELECT {named}) AS {}", row_name(schema))
 }
 
-/// The condition that an index's expression has the same value for a row and for NEW. What it compares may depend on the affinity
-/// of columns, which NEW has none of: so it is worked out with values that were cast to it, and, for those that a cast changes, without.
+/// The condition that an index's expression has the same value for a row and for NEW. What it
+/// compares may depend on the affinity of columns, which NEW has none of: so it is worked out with
+/// values that were cast to it, and, for those that a cast changes, without.
 fn collision(new: &NewRow<'_>, expression: &str) -> String {
     let columns = mentioned(new.schema, expression);
     let row = |value: &dyn Fn(usize) -> String| one_row(new.schema, expression, &columns, value);
@@ -264,11 +256,11 @@ fn collision(new: &NewRow<'_>, expression: &str) -> String {
 
 fn terms(conn: &Connection, schema: &TableSchema, index: &str) -> SqlResult<Vec<Term>> {
     let place = |name: String| schema.columns.iter().position(|c| c.name == name);
-    let term = |term: sqlite::Term| Term {
+    let term = |term: tables::Term| Term {
         column: term.column.and_then(place),
         collation: term.collation,
     };
-    Ok(sqlite::terms(conn, index)?.into_iter().map(term).collect())
+    Ok(tables::terms(conn, index)?.into_iter().map(term).collect())
 }
 
 /// The columns that an expression may mention: every word in it that is a column's name.
@@ -298,7 +290,7 @@ mod tests {
     }
 
     #[test]
-    fn an_index_that_only_pushes_out_the_same_key_needs_no_guard() {
+    fn an_index_that_only_pushes_out_the_same_key_needs_no_condition() {
         let replace_conflicts = |sql: &str| {
             let conn = Connection::open_in_memory().unwrap();
             conn.execute_batch(sql).unwrap();

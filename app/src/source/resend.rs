@@ -1,17 +1,20 @@
-//! Keys that the log holds behind what the file remembers. They wait in a temporary table until they can go into the outbox, in the
-//! transaction that notes the place up to which the log was read: their rows are sent again, as they are now.
+//! Keys that the log holds behind what the file remembers. They wait in a temporary table until
+//! they can go into the outbox, in the transaction that notes the place up to which the log was
+//! read: their rows are sent again, as they are now.
 
 use std::collections::HashSet;
 
 use rusqlite::{Connection, params};
 
 use super::capture;
-use super::file::SqlResult;
-use super::values::{borrow, pack, packed, unpack};
+use super::values::{pack, packed, unpack};
 use crate::model::{TableSchema, Value};
+use crate::sqlite::error::SqlResult;
+use crate::sqlite::tables::has_temporary_table;
+use crate::sqlite::values::borrow;
 
 /// Keeps keys that a topic holds for `enqueue`, each once. The user's file is not touched.
-pub fn keep(conn: &Connection, topic: &str, keys: &[Vec<Value<'_>>]) -> SqlResult<()> {
+pub(super) fn keep(conn: &Connection, topic: &str, keys: &[Vec<Value<'_>>]) -> SqlResult<()> {
     conn.execute_batch(
         "CREATE TEMP TABLE IF NOT EXISTS _rowferry_resend(
              topic TEXT, packed BLOB, PRIMARY KEY (topic, packed)) WITHOUT ROWID; SAVEPOINT resend",
@@ -30,13 +33,19 @@ fn insert(conn: &Connection, topic: &str, keys: &[Vec<Value<'_>>]) -> SqlResult<
 }
 
 /// Forgets all keys that were kept.
-pub fn forget(conn: &Connection) -> SqlResult<()> {
+pub(super) fn forget(conn: &Connection) -> SqlResult<()> {
     Ok(conn.execute_batch("DROP TABLE IF EXISTS temp._rowferry_resend")?)
 }
 
-/// Whether a topic holds a key that does not wait in its table's outbox: one that was read after this state of the file.
-pub fn tells_of_later_reads(conn: &Connection, topic: &str, schema: &TableSchema, shipped: i64) -> SqlResult<bool> {
-    if !is_there(conn)? {
+/// Whether a topic holds a key that does not wait in its table's outbox: one that was read after
+/// this state of the file.
+pub(super) fn tells_of_later_reads(
+    conn: &Connection,
+    topic: &str,
+    schema: &TableSchema,
+    shipped: i64,
+) -> SqlResult<bool> {
+    if !has_temporary_table(conn, "_rowferry_resend")? {
         return Ok(false);
     }
     let (columns, outbox) = (capture::outbox_columns(schema), capture::outbox(&schema.table));
@@ -61,15 +70,9 @@ pub fn tells_of_later_reads(conn: &Connection, topic: &str, schema: &TableSchema
     Ok(false)
 }
 
-fn is_there(conn: &Connection) -> SqlResult<bool> {
-    Ok(conn
-        .prepare("SELECT 1 FROM temp.sqlite_schema WHERE name = '_rowferry_resend'")?
-        .exists([])?)
-}
-
 /// Puts the keys that were kept for a topic into its table's outbox: how many.
-pub fn enqueue(conn: &Connection, topic: &str, schema: &TableSchema) -> SqlResult<u64> {
-    if !is_there(conn)? {
+pub(super) fn enqueue(conn: &Connection, topic: &str, schema: &TableSchema) -> SqlResult<u64> {
+    if !has_temporary_table(conn, "_rowferry_resend")? {
         return Ok(0);
     }
     let mut statement = conn.prepare("SELECT packed FROM temp._rowferry_resend WHERE topic = ?1")?;

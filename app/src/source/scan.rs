@@ -2,25 +2,25 @@
 
 use rusqlite::Connection;
 
-use super::file::SqlResult;
-use super::schema::{quote, rowid_name};
-use super::values::{Bind, borrow, packed, unpack, weight};
-use super::{Event, capture, snapshot, utf16};
+use super::event::Event;
+use super::values::{packed, unpack, weight};
+use super::{key, snapshot, utf16};
 use crate::error::{Error, Result};
 use crate::model::{TableSchema, Value, recycle};
+use crate::sqlite::error::SqlResult;
+use crate::sqlite::names::{MOST_COLUMNS, quote};
+use crate::sqlite::values::{Bind, borrow};
 
 /// Why a row whose key holds a NULL stays behind: no one could tell it from another such row.
-pub const NULL_IN_KEY: &str = "its primary key holds a NULL, which no record's key can stand for";
-
-/// As many columns as a statement's result can have.
-pub const MOST_COLUMNS: usize = 2000;
+pub(super) const NULL_IN_KEY: &str = "its primary key holds a NULL, which no record's key can stand for";
 
 /// How to read a table from a place on.
-pub struct Scan {
+pub(super) struct Scan {
     from_start: String,
     from_cursor: String,
-    /// Statements that go beside those two, row by row: the rowid, whether the row's text is whole, whether its key's is. For text
-    /// in UTF-16, and where the rowid would be one column more than a statement can have.
+    /// Statements that go beside those two, row by row: the rowid, whether the row's text is whole,
+    /// whether its key's is. For text in UTF-16, and where the rowid would be one column more than
+    /// a statement can have.
     beside: Option<[String; 2]>,
     by_rowid: bool,
     /// How many columns stand before the row's own: the rowid, where the row does not hold it.
@@ -33,12 +33,12 @@ pub struct Scan {
 }
 
 impl Scan {
-    pub fn new(schema: &TableSchema, in_utf16: bool) -> Scan {
+    pub(super) fn new(schema: &TableSchema, in_utf16: bool) -> Scan {
         let key = schema.key();
         let by_rowid = !schema.without_rowid && !schema.rowid_alias;
         let is_wide = by_rowid && schema.columns.len() == MOST_COLUMNS;
         let lead = usize::from(by_rowid && !is_wide);
-        let ordered = order(schema);
+        let ordered = key::order(schema);
         let names: Vec<String> = schema.columns.iter().map(|c| quote(&c.name)).collect();
         let columns = ordered
             .iter()
@@ -56,9 +56,10 @@ impl Scan {
         let from_cursor =
             |what: &str| format!("SELECT {what} FROM {table} WHERE ({order}) > ({places}) ORDER BY {order} LIMIT ?1");
         let rowid = if by_rowid { ordered[0].as_str() } else { "NULL" };
-        let whole = match in_utf16 {
-            true => [utf16::whole(&names), utf16::whole(&collated_key(schema))],
-            false => ["1".into(), "1".into()],
+        let whole = if in_utf16 {
+            [utf16::whole(&names), utf16::whole(&key::collated(schema))]
+        } else {
+            ["1".into(), "1".into()]
         };
         let beside = format!("{rowid}, {}, {}", whole[0], whole[1]);
         Scan {
@@ -74,7 +75,7 @@ impl Scan {
     }
 
     /// How to read the copy that `snapshot` makes of a table.
-    pub fn of_copy(schema: &TableSchema, in_utf16: bool) -> Scan {
+    pub(super) fn of_copy(schema: &TableSchema, in_utf16: bool) -> Scan {
         let columns: Vec<String> = (0..schema.columns.len()).map(snapshot::column).collect();
         let key = schema.key();
         let key_columns: Vec<String> = key.iter().map(|&i| columns[i].clone()).collect();
@@ -87,9 +88,12 @@ impl Scan {
         let copy = snapshot::COPY;
         let from_start = |what: &str| format!("SELECT {what} FROM {copy} ORDER BY rowid LIMIT ?1");
         let from_cursor = |what: &str| format!("SELECT {what} FROM {copy} WHERE rowid > ?2 ORDER BY rowid LIMIT ?1");
-        let whole = |columns: &[String]| match in_utf16 && !columns.is_empty() {
-            true => utf16::whole(columns),
-            false => "1".into(),
+        let whole = |columns: &[String]| {
+            if in_utf16 && !columns.is_empty() {
+                utf16::whole(columns)
+            } else {
+                "1".into()
+            }
         };
         let beside = format!("rowid, {}, {}", whole(&columns), whole(&key_columns));
         Scan {
@@ -104,8 +108,9 @@ impl Scan {
         }
     }
 
-    /// Gives the rows after the cursor to `each`; the next cursor, or none when these were the last rows.
-    pub fn read(
+    /// Gives the rows after the cursor to `each`; the next cursor, or none when these were the last
+    /// rows.
+    pub(super) fn read(
         &self,
         conn: &Connection,
         cursor: Option<&[u8]>,
@@ -155,9 +160,10 @@ impl Scan {
                 values.push(value);
             }
             let mut key: Vec<Value<'_>> = recycle(spare_key);
-            match self.key.is_empty() {
-                true => key.push(borrow(row.get_ref(0)?)),
-                false => key.extend(self.key.iter().map(|&i| values[i].borrow())),
+            if self.key.is_empty() {
+                key.push(borrow(row.get_ref(0)?))
+            } else {
+                key.extend(self.key.iter().map(|&i| values[i].borrow()))
             }
             let (rowid, is_whole, has_whole_key) =
                 match beside.as_mut().map(|beside| beside.next()).transpose()?.flatten() {
@@ -185,43 +191,19 @@ impl Scan {
     }
 }
 
-/// What orders a table's b-tree: its rowid, or its key.
-pub fn order(schema: &TableSchema) -> Vec<String> {
-    match rowid_name(schema) {
-        Some(rowid) => vec![quote(&rowid)],
-        None => schema.key().into_iter().map(|i| collated(schema, i)).collect(),
-    }
-}
-
 /// A row that stays behind.
-pub fn refused<'a>(key: &'a [Value<'a>], reason: &'a str) -> Event<'a> {
+pub(super) fn refused<'a>(key: &'a [Value<'a>], reason: &'a str) -> Event<'a> {
     Event::Refused { key, reason }
 }
 
 /// A row that travels, or one that cannot.
-pub fn upsert<'a>(key: &'a [Value<'a>], row: &'a [Value<'a>]) -> Event<'a> {
-    match key.iter().any(Value::is_null) {
-        true => Event::Refused {
+pub(super) fn upsert<'a>(key: &'a [Value<'a>], row: &'a [Value<'a>]) -> Event<'a> {
+    if key.iter().any(Value::is_null) {
+        Event::Refused {
             key,
             reason: NULL_IN_KEY,
-        },
-        false => Event::Upsert { key, row },
-    }
-}
-
-/// A key column, to be compared as the key's index compares it.
-pub fn collated(schema: &TableSchema, column: usize) -> String {
-    let column = &schema.columns[column];
-    match column.collation == column.pk_collation {
-        true => quote(&column.name),
-        false => format!("{} COLLATE {}", quote(&column.name), column.pk_collation),
-    }
-}
-
-/// The names of the key, to be compared as the key's index compares them.
-pub fn collated_key(schema: &TableSchema) -> Vec<String> {
-    match schema.keyed_by_rowid() {
-        true => capture::key_names(schema).iter().map(|name| quote(name)).collect(),
-        false => schema.key().into_iter().map(|i| collated(schema, i)).collect(),
+        }
+    } else {
+        Event::Upsert { key, row }
     }
 }

@@ -1,27 +1,38 @@
-//! What a table was when it was last looked at, and what a change of the schema since then is proved not to have touched.
+//! What a table was when it was last brought up to date, and what a change of the schema since then
+//! is proved not to have touched.
 //!
-//! `PRAGMA schema_version` counts the statements that change the schema, one step each. Where it has gone one step, one statement
-//! ran, and what has gone and come back, as a column that was dropped and added or a table that was made anew, took two. So one step is
-//! looked through, and more are not: rows may have changed in a way that leaves the same schema.
+//! `PRAGMA schema_version` counts the statements that change the schema, one step each. Where it
+//! has gone one step, one statement ran, and what has gone and come back, as a column that was
+//! dropped and added or a table that was made anew, took two. So one step is looked through, and
+//! more are not: rows may have changed in a way that leaves the same schema.
 //!
 //! In the source it is kept as JSON, in `_rowferry_tracked.shape`:
-//! `{"v":1,"sql":CREATE TABLE,"root":PAGE,"unique":[[NAME,CREATE INDEX or null,PAGE],...],"triggers":[[NAME,CREATE TRIGGER],...]}`,
-//! the table, its unique indexes by name and all triggers on it in the order in which they were made. Anything else there was kept by
-//! an earlier version; it says nothing but that the table was looked at.
+//!
+//! ```text
+//! {"v":1,
+//!  "sql":CREATE TABLE,
+//!  "root":PAGE,
+//!  "unique":[[NAME,CREATE INDEX or null,PAGE],...],
+//!  "triggers":[[NAME,CREATE TRIGGER],...]}
+//! ```
+//!
+//! That is the table, its unique indexes by name and all triggers on it in the order in which they
+//! were made. Anything else there was kept by an earlier version; it says nothing but that the
+//! table was known.
 
 use rusqlite::{Connection, OptionalExtension};
 use serde::{Deserialize, Serialize};
 
 use super::capture;
-use super::file::SqlResult;
 use crate::model::TableSchema;
-use crate::sqlite;
+use crate::sqlite::error::SqlResult;
+use crate::sqlite::tables;
 
 /// The form in which a shape is kept.
 const VERSION: u32 = 1;
 
 #[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Shape {
+pub(super) struct Shape {
     v: u32,
     sql: String,
     root: i64,
@@ -30,12 +41,12 @@ pub struct Shape {
 }
 
 impl Shape {
-    pub fn read(conn: &Connection, schema: &TableSchema) -> SqlResult<Shape> {
+    pub(super) fn read(conn: &Connection, schema: &TableSchema) -> SqlResult<Shape> {
         let table = [&schema.table];
         let sql = "SELECT sql, rootpage FROM sqlite_schema WHERE type = 'table' AND name = ?1";
         let (sql, root) = conn.query_row(sql, table, |row| Ok((row.get(0)?, row.get(1)?)))?;
         let mut unique = Vec::new();
-        for index in sqlite::indexes(conn, &schema.table)?
+        for index in tables::indexes(conn, &schema.table)?
             .into_iter()
             .filter(|index| index.unique)
         {
@@ -57,14 +68,15 @@ impl Shape {
         })
     }
 
-    pub fn to_json(&self) -> String {
+    pub(super) fn to_json(&self) -> String {
         serde_json::to_string(self).expect("a shape is always JSON")
     }
 
-    /// Why changes of the rows may have passed unseen since the shape `before` was kept, so many steps of the schema's version ago;
-    /// none when it is proved that all were seen. What has gone hides nothing: an index pushes no row out any more, a trigger that
-    /// ran before ours does so no more.
-    pub fn doubt(&self, before: &str, steps: i64) -> Option<String> {
+    /// Why changes of the rows may have passed unseen since the shape `before` was kept, so many
+    /// steps of the schema's version ago; none when it is proved that all were seen. What has gone
+    /// hides nothing: an index pushes no row out any more, a trigger that ran before ours does so
+    /// no more.
+    pub(super) fn doubt(&self, before: &str, steps: i64) -> Option<String> {
         let before = serde_json::from_str::<Shape>(before)
             .ok()
             .filter(|shape| shape.v == VERSION);

@@ -1,4 +1,5 @@
-//! The merge of a table's sides: the source's, and those of the sinks over which its rows are spread.
+//! The merge of a table's sides: the source's, and those of the sinks over which its rows are
+//! spread.
 
 use std::cmp::Ordering;
 
@@ -6,14 +7,14 @@ use rusqlite::fallible_streaming_iterator::FallibleStreamingIterator;
 use rusqlite::{Row, Statement};
 
 use super::file::File;
-use super::order::same;
 use super::plan::{Plan, Rows, Side, place};
 use super::report::{Report, list};
 use crate::error::{Error, Result};
 use crate::source::schema;
+use crate::sqlite::values::exactly;
 
 /// Compares one table.
-pub fn table(source: &File, sinks: &[File], table: &str) -> Result<Report> {
+pub(super) fn table(source: &File, sinks: &[File], table: &str) -> Result<Report> {
     let schema = schema::read(source, table).map_err(|e| e.at(source))?;
     let table = schema.table.clone();
     let mut sides = vec![Side { file: source, schema }];
@@ -86,7 +87,7 @@ fn merge(plan: &Plan, sides: &[Side<'_>], rows: Rows, report: &mut Report) -> Re
         if first.is_empty() {
             return Ok(());
         }
-        judge(plan, rows, &streams, &mut first, report);
+        compare(plan, rows, &streams, &mut first, report);
         for &side in &first {
             report.rows[side] += 1;
             streams[side].next()?;
@@ -117,8 +118,9 @@ fn find_first(plan: &Plan, rows: Rows, streams: &[Stream<'_>], first: &mut Vec<u
     }
 }
 
-/// Compares rows whose keys come to the same place in the order; takes those out of `first` whose turn is later.
-fn judge(plan: &Plan, rows: Rows, streams: &[Stream<'_>], first: &mut Vec<usize>, report: &mut Report) {
+/// Compares rows whose keys come to the same place in the order; takes those out of `first` whose
+/// turn is later.
+fn compare(plan: &Plan, rows: Rows, streams: &[Stream<'_>], first: &mut Vec<usize>, report: &mut Report) {
     let row = |side: usize| streams[side].row().expect("a side at a place has a row there");
     let key = |side: usize| (0..plan.key_columns).map(move |i| row(side).get_ref_unwrap(i));
     if first[0] > 0 {
@@ -132,10 +134,11 @@ fn judge(plan: &Plan, rows: Rows, streams: &[Stream<'_>], first: &mut Vec<usize>
     let our = row(0);
     let differing = |side: usize| {
         let their = row(side);
-        (0..plan.columns.len()).filter(move |&i| !same(our.get_ref_unwrap(i), their.get_ref_unwrap(i)))
+        (0..plan.columns.len()).filter(move |&i| !exactly(our.get_ref_unwrap(i), their.get_ref_unwrap(i)))
     };
     let found = first[1..].iter().map(|&side| (side, differing(side).next()));
-    // Keys are equal by exact bytes, so there may be other rows at this place: 'k1' under NOCASE beside 'K1', or 1 beside 1.0.
+    // Keys are equal by exact bytes, so there may be other rows at this place: 'k1' under NOCASE
+    // beside 'K1', or 1 beside 1.0.
     let is_ours = |found: &(usize, Option<usize>)| found.1.is_none_or(|column| column >= plan.keys(rows));
     let (found, others): (Vec<_>, Vec<_>) = found.partition(is_ours);
     match found[..] {
@@ -164,13 +167,13 @@ struct Stream<'a> {
 
 impl<'a> Prepared<'a> {
     fn new(file: &'a File, select: &str) -> Result<Self> {
-        let statement = file.prepare(select).map_err(|e| file.error(&e))?;
+        let statement = file.prepare(select).map_err(|e| file.error(e))?;
         Ok(Self { statement, file })
     }
 
     /// Its rows, at the first one.
     fn rows(&mut self) -> Result<Stream<'_>> {
-        let rows = self.statement.query([]).map_err(|e| self.file.error(&e))?;
+        let rows = self.statement.query([]).map_err(|e| self.file.error(e))?;
         let mut stream = Stream { rows, file: self.file };
         stream.next()?;
         Ok(stream)
@@ -184,6 +187,6 @@ impl<'a> Stream<'a> {
     }
 
     fn next(&mut self) -> Result<()> {
-        self.rows.advance().map_err(|e| self.file.error(&e))
+        self.rows.advance().map_err(|e| self.file.error(e))
     }
 }

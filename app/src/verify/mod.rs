@@ -1,15 +1,13 @@
-//! Compares tables of the source with those of a sink, or of several over which their rows are spread: every value, by its
-//! storage class and every bit.
+//! Compares tables of the source with those of a sink, or of several over which their rows are
+//! spread: every value, by its storage class and every bit.
 //!
 //! All sides are read once, in the same order of the key, and merged; so the memory stays flat.
 //!
-//! | file | what it holds |
-//! |---|---|
-//! | `file` | a database, opened to read one state of it |
-//! | `order` | the order of keys, in SQL and in Rust alike |
-//! | `plan` | how a table is read from each side |
-//! | `compare` | the merge of a table's sides |
-//! | `report` | what came out, for people |
+//! - `file`: a database, opened to read one state of it
+//! - `order`: the order of keys, in SQL and in Rust alike
+//! - `plan`: how a table is read from each side
+//! - `compare`: the merge of a table's sides
+//! - `report`: what came out, for people
 
 mod compare;
 mod file;
@@ -26,7 +24,8 @@ use crate::source::{schema, tracked_tables};
 use file::File;
 pub use report::Report;
 
-/// Compares the tables, or those that the source ships when none is named, and tells of each as it is done.
+/// Compares the tables, or those that the source ships when none is named, and tells of each as it
+/// is done.
 pub fn verify(source: &Path, sinks: &[PathBuf], tables: &[String], mut each: impl FnMut(&Report)) -> Result<()> {
     let source_file = File::open(source, "source", "cargo run --bin producer makes it")?;
     let open = |sink: &PathBuf| File::open(sink, "sink", "cargo run --bin consumer makes it");
@@ -69,8 +68,9 @@ fn shipped(source: &File) -> Result<Vec<String>> {
     if tables.is_empty() {
         tables = schema::user_tables(source)?;
     }
-    match tables.is_empty() {
-        true => Err(Error::failed(format!("{source} has no tables")).way_out("name the right file with --source")),
-        false => Ok(tables),
+    if tables.is_empty() {
+        Err(Error::failed(format!("{source} has no tables")).way_out("name the right file with --source"))
+    } else {
+        Ok(tables)
     }
 }

@@ -1,4 +1,5 @@
-//! The order of keys. The merge needs both sides in one and the same order, so what SQL sorts by is told again in Rust.
+//! The order of keys. The merge needs both sides in one and the same order, so what SQL sorts by is
+//! written again in Rust.
 
 use std::cmp::Ordering;
 
@@ -6,21 +7,15 @@ use rusqlite::functions::FunctionFlags;
 use rusqlite::types::ValueRef;
 use rusqlite::{Connection, Result};
 
+use crate::sqlite::collation::Collation;
+
 /// By what the rows of both sides are ordered.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Order {
+pub(super) enum Order {
     /// As SQLite orders values, text by the collation of each key column. An index can give it.
     Native(Vec<Collation>),
     /// By storage class and bytes, whatever the declarations say. SQLite has to sort for it.
     Exact,
-}
-
-/// The collations that every SQLite has.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Collation {
-    Binary,
-    NoCase,
-    RTrim,
 }
 
 /// The name under which SQL knows `exact_bytes`.
@@ -28,7 +23,7 @@ const EXACT: &str = "_rowferry_exact";
 
 impl Order {
     /// The terms of ORDER BY for these columns, written as SQL names them.
-    pub fn terms(&self, columns: &[String]) -> String {
+    pub(super) fn terms(&self, columns: &[String]) -> String {
         let terms: Vec<String> = match self {
             Order::Native(collations) => {
                 let pairs = columns.iter().zip(collations);
@@ -42,63 +37,12 @@ impl Order {
     }
 
     /// Compares the value of the key column at `place`.
-    pub fn compare(&self, place: usize, a: ValueRef<'_>, b: ValueRef<'_>) -> Ordering {
+    pub(super) fn compare(&self, place: usize, a: ValueRef<'_>, b: ValueRef<'_>) -> Ordering {
         match (self, a, b) {
             (Order::Native(_), ValueRef::Integer(a), ValueRef::Integer(b)) => a.cmp(&b),
             (Order::Native(collations), a, b) => native(a, b, collations[place]),
             (Order::Exact, a, b) => exact(a, b),
         }
-    }
-}
-
-impl Collation {
-    /// The collation of this name, if it is one of SQLite's own.
-    pub fn named(name: &str) -> Option<Self> {
-        [Self::Binary, Self::NoCase, Self::RTrim]
-            .into_iter()
-            .find(|c| c.name().eq_ignore_ascii_case(name))
-    }
-
-    fn name(self) -> &'static str {
-        match self {
-            Self::Binary => "BINARY",
-            Self::NoCase => "NOCASE",
-            Self::RTrim => "RTRIM",
-        }
-    }
-
-    fn compare(self, a: &[u8], b: &[u8]) -> Ordering {
-        match self {
-            Self::Binary => a.cmp(b),
-            Self::NoCase => {
-                // SQLite looks no further than to a NUL that both hold at the same place.
-                for (a, b) in a.iter().zip(b) {
-                    match a.to_ascii_lowercase().cmp(&b.to_ascii_lowercase()) {
-                        Ordering::Equal if *a == 0 => break,
-                        Ordering::Equal => (),
-                        other => return other,
-                    }
-                }
-                a.len().cmp(&b.len())
-            }
-            Self::RTrim => trimmed(a).cmp(trimmed(b)),
-        }
-    }
-}
-
-fn trimmed(text: &[u8]) -> &[u8] {
-    let spaces = text.iter().rev().take_while(|byte| **byte == b' ').count();
-    &text[..text.len() - spaces]
-}
-
-/// Equal by storage class and by every bit.
-pub fn same(a: ValueRef<'_>, b: ValueRef<'_>) -> bool {
-    match (a, b) {
-        (ValueRef::Integer(a), ValueRef::Integer(b)) => a == b,
-        (ValueRef::Real(a), ValueRef::Real(b)) => a.to_bits() == b.to_bits(),
-        (ValueRef::Text(a), ValueRef::Text(b)) | (ValueRef::Blob(a), ValueRef::Blob(b)) => a == b,
-        (ValueRef::Null, ValueRef::Null) => true,
-        _ => false,
     }
 }
 
@@ -143,7 +87,8 @@ fn exact(a: ValueRef<'_>, b: ValueRef<'_>) -> Ordering {
     }
 }
 
-/// A letter for the class and the value's bytes: the same just when the values are the same by class and bit.
+/// A letter for the class and the value's bytes: the same just when the values are the same by
+/// class and bit.
 fn exact_bytes(value: ValueRef<'_>) -> Vec<u8> {
     let with = |class: u8, bytes: &[u8]| [&[class], bytes].concat();
     match value {
@@ -156,7 +101,7 @@ fn exact_bytes(value: ValueRef<'_>) -> Vec<u8> {
 }
 
 /// Lets SQL order by `exact_bytes`.
-pub fn add_function(connection: &Connection) -> Result<()> {
+pub(super) fn add_function(connection: &Connection) -> Result<()> {
     let flags = FunctionFlags::SQLITE_UTF8 | FunctionFlags::SQLITE_DETERMINISTIC;
     connection.create_scalar_function(EXACT, 1, flags, |args| Ok(exact_bytes(args.get_raw(0))))
 }
@@ -166,6 +111,7 @@ mod tests {
     use rusqlite::types::{ToSqlOutput, Value};
 
     use super::*;
+    use crate::sqlite::values::exactly;
 
     const EDGE: i64 = 1 << 53;
 
@@ -232,7 +178,7 @@ mod tests {
     #[test]
     fn the_native_order_is_that_of_sqlite() {
         let connection = Connection::open_in_memory().unwrap();
-        for collation in [Collation::Binary, Collation::NoCase, Collation::RTrim] {
+        for collation in Collation::ALL {
             let name = collation.name();
             let compare = format!("SELECT (?1 > ?2 COLLATE {name}) - (?1 < ?2 COLLATE {name})");
             let mut statement = connection.prepare(&compare).unwrap();
@@ -260,7 +206,11 @@ mod tests {
             };
             for (j, b) in values().into_iter().enumerate() {
                 assert_eq!(exact(a, b), by_sql.cmp(&exact_bytes(b)), "{a:?} and {b:?}");
-                assert_eq!((exact(a, b).is_eq(), same(a, b)), (i == j, i == j), "{a:?} and {b:?}");
+                assert_eq!(
+                    (exact(a, b).is_eq(), exactly(a, b)),
+                    (i == j, i == j),
+                    "{a:?} and {b:?}"
+                );
             }
         }
     }

@@ -4,8 +4,8 @@ use std::fmt::{self, Display};
 
 use rusqlite::types::ValueRef;
 
-/// How many differing rows are told one by one.
-const TOLD: u64 = 10;
+/// How many differing rows have a line each.
+const MOST_LINES: u64 = 10;
 
 /// How much of a long value is shown.
 const WIDTH: usize = 40;
@@ -25,7 +25,7 @@ pub struct Report {
     different: u64,
     doubled: u64,
     lone_columns: u64,
-    told: Vec<String>,
+    lines: Vec<String>,
 }
 
 impl Report {
@@ -42,7 +42,7 @@ impl Report {
             different: 0,
             doubled: 0,
             lone_columns: 0,
-            told: Vec::new(),
+            lines: Vec::new(),
         }
     }
 
@@ -54,52 +54,52 @@ impl Report {
     /// A column that the source has and these sinks have not.
     pub fn column_missing(&mut self, column: &str, sinks: &[usize]) {
         self.lone_columns += 1;
-        self.told.push(match self.is_spread() {
-            true => format!("column {column:?} is missing in {}", self.names(sinks)),
-            false => format!("column {column:?} is only in the source"),
+        self.lines.push(if self.is_spread() {
+            format!("column {column:?} is missing in {}", self.names(sinks))
+        } else {
+            format!("column {column:?} is only in the source")
         });
     }
 
     /// A column that only these sinks have.
     pub fn column_extra(&mut self, column: &str, sinks: &[usize]) {
         self.lone_columns += 1;
-        self.told
+        self.lines
             .push(format!("column {column:?} is only in {}", self.names(sinks)));
     }
 
     /// A row that no sink has.
     pub fn missing<'a>(&mut self, key: impl Iterator<Item = ValueRef<'a>>) {
         self.missing += 1;
-        let everywhere = match self.is_spread() {
-            true => "all sinks",
-            false => "the sink",
-        };
-        self.tell(key, |_| format!("missing in {everywhere}"));
+        let everywhere = if self.is_spread() { "all sinks" } else { "the sink" };
+        self.add(key, |_| format!("missing in {everywhere}"));
     }
 
     /// A row that only a sink has.
     pub fn extra<'a>(&mut self, sink: usize, key: impl Iterator<Item = ValueRef<'a>>) {
         self.extra += 1;
-        self.tell(key, |report| format!("only in {}", report.names(&[sink])));
+        self.add(key, |report| format!("only in {}", report.names(&[sink])));
     }
 
     /// A row that several sinks have, each with its first column that differs from the source.
     pub fn doubled<'a>(&mut self, key: impl Iterator<Item = ValueRef<'a>>, sinks: &[(usize, Option<usize>)]) {
         self.doubled += 1;
-        self.tell(key, |report| {
+        self.add(key, |report| {
             let all: Vec<usize> = sinks.iter().map(|(sink, _)| *sink).collect();
             let different = sinks.iter().filter(|(_, column)| column.is_some());
             let different: Vec<usize> = different.map(|(sink, _)| *sink).collect();
             let both = if all.len() == 2 { "both " } else { "" };
             let all = report.names(&all);
-            match different.is_empty() {
-                true => format!("in {both}{all}"),
-                false => format!("in {both}{all}, different in {}", report.names(&different)),
+            if different.is_empty() {
+                format!("in {both}{all}")
+            } else {
+                format!("in {both}{all}, different in {}", report.names(&different))
             }
         });
     }
 
-    /// A row that is in the source and in one sink, with other values (the source's first) in this column, and in how many others.
+    /// A row that is in the source and in one sink, with other values (the source's first) in this
+    /// column, and in how many others.
     pub fn different<'a>(
         &mut self,
         sink: usize,
@@ -109,7 +109,7 @@ impl Report {
         others: usize,
     ) {
         self.different += 1;
-        self.tell(key, |report| {
+        self.add(key, |report| {
             let name = &report.columns[column];
             let from = first_difference(ours, theirs);
             let (ours, theirs) = (shown(ours, from), shown(theirs, from));
@@ -132,9 +132,10 @@ impl Report {
 
     /// Sinks, as people name them.
     fn names(&self, sinks: &[usize]) -> String {
-        match self.is_spread() {
-            true => list(sinks.iter().map(|sink| &self.sinks[sink - 1])),
-            false => "the sink".to_owned(),
+        if self.is_spread() {
+            list(sinks.iter().map(|sink| &self.sinks[sink - 1]))
+        } else {
+            "the sink".to_owned()
         }
     }
 
@@ -149,8 +150,8 @@ impl Report {
         rows.chain(without).collect::<Vec<_>>().join(", ")
     }
 
-    fn tell<'a>(&mut self, key: impl Iterator<Item = ValueRef<'a>>, what: impl FnOnce(&Self) -> String) {
-        if self.differing_rows() <= TOLD {
+    fn add<'a>(&mut self, key: impl Iterator<Item = ValueRef<'a>>, what: impl FnOnce(&Self) -> String) {
+        if self.differing_rows() <= MOST_LINES {
             let key = self
                 .columns
                 .iter()
@@ -158,15 +159,15 @@ impl Report {
                 .map(|(column, value)| format!("{column} = {}", shown(value, 0)));
             let key = key.collect::<Vec<_>>().join(", ");
             let what = what(self);
-            self.told.push(format!("{key}: {what}"));
+            self.lines.push(format!("{key}: {what}"));
         }
     }
 
     /// What differs, a line each.
     pub fn findings(&self) -> impl Iterator<Item = String> {
-        let told = self.told.iter().map(|line| format!("  {line}"));
-        let more = self.differing_rows().saturating_sub(TOLD);
-        told.chain((more > 0).then(|| format!("  and {} more", rows(more))))
+        let lines = self.lines.iter().map(|line| format!("  {line}"));
+        let more = self.differing_rows().saturating_sub(MOST_LINES);
+        lines.chain((more > 0).then(|| format!("  and {} more", rows(more))))
     }
 
     fn differing_rows(&self) -> u64 {

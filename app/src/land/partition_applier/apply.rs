@@ -272,10 +272,10 @@ impl PartitionApplier {
         if self.counts.dead_letters < WARNINGS {
             log::warn!("{place}: put into the dead letters: {reason}");
         }
-        let TopicPartition { topic, partition } = &self.position.at;
+        let of_record = (message.key, message.value);
         context
             .landing
-            .dead_letter(topic, *partition, message.offset, message.key, message.value, reason)?;
+            .dead_letter(&self.position.at, message.offset, of_record, reason)?;
         self.counts.dead_letters += 1;
         Ok(Effect::Nothing)
     }

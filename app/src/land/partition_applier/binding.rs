@@ -93,7 +93,7 @@ impl PartitionApplier {
         else {
             return Ok(false);
         };
-        if context.landing.trouble(schema)?.is_some() {
+        if context.landing.schema_refusal(schema)?.is_some() {
             return Ok(false); // of no table at all: a dead letter
         }
         let is_other = self.source(context)?.is_some_and(|source| source != id.source);

@@ -124,7 +124,7 @@ impl Waits {
             _ => header.other_partitions(own, &context.topic.partitions),
         };
         let landing = &context.landing;
-        let behind = landing.others_have_reached(position, id.source, repartitioned_at, &others)?;
+        let behind = landing.partitions_behind(position, id.source, repartitioned_at, &others)?;
         if behind.is_empty() {
             return Ok(false);
         }

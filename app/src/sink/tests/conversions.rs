@@ -1,7 +1,7 @@
 //! No column ever stores a value converted.
 
-use super::affinity::Affinity;
 use super::*;
+use crate::sqlite::affinity::Affinity;
 
 const TYPES: [&str; 14] = [
     "",
@@ -119,7 +119,7 @@ fn what_a_column_keeps_is_judged_as_sqlite_does_it() {
         for value in values() {
             conn.execute_batch("DELETE FROM t").unwrap();
             let mut insert = conn.prepare_cached("INSERT INTO t VALUES (?1)").unwrap();
-            crate::sink::landing::bind(&mut insert, 1, std::slice::from_ref(&value)).unwrap();
+            crate::sink::table::bind(&mut insert, 1, std::slice::from_ref(&value)).unwrap();
             let stored = insert.raw_execute().is_ok() && query(&conn, "SELECT v FROM t") == [[value.borrow()]];
             let affinity = Affinity::of(declared, strict);
             assert_eq!(

@@ -98,7 +98,9 @@ fn of_two_consumers_in_one_sink_the_second_is_stopped_with_nothing_stored() {
         let mut landing = sink.begin().unwrap();
         landing.schema(&mut at, &Arc::new(users()), None).unwrap();
         landing.upsert(&at, None, &[int(id), text("x")]).unwrap();
-        landing.dead_letter("topic", 2, 0, b"", b"", "none").unwrap();
+        landing
+            .dead_letter(&TopicPartition::new("topic", 2), 0, (b"", b""), "none")
+            .unwrap();
         landing.move_position(&at, from).map_err(|e| e.to_string())?;
         landing.commit().map_err(|e| e.to_string())
     };
@@ -129,7 +131,9 @@ fn what_is_not_committed_is_not_there_and_is_not_remembered() {
     let mut landing = sink.begin().unwrap();
     landing.schema(&mut at, &Arc::new(users()), None).unwrap();
     landing.upsert(&at, None, &[int(1), text("x")]).unwrap();
-    landing.dead_letter("topic", 0, 3, b"k", b"v", "no JSON").unwrap();
+    landing
+        .dead_letter(&TopicPartition::new("topic", 0), 3, (b"k", b"v"), "no JSON")
+        .unwrap();
     landing.move_position(&at, None).unwrap();
     drop(landing);
     let ours = "SELECT name FROM sqlite_master WHERE name = 'users'";
@@ -147,15 +151,17 @@ fn a_dead_letter_keeps_the_raw_key_and_value_and_the_reason() {
     let folder = Folder::new();
     let mut sink = folder.sink();
     let mut landing = sink.begin().unwrap();
-    landing.dead_letter("topic", 3, 42, b"\xff\0", b"", "no JSON").unwrap();
+    landing
+        .dead_letter(&TopicPartition::new("topic", 3), 42, (b"\xff\0", b""), "no JSON")
+        .unwrap();
     landing.commit().unwrap();
     assert_eq!(sink.dead_letters().unwrap(), 1);
-    let letter = query(
+    let dead_letter = query(
         &folder.user(),
         "SELECT topic, partition, \"offset\", key, value, reason FROM _rowferry_dead_letters",
     );
     assert_eq!(
-        letter,
+        dead_letter,
         [[
             text("topic"),
             int(3),

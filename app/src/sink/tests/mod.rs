@@ -11,7 +11,6 @@ mod shapes;
 mod types;
 mod write_turn;
 
-use crate::model::TopicPartition;
 use std::borrow::Cow;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -20,9 +19,10 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use rusqlite::Connection;
 
-use super::{Landed, LastApplied, LastTaken, Sink, SinkPosition, affinity, ddl};
-use crate::model::{Column, TableSchema, Value};
-use crate::sqlite;
+use super::{Landed, LastTaken, Sink, SinkPosition};
+use crate::model::{Column, LastApplied, TableSchema, TopicPartition, Value};
+use crate::sqlite::names::quote;
+use crate::sqlite::values::borrow;
 use crate::stop::Stop;
 
 /// A folder that goes when the test ends.
@@ -120,7 +120,7 @@ fn query(conn: &Connection, sql: &str) -> Vec<Vec<Value<'static>>> {
     while let Some(row) = rows.next().unwrap() {
         found.push(
             (0..width)
-                .map(|i| sqlite::value(row.get_ref(i).unwrap()).into_owned())
+                .map(|i| borrow(row.get_ref(i).unwrap()).into_owned())
                 .collect(),
         );
     }

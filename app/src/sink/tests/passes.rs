@@ -34,7 +34,8 @@ impl Ferry {
         }
     }
 
-    /// Lands records, each in its partition, in one transaction; gives what the last end mark removed.
+    /// Lands records, each in its partition, in one transaction; gives what the last end mark
+    /// removed.
     fn land(&mut self, steps: &[(usize, Step)]) -> Option<u64> {
         let mut swept = None;
         let mut landing = self.sink.begin().unwrap();
@@ -77,7 +78,7 @@ impl Ferry {
             .collect()
     }
 
-    fn unseen(&self) -> Option<Vec<i64>> {
+    fn unvisited(&self) -> Option<Vec<i64>> {
         let user = self.folder.user();
         let there = query(&user, "SELECT 1 FROM sqlite_master WHERE name = '_rowferry_unseen_t'");
         let counted = query(&user, "SELECT unseen FROM _rowferry_tables");
@@ -110,10 +111,10 @@ fn a_first_load_writes_no_key_twice() {
     let mut ferry = Ferry::new();
     ferry.land(&Ferry::all(Begin, 10));
     ferry.land(&[(0, Put(3, 1)), (1, Put(1, 1))]);
-    assert_eq!(ferry.unseen(), Some(vec![]));
+    assert_eq!(ferry.unvisited(), Some(vec![]));
     assert_eq!(ferry.land(&[(0, End(10)), (1, End(10))]), None);
     assert_eq!(ferry.land(&[(2, End(10))]), Some(0));
-    assert_eq!(ferry.unseen(), None);
+    assert_eq!(ferry.unvisited(), None);
     assert_eq!(ferry.rows(), [(1, 1), (3, 1)]);
 }
 
@@ -121,7 +122,7 @@ fn a_first_load_writes_no_key_twice() {
 fn rows_that_a_pass_did_not_touch_are_removed_at_its_last_end_mark() {
     let mut ferry = Ferry::loaded();
     ferry.land(&Ferry::all(Begin, 11));
-    assert_eq!(ferry.unseen(), Some(vec![1, 2, 3, 4, 5, 6]));
+    assert_eq!(ferry.unvisited(), Some(vec![1, 2, 3, 4, 5, 6]));
     ferry.land(&[
         (1, Put(1, 9)),
         (2, Put(2, 9)),
@@ -129,22 +130,23 @@ fn rows_that_a_pass_did_not_touch_are_removed_at_its_last_end_mark() {
         (0, Delete(6)),
         (1, Put(7, 9)),
     ]);
-    assert_eq!(ferry.unseen(), Some(vec![4, 5]));
+    assert_eq!(ferry.unvisited(), Some(vec![4, 5]));
     ferry.restart();
     assert_eq!(ferry.land(&[(0, End(11)), (2, End(11))]), None);
     ferry.restart();
     assert_eq!(ferry.land(&[(1, End(11))]), Some(2));
     assert_eq!(ferry.rows(), [(1, 9), (2, 9), (3, 9), (7, 9)]);
-    assert_eq!(ferry.unseen(), None);
+    assert_eq!(ferry.unvisited(), None);
 }
 
 #[test]
 fn partitions_may_be_in_a_pass_at_different_times() {
     let mut ferry = Ferry::loaded();
     ferry.land(&[(0, Begin(11)), (0, Put(3, 1))]);
-    // Partition 1 is still before the pass: what it brings now may be gone when the pass gets there.
+    // Partition 1 is still before the pass: what it brings now may be gone when the pass gets
+    // there.
     ferry.land(&[(1, Put(7, 1)), (1, Put(1, 1)), (1, Delete(4))]);
-    assert_eq!(ferry.unseen(), Some(vec![1, 2, 5, 6, 7]));
+    assert_eq!(ferry.unvisited(), Some(vec![1, 2, 5, 6, 7]));
     ferry.restart();
     ferry.land(&[
         (0, End(11)),
@@ -153,7 +155,7 @@ fn partitions_may_be_in_a_pass_at_different_times() {
         (1, Put(1, 2)),
         (1, End(11)),
     ]);
-    assert_eq!(ferry.unseen(), Some(vec![2, 5, 6, 7]));
+    assert_eq!(ferry.unvisited(), Some(vec![2, 5, 6, 7]));
     assert_eq!(
         ferry.land(&[(2, Put(8, 1)), (2, Begin(11)), (2, Put(2, 2)), (2, End(11))]),
         Some(4)
@@ -171,7 +173,7 @@ fn a_row_touched_and_then_brought_by_an_older_pass_counts_as_untouched() {
         (1, Put(1, 6)),
         (2, Put(2, 5)),
     ]);
-    assert_eq!(ferry.unseen(), Some(vec![2, 3, 4, 5, 6]));
+    assert_eq!(ferry.unvisited(), Some(vec![2, 3, 4, 5, 6]));
 }
 
 #[test]
@@ -179,7 +181,7 @@ fn a_newer_pass_overtakes_an_unfinished_one() {
     let mut ferry = Ferry::loaded();
     ferry.land(&Ferry::all(Begin, 11));
     ferry.land(&[(1, Put(1, 1)), (0, Put(3, 1)), (0, Begin(12))]);
-    assert_eq!(ferry.unseen(), Some(vec![1, 2, 3, 4, 5, 6]));
+    assert_eq!(ferry.unvisited(), Some(vec![1, 2, 3, 4, 5, 6]));
     // The rest of the older pass proves nothing for the newer one.
     assert_eq!(ferry.land(&[(1, End(11)), (2, End(11)), (1, Put(4, 1))]), None);
     ferry.land(&[
@@ -210,7 +212,7 @@ fn a_pass_that_was_sent_before_partitions_were_added_is_whole_without_them() {
     assert_eq!(ferry.land(&[(0, End(11))]), None, "the other has not ended");
     assert_eq!(ferry.land(&[(1, End(11))]), Some(4));
     assert_eq!(ferry.rows(), [(1, 1), (3, 1)]);
-    assert_eq!(ferry.unseen(), None);
+    assert_eq!(ferry.unvisited(), None);
 }
 
 #[test]
@@ -320,7 +322,7 @@ fn a_loosened_column_does_not_disturb_the_running_pass() {
     let mut landing = ferry.sink.begin().unwrap();
     landing.upsert(&ferry.at[1], None, &[int(1), text("12")]).unwrap();
     landing.commit().unwrap();
-    assert_eq!(ferry.unseen(), Some(vec![2, 3, 4, 5, 6]));
+    assert_eq!(ferry.unvisited(), Some(vec![2, 3, 4, 5, 6]));
     assert_eq!(ferry.land(&Ferry::all(End, 11)), Some(5));
     assert_eq!(query(&ferry.folder.user(), "SELECT * FROM t"), [[int(1), text("12")]]);
 }

@@ -106,15 +106,12 @@ fn the_partitions_that_are_behind_are_named() {
     for own in [landed(0, 6), landed(8, 6)] {
         let mut expected = vec![0, 3, 4, 6, 7, 8];
         expected.retain(|p| *p != own.at.partition);
-        assert_eq!(sink.others_have_reached(&own, "s", 7, &partitions).unwrap(), expected);
+        assert_eq!(sink.partitions_behind(&own, "s", 7, &partitions).unwrap(), expected);
         let landing = sink.begin().unwrap();
-        assert_eq!(
-            landing.others_have_reached(&own, "s", 7, &partitions).unwrap(),
-            expected
-        );
+        assert_eq!(landing.partitions_behind(&own, "s", 7, &partitions).unwrap(), expected);
     }
     assert_eq!(
-        sink.others_have_reached(&landed(1, 6), "s", 7, &[1, 2, 5]).unwrap(),
+        sink.partitions_behind(&landed(1, 6), "s", 7, &[1, 2, 5]).unwrap(),
         [0; 0]
     );
 }
@@ -124,11 +121,11 @@ fn a_transaction_sees_what_it_has_noted_itself_and_leaves_nothing_when_it_fails(
     let folder = Folder::new();
     let mut sink = folder.sink();
     note(&mut sink, &[landed(0, 6), landed(1, 6)]);
-    let behind = |sink: &Sink| sink.others_have_reached(&landed(0, 6), "s", 7, &[0, 1]).unwrap();
+    let behind = |sink: &Sink| sink.partitions_behind(&landed(0, 6), "s", 7, &[0, 1]).unwrap();
     let mut landing = sink.begin().unwrap();
     landing.wait_at(&landed(1, 6), 7).unwrap();
     assert_eq!(
-        landing.others_have_reached(&landed(0, 6), "s", 7, &[0, 1]).unwrap(),
+        landing.partitions_behind(&landed(0, 6), "s", 7, &[0, 1]).unwrap(),
         [0; 0]
     );
     drop(landing);

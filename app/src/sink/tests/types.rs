@@ -26,7 +26,8 @@ fn every_value_comes_back_to_the_last_bit_and_can_be_overwritten() {
     assert_eq!(query(&folder.user(), "SELECT * FROM t ORDER BY id"), second);
 }
 
-/// Lands three rows in a table of this schema, changes one, deletes one, and compares after each step.
+/// Lands three rows in a table of this schema, changes one, deletes one, and compares after each
+/// step.
 fn lives(shape: TableSchema, mut rows: Vec<Vec<Value<'static>>>) {
     let folder = Folder::new();
     let mut sink = folder.sink();
@@ -42,7 +43,7 @@ fn lives(shape: TableSchema, mut rows: Vec<Vec<Value<'static>>>) {
         );
     }
     landing.commit().unwrap();
-    let all = format!("SELECT * FROM {} ORDER BY v", ddl::quote(&shape.table));
+    let all = format!("SELECT * FROM {} ORDER BY v", quote(&shape.table));
     assert_eq!(query(&folder.user(), &all), rows, "{shape:?}");
 
     let v = shape.columns.iter().position(|c| c.name == "v").unwrap();
@@ -51,9 +52,10 @@ fn lives(shape: TableSchema, mut rows: Vec<Vec<Value<'static>>>) {
     let changed = rows.remove(0);
     let deleted = rows.remove(0);
     let key = |i: usize, row: &[Value<'static>]| -> Vec<_> {
-        match shape.keyed_by_rowid() {
-            true => vec![int(i as i64 + 10)],
-            false => shape.key().into_iter().map(|i| row[i].clone()).collect(),
+        if shape.keyed_by_rowid() {
+            vec![int(i as i64 + 10)]
+        } else {
+            shape.key().into_iter().map(|i| row[i].clone()).collect()
         }
     };
     let mut landing = sink.begin().unwrap();

@@ -108,7 +108,7 @@ fn a_wish_to_stop_ends_the_wait_in_the_turnstile() {
         thread::sleep(Duration::from_millis(100));
         stop.request();
     });
-    let error = sink.begin().err().expect("the write_turns is held");
+    let error = sink.begin().err().expect("the turn is taken");
     assert_eq!(error.kind(), Kind::Stopped);
     asker.join().unwrap();
     drop(held);

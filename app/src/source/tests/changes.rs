@@ -5,15 +5,15 @@ use super::*;
 const USERS: &str = "CREATE TABLE t(id INTEGER PRIMARY KEY, email TEXT COLLATE NOCASE UNIQUE, v);
     INSERT INTO t VALUES (1, 'a', 1), (2, 'b', 2), (3, 'c', 3), (4, NULL, 4)";
 
-/// After these statements the model is equal, with `events` told (0: any number).
+/// After these statements the model is equal, with so many events (0: any number).
 #[track_caller]
 fn follows(table: &str, statements: &[(&str, u64)]) {
     let mut ferry = Ferry::new("t", table);
     ferry.assert_equal();
     for (sql, events) in statements {
         ferry.sql(sql);
-        let told = ferry.drain();
-        assert!(*events == 0 || told == *events, "{told} events: {sql}");
+        let found = ferry.drain();
+        assert!(*events == 0 || found == *events, "{found} events: {sql}");
         ferry.assert_equal();
     }
 }

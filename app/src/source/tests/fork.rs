@@ -23,7 +23,7 @@ impl Ferry {
 
     #[track_caller]
     fn has_forked(&mut self) {
-        let error = self.feed.read(100, 1 << 20, &mut |_| Ok(())).unwrap_err();
+        let error = self.changes.read(100, 1 << 20, &mut |_| Ok(())).unwrap_err();
         assert_eq!(error.kind(), Kind::Forked, "{error}");
     }
 }
@@ -37,7 +37,7 @@ fn an_earlier_note_of_the_same_run_is_a_fork() {
     ferry.assert_equal();
     ferry.put_back(&backup);
     ferry.has_forked();
-    let noted = ferry.ledger.check().unwrap_err();
+    let noted = ferry.state.check().unwrap_err();
     assert_eq!(noted.kind(), Kind::Forked);
 }
 
@@ -55,8 +55,8 @@ fn between_two_notes_the_last_change_tells_that_the_file_was_put_back() {
         assert!(ferry.step(100), "the change is read, and not noted");
         ferry.put_back(&backup);
         ferry.sql(later);
-        let mark = ferry.unnoted.pop_front().unwrap();
-        let error = ferry.ledger.note(&[(mark, vec![])]).unwrap_err();
+        let checkpoint = ferry.unnoted.pop_front().unwrap();
+        let error = ferry.state.note(&[(checkpoint, vec![])]).unwrap_err();
         assert_eq!(error.kind(), Kind::Forked, "{later}: {error}");
         ferry.has_forked();
     }
@@ -83,7 +83,7 @@ fn a_run_that_began_after_this_one_is_no_fork() {
         .unwrap()
         .begin_run(0)
         .unwrap();
-    let error = ferry.feed.read(100, 1 << 20, &mut |_| Ok(())).unwrap_err();
+    let error = ferry.changes.read(100, 1 << 20, &mut |_| Ok(())).unwrap_err();
     assert!(error.kind() == Kind::Failed && error.to_string().contains("another producer has taken over"));
 }
 
@@ -95,7 +95,7 @@ fn a_file_without_our_tables_is_said_to_be_one() {
         .unwrap()
         .uninstall()
         .unwrap();
-    let error = ferry.feed.read(100, 1 << 20, &mut |_| Ok(())).unwrap_err();
+    let error = ferry.changes.read(100, 1 << 20, &mut |_| Ok(())).unwrap_err();
     assert!(
         error.kind() == Kind::Failed && error.to_string().contains("tables are no more in the source"),
         "{error}"
@@ -106,24 +106,24 @@ fn a_file_without_our_tables_is_said_to_be_one() {
 fn a_new_epoch_is_above_all_that_it_is_told_of() {
     let mut ferry = Ferry::new("t", TABLE);
     let ahead = ferry.run.epoch + 1_000_000_000_000;
-    let noted = ferry.ledger.look().unwrap();
-    assert!(!noted.is_new && noted.above >= ferry.run.epoch);
-    assert_eq!(ferry.ledger.begin_run(ahead).unwrap().epoch, ahead + 1);
+    assert!(!ferry.state.noted().unwrap().is_new);
+    assert!(ferry.state.begin_run(0).unwrap().epoch > ferry.run.epoch);
+    assert_eq!(ferry.state.begin_run(ahead).unwrap().epoch, ahead + 1);
     // A pass of that run has a number above it, and so has the next run.
-    let pass = ferry.ledger.track("t", "topic", true).unwrap().pass();
+    let pass = ferry.state.track("t", "topic", true).unwrap().pass();
     assert!(pass > ahead);
-    assert!(ferry.ledger.begin_run(0).unwrap().epoch > pass);
+    assert!(ferry.state.begin_run(0).unwrap().epoch > pass);
 }
 
 #[test]
 fn keys_that_the_log_holds_are_sent_again_in_one_transaction_with_the_place() {
     let mut ferry = Ferry::new("t", TABLE);
     ferry.assert_equal();
-    let run = ferry.ledger.begin_run(0).unwrap();
-    let tracked = ferry.ledger.track("t", "topic", false).unwrap();
+    let run = ferry.state.begin_run(0).unwrap();
+    let tracked = ferry.state.track("t", "topic", false).unwrap();
     let keys = [2, 9, 2].map(|id| vec![Value::Integer(id)]);
-    ferry.ledger.keep_keys("topic", &keys).unwrap();
-    ferry.ledger.keep_keys("another", &keys).unwrap();
+    ferry.state.keep_keys("topic", &keys).unwrap();
+    ferry.state.keep_keys("another", &keys).unwrap();
     let fence = Acked {
         partition: 0,
         epoch: run.epoch,
@@ -131,20 +131,22 @@ fn keys_that_the_log_holds_are_sent_again_in_one_transaction_with_the_place() {
         offset: 44,
         stood: Some(u64::MAX),
     };
-    assert_eq!(ferry.ledger.settle(&[(&tracked, vec![fence])]).unwrap(), 2);
-    assert_eq!(ferry.ledger.acked("topic").unwrap(), [fence]);
-    let mut feed = ChangeReader::open(&ferry.path, Capture::Triggers, &run, &tracked, true, Stop::default()).unwrap();
-    let mut told = Vec::new();
-    feed.read(100, 1 << 20, &mut |event| {
-        told.push(match event {
-            Event::Upsert { key, .. } => format!("{key:?}"),
-            Event::Delete { key } => format!("gone {key:?}"),
-            other => panic!("{other:?}"),
-        });
-        Ok(())
-    })
-    .unwrap();
-    assert_eq!(told, ["[Integer(2)]", "gone [Integer(9)]"]);
+    assert_eq!(ferry.state.settle(&[(&tracked, vec![fence])]).unwrap(), 2);
+    assert_eq!(ferry.state.acked("topic").unwrap(), [fence]);
+    let mut changes =
+        ChangeReader::open(&ferry.path, Capture::Triggers, &run, &tracked, true, Stop::default()).unwrap();
+    let mut given = Vec::new();
+    changes
+        .read(100, 1 << 20, &mut |event| {
+            given.push(match event {
+                Event::Upsert { key, .. } => format!("{key:?}"),
+                Event::Delete { key } => format!("gone {key:?}"),
+                other => panic!("{other:?}"),
+            });
+            Ok(())
+        })
+        .unwrap();
+    assert_eq!(given, ["[Integer(2)]", "gone [Integer(9)]"]);
 }
 
 #[test]
@@ -185,14 +187,14 @@ fn a_copy_by_sqlites_backup_goes_on_where_the_log_tells_of_later_reads() {
             let backup = rusqlite::backup::Backup::new(&ferry.user, &mut to).unwrap();
             backup.run_to_completion(1000, Duration::ZERO, None).unwrap();
         }
-        let mut ledger = SourceState::open(&copy, Capture::Triggers, Stop::default()).unwrap();
-        ledger.look().unwrap();
+        let mut state = SourceState::open(&copy, Capture::Triggers, Stop::default()).unwrap();
+        state.noted().unwrap();
         let keys: Vec<_> = kept.iter().map(|&id| vec![Value::Integer(id)]).collect();
         if !keys.is_empty() {
-            ledger.keep_keys("topic", &keys).unwrap();
+            state.keep_keys("topic", &keys).unwrap();
         }
-        ledger.begin_run(0).unwrap();
-        let tracked = ledger.track("t", "topic", false).unwrap();
+        state.begin_run(0).unwrap();
+        let tracked = state.track("t", "topic", false).unwrap();
         assert_eq!(tracked.full, !goes_on, "{kept:?}");
     }
 }

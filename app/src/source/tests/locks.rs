@@ -15,10 +15,10 @@ fn waiting_for_a_change_takes_no_lock() {
             &format!("PRAGMA journal_mode = {mode}; CREATE TABLE t(id INTEGER PRIMARY KEY)"),
         );
         ferry.assert_equal();
-        let Ferry { mut feed, user, .. } = ferry;
+        let Ferry { mut changes, user, .. } = ferry;
         // The last look comes a tick after the last change.
-        assert!(!feed.wait(Duration::from_millis(100), &Stop::default()).unwrap());
-        let waits = thread::spawn(move || feed.wait(Duration::from_secs(1), &Stop::default()).unwrap());
+        assert!(!changes.wait(Duration::from_millis(100), &Stop::default()).unwrap());
+        let waits = thread::spawn(move || changes.wait(Duration::from_secs(1), &Stop::default()).unwrap());
         user.busy_timeout(Duration::ZERO).unwrap();
         while !waits.is_finished() {
             user.execute_batch("BEGIN EXCLUSIVE; ROLLBACK")
@@ -39,7 +39,7 @@ fn each_change_is_noticed_at_once() {
         ferry.assert_equal();
         for change in 0..200 {
             ferry.sql(&format!("UPDATE t SET v = {change}"));
-            assert!(ferry.feed.wait(Duration::from_secs(60), &Stop::default()).unwrap());
+            assert!(ferry.changes.wait(Duration::from_secs(60), &Stop::default()).unwrap());
             ferry.assert_equal();
         }
     }
@@ -64,10 +64,10 @@ fn a_note_that_does_not_wait_leaves_the_file_to_others() {
         };
         ferry.sql(lock);
         assert_eq!(waiting(&ferry), 1, "{mode}, {lock}");
-        assert!(!ferry.ledger.try_note(&note).unwrap(), "{mode}, {lock}");
+        assert!(!ferry.state.try_note(&note).unwrap(), "{mode}, {lock}");
         assert_eq!(waiting(&ferry), 1, "{mode}, {lock}");
         ferry.sql("UPDATE t SET v = 2; COMMIT");
-        assert!(ferry.ledger.try_note(&note).unwrap(), "{mode}, {lock}");
+        assert!(ferry.state.try_note(&note).unwrap(), "{mode}, {lock}");
         assert_eq!(waiting(&ferry), 1, "the change since: {mode}, {lock}");
         ferry.assert_equal();
     }
@@ -81,24 +81,24 @@ fn the_last_mark_of_a_table_says_all_that_those_before_it_say() {
     );
     let kinds = |ferry: &mut Ferry| {
         while ferry.step(1) {}
-        let marks: Vec<Checkpoint> = ferry.unnoted.drain(..).collect();
-        let pairs = marks
+        let checkpoints: Vec<Checkpoint> = ferry.unnoted.drain(..).collect();
+        let pairs = checkpoints
             .windows(2)
             .map(|pair| pair[1].covers(&pair[0]))
             .collect::<Vec<_>>();
-        (pairs, marks)
+        (pairs, checkpoints)
     };
-    let (pairs, marks) = kinds(&mut ferry);
+    let (pairs, checkpoints) = kinds(&mut ferry);
     assert_eq!(pairs, [true, true, false], "the end of a pass is not a place in it");
     ferry
-        .ledger
-        .note(&[(marks[2].clone(), vec![]), (marks[3].clone(), vec![])])
+        .state
+        .note(&[(checkpoints[2].clone(), vec![]), (checkpoints[3].clone(), vec![])])
         .unwrap();
     ferry.sql("UPDATE t SET v = 9");
     let (pairs, changes) = kinds(&mut ferry);
     assert_eq!(pairs, [true, true]);
-    assert!(!changes[0].covers(&marks[3]) && !marks[3].covers(&changes[0]));
-    ferry.ledger.note(&[(changes[2].clone(), vec![])]).unwrap();
+    assert!(!changes[0].covers(&checkpoints[3]) && !checkpoints[3].covers(&changes[0]));
+    ferry.state.note(&[(changes[2].clone(), vec![])]).unwrap();
     ferry.restart();
     assert_eq!(ferry.drain(), 0, "nothing is left to ship");
 }
@@ -113,25 +113,27 @@ fn rows_are_given_on_without_a_lock() {
             ),
         );
         ferry.user.busy_timeout(Duration::ZERO).unwrap();
-        let Ferry { feed, user, model, .. } = &mut ferry;
-        let mut told = 0;
+        let Ferry {
+            changes, user, model, ..
+        } = &mut ferry;
+        let mut given = 0;
         for change in [
             "INSERT INTO t VALUES (3, 3)",
             "UPDATE t SET v = 4",
             "DELETE FROM t WHERE id = 1",
         ] {
-            while let Some(_mark) = feed
+            while let Some(_mark) = changes
                 .read(10, 1 << 20, &mut |event| {
                     user.execute_batch("BEGIN EXCLUSIVE; ROLLBACK")
                         .unwrap_or_else(|e| panic!("{mode}: {e}"));
-                    told += 1;
+                    given += 1;
                     model.take(event)
                 })
                 .unwrap()
             {}
             user.execute_batch(change).unwrap();
         }
-        assert_eq!(told, 4 + 1 + 3, "begin, two rows, end; then changes");
+        assert_eq!(given, 4 + 1 + 3, "begin, two rows, end; then changes");
         ferry.assert_equal();
     }
 }

@@ -1,4 +1,5 @@
-//! This room against real SQLite files: what the feed tells is replayed into a model of the sink, which must equal the table.
+//! This room against real SQLite files: what a reader gives is replayed into a model of the
+//! sink, which must equal the table.
 
 mod changes;
 mod fork;
@@ -19,10 +20,12 @@ use std::time::Duration;
 
 use rusqlite::Connection;
 
-use super::values::{borrow, packed};
+use super::values::packed;
 use super::{Acked, Capture, ChangeReader, Checkpoint, Event, Run, SourceState, Tracked, schema};
 use crate::error::{Error, Result};
 use crate::model::{TableSchema, Value};
+use crate::sqlite::names::{quote, rowid_name};
+use crate::sqlite::values::borrow;
 use crate::stop::Stop;
 
 /// A folder that goes away with the test.
@@ -52,11 +55,11 @@ impl Drop for Folder {
     }
 }
 
-/// The sink as the feed's events make it: rows by key, both packed.
+/// The sink as the events make it: rows by key, both packed.
 #[derive(Default)]
 struct Model {
     rows: HashMap<Vec<u8>, Vec<u8>>,
-    unseen: HashSet<Vec<u8>>,
+    unvisited: HashSet<Vec<u8>>,
     schema: Option<Arc<TableSchema>>,
     begun: u64,
     events: u64,
@@ -71,23 +74,23 @@ impl Model {
                 assert!(pass > self.begun, "a pass begins with a new id");
                 self.begun = pass;
                 self.schema = Some(schema.clone());
-                self.unseen = self.rows.keys().cloned().collect();
+                self.unvisited = self.rows.keys().cloned().collect();
             }
             Event::Upsert { key, row } => {
                 assert_eq!(row.len(), self.schema.as_ref().expect("a pass has begun").columns.len());
                 let key = packed(key);
-                self.unseen.remove(&key);
+                self.unvisited.remove(&key);
                 self.rows.insert(key, packed(row));
             }
             Event::Delete { key } => {
                 let key = packed(key);
-                self.unseen.remove(&key);
+                self.unvisited.remove(&key);
                 self.rows.remove(&key);
             }
             Event::Refused { key, .. } => self.refused.push(key.iter().map(|v| v.borrow().into_owned()).collect()),
             Event::End { pass } => {
                 assert_eq!(pass, self.begun);
-                for key in self.unseen.drain() {
+                for key in self.unvisited.drain() {
                     self.rows.remove(&key);
                 }
             }
@@ -100,12 +103,12 @@ impl Model {
 struct Ferry {
     path: PathBuf,
     user: Connection,
-    ledger: SourceState,
-    feed: ChangeReader,
+    state: SourceState,
+    changes: ChangeReader,
     tracked: Tracked,
     run: Run,
     model: Model,
-    /// Marks of batches that are under way.
+    /// Checkpoints of batches that are under way.
     unnoted: VecDeque<Checkpoint>,
     table: String,
     _folder: Folder,
@@ -119,12 +122,12 @@ impl Ferry {
         let user = Connection::open(&path).unwrap();
         user.execute_batch("PRAGMA synchronous = OFF").unwrap();
         user.execute_batch(sql).unwrap_or_else(|e| panic!("{e}: {sql}"));
-        let (ledger, run, tracked, feed) = start(&path, table, "topic", false).unwrap();
+        let (state, run, tracked, changes) = start(&path, table, "topic", false).unwrap();
         Ferry {
             path,
             user,
-            ledger,
-            feed,
+            state,
+            changes,
             tracked,
             run,
             model: Model::default(),
@@ -141,16 +144,19 @@ impl Ferry {
     /// Reads one batch; false when there is nothing to ship.
     fn step(&mut self, rows: usize) -> bool {
         let model = &mut self.model;
-        let mark = self.feed.read(rows, 1 << 20, &mut |event| model.take(event)).unwrap();
-        let more = mark.is_some();
-        self.unnoted.extend(mark);
+        let checkpoint = self
+            .changes
+            .read(rows, 1 << 20, &mut |event| model.take(event))
+            .unwrap();
+        let more = checkpoint.is_some();
+        self.unnoted.extend(checkpoint);
         more
     }
 
     /// Notes the oldest batch that is under way.
     fn note(&mut self) {
-        if let Some(mark) = self.unnoted.pop_front() {
-            self.ledger.note(&[(mark.clone(), vec![])]).unwrap();
+        if let Some(checkpoint) = self.unnoted.pop_front() {
+            self.state.note(&[(checkpoint.clone(), vec![])]).unwrap();
         }
     }
 
@@ -173,8 +179,8 @@ impl Ferry {
 
     fn restart_with(&mut self, backfill: bool) {
         self.unnoted.clear();
-        let (ledger, run, tracked, feed) = start(&self.path, &self.table, "topic", backfill).unwrap();
-        (self.ledger, self.run, self.tracked, self.feed) = (ledger, run, tracked, feed);
+        let (state, run, tracked, changes) = start(&self.path, &self.table, "topic", backfill).unwrap();
+        (self.state, self.run, self.tracked, self.changes) = (state, run, tracked, changes);
     }
 
     /// What the table holds now, as the model should.
@@ -183,12 +189,12 @@ impl Ferry {
         let columns = schema
             .columns
             .iter()
-            .map(|c| schema::quote(&c.name))
+            .map(|c| quote(&c.name))
             .collect::<Vec<_>>()
             .join(", ");
-        let rowid = schema::rowid_name(&schema).filter(|_| schema.keyed_by_rowid());
-        let lead = rowid.map_or(String::new(), |rowid| format!("{}, ", schema::quote(&rowid)));
-        let sql = format!("SELECT {lead}{columns} FROM {}", schema::quote(&schema.table));
+        let rowid = rowid_name(&schema).filter(|_| schema.keyed_by_rowid());
+        let lead = rowid.map_or(String::new(), |rowid| format!("{}, ", quote(rowid)));
+        let sql = format!("SELECT {lead}{columns} FROM {}", quote(&schema.table));
         let mut statement = self.user.prepare(&sql).unwrap();
         let skip = usize::from(!lead.is_empty());
         let rows = statement.query_map([], |row| {
@@ -196,9 +202,10 @@ impl Ferry {
                 .map(|i| borrow(row.get_ref(i).unwrap()))
                 .collect::<Vec<_>>();
             let (rowid, values) = values.split_at(skip);
-            let key: Vec<Value<'_>> = match schema.keyed_by_rowid() {
-                true => rowid.to_vec(),
-                false => schema.key().into_iter().map(|i| values[i].clone()).collect(),
+            let key: Vec<Value<'_>> = if schema.keyed_by_rowid() {
+                rowid.to_vec()
+            } else {
+                schema.key().into_iter().map(|i| values[i].clone()).collect()
             };
             Ok((key.iter().all(|v| !v.is_null()).then(|| packed(&key)), packed(values)))
         });
@@ -236,9 +243,9 @@ fn start_with(
     backfill: bool,
     capture: Capture,
 ) -> Result<(SourceState, Run, Tracked, ChangeReader)> {
-    let mut ledger = SourceState::open(path, capture, Stop::default())?;
-    let run = ledger.begin_run(0)?;
-    let tracked = ledger.track(table, topic, backfill)?;
-    let feed = ChangeReader::open(path, capture, &run, &tracked, true, Stop::default())?;
-    Ok((ledger, run, tracked, feed))
+    let mut state = SourceState::open(path, capture, Stop::default())?;
+    let run = state.begin_run(0)?;
+    let tracked = state.track(table, topic, backfill)?;
+    let changes = ChangeReader::open(path, capture, &run, &tracked, true, Stop::default())?;
+    Ok((state, run, tracked, changes))
 }

@@ -197,12 +197,12 @@ fn a_writer_beside_the_reader_and_the_ledger_ends_equal() {
         let (path, stop, read) = (ferry.path.clone(), Stop::default(), &AtomicU64::new(0));
         let (
             Ferry {
-                ledger, feed, model, ..
+                state, changes, model, ..
             },
             done,
         ) = (&mut ferry, &stop);
         std::thread::scope(|scope| {
-            let (marks, noted) = std::sync::mpsc::sync_channel::<Checkpoint>(2);
+            let (checkpoints, noted) = std::sync::mpsc::sync_channel::<Checkpoint>(2);
             scope.spawn(move || {
                 let user = Connection::open(&path).unwrap();
                 user.busy_timeout(Duration::from_secs(60)).unwrap();
@@ -229,17 +229,22 @@ fn a_writer_beside_the_reader_and_the_ledger_ends_equal() {
             scope.spawn(move || {
                 loop {
                     let ended = done.requested();
-                    let got = feed.read(13, 1 << 20, &mut |event| model.take(event)).unwrap();
+                    let got = changes.read(13, 1 << 20, &mut |event| model.take(event)).unwrap();
                     read.store(model.events, Ordering::Relaxed);
                     match got {
-                        Some(mark) => marks.send(mark).unwrap(),
+                        Some(checkpoint) => checkpoints.send(checkpoint).unwrap(),
                         None if ended => break,
-                        None => drop(feed.wait(Duration::from_millis(50), &Stop::default()).unwrap()),
+                        None => drop(changes.wait(Duration::from_millis(50), &Stop::default()).unwrap()),
                     }
                 }
             });
-            ledger
-                .note(&noted.into_iter().map(|mark| (mark, vec![])).collect::<Vec<_>>())
+            state
+                .note(
+                    &noted
+                        .into_iter()
+                        .map(|checkpoint| (checkpoint, vec![]))
+                        .collect::<Vec<_>>(),
+                )
                 .unwrap();
         });
         assert!(ferry.model.rows == ferry.table() && ferry.drain() == 0, "{mode}");

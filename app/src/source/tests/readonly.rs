@@ -3,16 +3,16 @@
 use super::*;
 
 fn ship_all(path: &Path) -> (Model, Run) {
-    let (mut ledger, run, tracked, mut feed) = start_with(path, "t", "topic", false, Capture::None).unwrap();
+    let (mut state, run, tracked, mut changes) = start_with(path, "t", "topic", false, Capture::None).unwrap();
     assert!(tracked.full && tracked.pass_pending && tracked.acked.is_empty());
     let mut model = Model::default();
-    while let Some(mark) = feed.read(2, 1000, &mut |event| model.take(event)).unwrap() {
-        ledger.note(&[(mark.clone(), vec![])]).unwrap();
+    while let Some(checkpoint) = changes.read(2, 1000, &mut |event| model.take(event)).unwrap() {
+        state.note(&[(checkpoint.clone(), vec![])]).unwrap();
     }
-    ledger
+    state
         .dead_letter("t", &[Value::Integer(1)], "{\"id\":1}", "too large")
         .unwrap();
-    assert_eq!(ledger.dead_letters().unwrap(), 1);
+    assert_eq!(state.dead_letters().unwrap(), 1);
     (model, run)
 }
 
@@ -54,9 +54,9 @@ fn one_pass_reads_one_state_and_holds_nobody_up() {
             "PRAGMA journal_mode = {mode}; CREATE TABLE t(id INTEGER PRIMARY KEY, v); INSERT INTO t VALUES (1, 1), (2, 2), (3, 3)"
         ))
         .unwrap();
-        let (_, _, _, mut feed) = start_with(&path, "t", "topic", false, Capture::None).unwrap();
+        let (_, _, _, mut changes) = start_with(&path, "t", "topic", false, Capture::None).unwrap();
         let mut model = Model::default();
-        feed.read(1, 1000, &mut |event| model.take(event)).unwrap();
+        changes.read(1, 1000, &mut |event| model.take(event)).unwrap();
         for change in [
             "DELETE FROM t WHERE id = 3",
             "ALTER TABLE t ADD COLUMN w",
@@ -64,9 +64,9 @@ fn one_pass_reads_one_state_and_holds_nobody_up() {
         ] {
             user.execute_batch(change)
                 .unwrap_or_else(|e| panic!("{mode}, {change}: {e}"));
-            assert!(feed.read(1, 1000, &mut |event| model.take(event)).unwrap().is_some());
+            assert!(changes.read(1, 1000, &mut |event| model.take(event)).unwrap().is_some());
         }
-        while feed.read(1, 1000, &mut |event| model.take(event)).unwrap().is_some() {}
+        while changes.read(1, 1000, &mut |event| model.take(event)).unwrap().is_some() {}
         let row = |id: i64| {
             (
                 packed(&[Value::Integer(id)]),
@@ -91,15 +91,16 @@ fn the_copy_of_one_moment_is_exact() {
             "t(rowid TEXT, c1 INTEGER, g AS (c1 + 1) STORED)",
         ] {
             let columns = if table.contains("c1") { "rowid, c1" } else { "id, v" };
-            let insert = match table.contains("(id DESC, v)") {
-                true => values.replace("NULL", "'none'"),
-                false => values.to_owned(),
+            let insert = if table.contains("(id DESC, v)") {
+                values.replace("NULL", "'none'")
+            } else {
+                values.to_owned()
             };
             let mut ferry = Ferry::new(
                 "t",
                 &format!("PRAGMA encoding = '{encoding}'; CREATE TABLE {table}; INSERT INTO t({columns}) {insert}"),
             );
-            (ferry.ledger, ferry.run, ferry.tracked, ferry.feed) =
+            (ferry.state, ferry.run, ferry.tracked, ferry.changes) =
                 start_with(&ferry.path, "t", "topic", false, Capture::None).unwrap();
             while ferry.step(4) {}
             let (table_now, rows) = (ferry.table(), ferry.model.rows.len());
@@ -111,29 +112,4 @@ fn the_copy_of_one_moment_is_exact() {
             assert_eq!(rows, 13, "{encoding}, {table}");
         }
     }
-}
-
-#[test]
-fn a_file_in_wal_mode_without_its_log_is_read_without_locks() {
-    let folder = Folder::new();
-    let path = folder.file("a b%?#.db");
-    let user = Connection::open(&path).unwrap();
-    user.execute_batch("PRAGMA journal_mode = WAL; CREATE TABLE t(id INTEGER PRIMARY KEY); INSERT INTO t VALUES (1)")
-        .unwrap();
-    drop(user);
-    let mut file = super::super::file::File::open(&path, false, &Stop::default()).unwrap();
-    assert!(file.is_quiet_wal());
-    file.reopen_unlocked().unwrap();
-    let rows: i64 = file
-        .conn
-        .query_row("SELECT count(*) FROM t", [], |row| row.get(0))
-        .unwrap();
-    assert_eq!(rows, 1);
-    file.check_unchanged().unwrap();
-    Connection::open(&path)
-        .unwrap()
-        .execute_batch("INSERT INTO t VALUES (2)")
-        .unwrap();
-    let error = file.check_unchanged().unwrap_err().to_string();
-    assert!(error.contains("changed while it was read"), "{error}");
 }

@@ -60,7 +60,7 @@ fn a_table_that_is_gone_is_waited_for() {
 #[test]
 fn a_table_that_is_gone_is_an_error_when_nobody_follows() {
     let ferry = Ferry::new("t", TABLE);
-    let mut feed = ChangeReader::open(
+    let mut changes = ChangeReader::open(
         &ferry.path,
         Capture::Triggers,
         &ferry.run,
@@ -70,7 +70,7 @@ fn a_table_that_is_gone_is_an_error_when_nobody_follows() {
     )
     .unwrap();
     ferry.sql("DROP TABLE t");
-    let error = feed.read(10, 1000, &mut |_| Ok(())).unwrap_err().to_string();
+    let error = changes.read(10, 1000, &mut |_| Ok(())).unwrap_err().to_string();
     assert!(error.contains("\"t\" was dropped or renamed"), "{error}");
 }
 
@@ -104,7 +104,8 @@ fn what_does_not_touch_the_table_sends_nothing_again() {
     ferry.assert_equal();
 }
 
-/// Changes of the schema that end where they began, with rows that no trigger sees. T stands for the table's own statement, TRIGGERS for ours.
+/// Changes of the schema that end where they began, with rows that no trigger sees. T stands for
+/// the table's own statement, TRIGGERS for ours.
 const THERE_AND_BACK: [&str; 8] = [
     "ALTER TABLE t DROP COLUMN c; ALTER TABLE t ADD COLUMN c INT DEFAULT 0",
     "ALTER TABLE t RENAME COLUMN b TO x; ALTER TABLE t RENAME COLUMN c TO b; ALTER TABLE t RENAME COLUMN x TO c; UPDATE t SET c = 5;
@@ -140,9 +141,10 @@ fn a_schema_that_ends_where_it_began_sends_the_table_again() {
                 let sql = sql
                     .replace("TRIGGERS", &triggers.concat())
                     .replace("T;", &format!("{T};"));
-                ferry.sql(&match together {
-                    true => format!("BEGIN; {sql}; COMMIT"),
-                    false => sql.clone(),
+                ferry.sql(&if together {
+                    format!("BEGIN; {sql}; COMMIT")
+                } else {
+                    sql.clone()
                 });
                 let begun = ferry.model.begun;
                 if stopped {
@@ -162,10 +164,10 @@ fn a_schema_that_ends_where_it_began_sends_the_table_again() {
 fn what_changed_a_table_leaves_others_alone() {
     let mut ferry = Ferry::new("t", &format!("{TABLE}; CREATE TABLE other(k PRIMARY KEY, v)"));
     ferry.assert_equal();
-    ferry.ledger.track("other", "topic2", false).unwrap();
+    ferry.state.track("other", "topic2", false).unwrap();
     // What another table's change makes us do to its triggers is no step of the user's.
     ferry.sql("ALTER TABLE other ADD COLUMN w");
-    ferry.ledger.track("other", "topic2", false).unwrap();
+    ferry.state.track("other", "topic2", false).unwrap();
     let begun = ferry.model.begun;
     ferry.sql("UPDATE t SET b = 5");
     ferry.assert_equal();
@@ -251,8 +253,8 @@ fn our_own_tables_for_another_table_are_no_change() {
     );
     ferry.step(1);
     let begun = ferry.model.begun;
-    ferry.ledger.track("other", "topic2", false).unwrap();
-    ferry.ledger.track("other", "topic2", true).unwrap();
+    ferry.state.track("other", "topic2", false).unwrap();
+    ferry.state.track("other", "topic2", true).unwrap();
     ferry.assert_equal();
     assert_eq!(ferry.model.begun, begun);
 }
@@ -305,12 +307,12 @@ fn a_topic_carries_one_table_which_may_change_its_name() {
     );
     ferry.assert_equal();
     assert_eq!(ferry.tracked.id, "t");
-    let error = ferry.ledger.track("u", "topic", false).unwrap_err().to_string();
+    let error = ferry.state.track("u", "topic", false).unwrap_err().to_string();
     assert!(
         error.contains("topic \"topic\" carries table \"t\"") && error.contains("way out"),
         "{error}"
     );
-    assert_eq!(ferry.ledger.track("u", "another", false).unwrap().id, "u");
+    assert_eq!(ferry.state.track("u", "another", false).unwrap().id, "u");
     ferry.assert_equal();
     ferry.sql("UPDATE t SET b = 3; ALTER TABLE t RENAME TO v; UPDATE v SET b = 4; CREATE TABLE T2(x)");
     ferry.table = "v".into();
@@ -322,9 +324,9 @@ fn a_topic_carries_one_table_which_may_change_its_name() {
     assert_eq!(left, None, "nothing of the old name is left");
     // A new table under the old name is another one.
     ferry.sql("CREATE TABLE t(x PRIMARY KEY)");
-    let id = ferry.ledger.track("t", "third", false).unwrap().id;
+    let id = ferry.state.track("t", "third", false).unwrap().id;
     assert!(id.starts_with("t-") && id.len() == 10, "{id}");
     ferry.restart();
     assert_eq!((ferry.tracked.id.as_str(), ferry.tracked.full), ("t", false));
-    assert_eq!(ferry.ledger.track("t", "third", false).unwrap().id, id);
+    assert_eq!(ferry.state.track("t", "third", false).unwrap().id, id);
 }

@@ -1,4 +1,4 @@
-//! Runs, progress, dead dead_letters, and what is left behind.
+//! Runs, progress, dead letters, and what is left behind.
 
 use super::*;
 
@@ -17,6 +17,36 @@ fn each_run_has_a_larger_epoch_and_knows_the_one_before() {
     assert_eq!(ferry.run.source, first.source);
     assert!(!ferry.run.is_first);
     assert_eq!(ferry.run.epoch, first.epoch + ahead + 1);
+}
+
+#[test]
+fn tables_that_an_earlier_version_made_are_gone_on_with() {
+    let folder = Folder::new();
+    let path = folder.file("source.db");
+    let user = Connection::open(&path).unwrap();
+    let earlier = "
+        CREATE TABLE _rowferry_run(format INTEGER, source TEXT, epoch INTEGER, notes INTEGER NOT NULL DEFAULT 0);
+        CREATE TABLE _rowferry_tracked(
+            name TEXT COLLATE NOCASE PRIMARY KEY, topic TEXT, shape TEXT, guards TEXT, schema_version INTEGER,
+            pass INTEGER, pending INTEGER, cursor BLOB, shipped INTEGER, id TEXT, mark INTEGER);
+        CREATE TABLE _rowferry_acked(
+            topic TEXT, partition INTEGER, epoch INTEGER, seq INTEGER, offset INTEGER, stood INTEGER,
+            PRIMARY KEY (topic, partition));
+        CREATE TABLE _rowferry_layout(topic TEXT PRIMARY KEY, partitions INTEGER, moved INTEGER);
+        CREATE TABLE _rowferry_dead_letters(
+            source_table TEXT COLLATE NOCASE, key TEXT, packed BLOB, reason TEXT, at TEXT,
+            PRIMARY KEY (source_table, key));
+        INSERT INTO _rowferry_run VALUES (2, 'abcdef012345', 1700000000000001, 7);";
+    user.execute_batch(earlier).unwrap();
+    user.execute_batch("CREATE TABLE t(id INTEGER PRIMARY KEY, v UNIQUE)")
+        .unwrap();
+    let (_, run, tracked, _) = start(&path, "t", "topic", false).unwrap();
+    assert_eq!((run.source.as_str(), run.is_first), ("abcdef012345", false));
+    assert!(tracked.full);
+    let kept: String = user
+        .query_row("SELECT guards FROM _rowferry_tracked", [], |row| row.get(0))
+        .unwrap();
+    assert_eq!(kept, r#"["\"v\" COLLATE \"BINARY\" = NEW.\"v\""]"#);
 }
 
 #[test]
@@ -84,7 +114,7 @@ fn backfill_and_another_topic_send_all_again() {
 fn what_was_acknowledged_is_remembered_for_each_topic() {
     let mut ferry = Ferry::new("t", TABLE);
     ferry.step(100);
-    let mark = ferry.unnoted.pop_front().unwrap();
+    let checkpoint = ferry.unnoted.pop_front().unwrap();
     let acked = |partition, seq| Acked {
         partition,
         epoch: 5,
@@ -93,16 +123,16 @@ fn what_was_acknowledged_is_remembered_for_each_topic() {
         stood: None,
     };
     ferry
-        .ledger
-        .note(&[(mark.clone(), vec![acked(1, 10), acked(0, 11)])])
+        .state
+        .note(&[(checkpoint.clone(), vec![acked(1, 10), acked(0, 11)])])
         .unwrap();
     ferry.sql("UPDATE t SET v = 0");
     ferry.step(100);
-    let mark = ferry.unnoted.pop_front().unwrap();
-    ferry.ledger.note(&[(mark.clone(), vec![acked(1, 12)])]).unwrap();
+    let checkpoint = ferry.unnoted.pop_front().unwrap();
+    ferry.state.note(&[(checkpoint.clone(), vec![acked(1, 12)])]).unwrap();
     ferry.restart();
     assert_eq!(ferry.tracked.acked, [acked(0, 11), acked(1, 12)]);
-    assert_eq!(ferry.ledger.track("t", "another", false).unwrap().acked, []);
+    assert_eq!(ferry.state.track("t", "another", false).unwrap().acked, []);
 }
 
 #[test]
@@ -111,17 +141,17 @@ fn a_producer_that_was_taken_over_reads_and_notes_nothing() {
     ferry.assert_equal();
     ferry.sql("UPDATE t SET v = 7");
     ferry.step(100);
-    let mark = ferry.unnoted.pop_front().unwrap();
+    let checkpoint = ferry.unnoted.pop_front().unwrap();
     let (_, _, second, _) = start(&ferry.path, "t", "topic", false).unwrap();
     assert_eq!(second.rows_waiting, 4);
-    let error = ferry.ledger.note(&[(mark.clone(), vec![])]).unwrap_err();
+    let error = ferry.state.note(&[(checkpoint.clone(), vec![])]).unwrap_err();
     assert!(
         error.to_string().contains("another producer has taken over") && error.exit_code() == 1,
         "{error}"
     );
     for change in ["UPDATE t SET v = 8", "ALTER TABLE t ADD COLUMN w"] {
         ferry.sql(change);
-        let error = ferry.feed.read(10, 1000, &mut |_| Ok(())).unwrap_err().to_string();
+        let error = ferry.changes.read(10, 1000, &mut |_| Ok(())).unwrap_err().to_string();
         assert!(error.contains("another producer has taken over"), "{error}");
     }
     ferry.restart();
@@ -131,10 +161,10 @@ fn a_producer_that_was_taken_over_reads_and_notes_nothing() {
 #[test]
 fn a_producer_that_was_taken_over_begins_no_other_run() {
     let mut ferry = Ferry::new("t", TABLE);
-    let second = ferry.ledger.begin_run(0).unwrap();
+    let second = ferry.state.begin_run(0).unwrap();
     assert!(second.epoch > ferry.run.epoch);
     let (mut other, run, ..) = start(&ferry.path, "t", "topic", false).unwrap();
-    let error = ferry.ledger.begin_run(0).unwrap_err().to_string();
+    let error = ferry.state.begin_run(0).unwrap_err().to_string();
     assert!(error.contains("another producer has taken over this source"), "{error}");
     assert!(other.begin_run(0).unwrap().epoch > run.epoch);
 }
@@ -145,7 +175,7 @@ fn a_batch_that_was_not_taken_is_given_again() {
     for sql in ["", "UPDATE t SET v = v + 1"] {
         ferry.sql(sql);
         let mut count = 0;
-        let refused = ferry.feed.read(100, 1000, &mut |_| {
+        let refused = ferry.changes.read(100, 1000, &mut |_| {
             count += 1;
             if count == 3 { Err(Error::failed("no")) } else { Ok(()) }
         });
@@ -160,17 +190,17 @@ fn dead_letters_are_tried_again_by_the_next_run() {
     ferry.assert_equal();
     let key = [Value::Integer(2)];
     for reason in ["too large", "still too large"] {
-        ferry.ledger.dead_letter("t", &key, "{\"id\":2}", reason).unwrap();
+        ferry.state.dead_letter("t", &key, "{\"id\":2}", reason).unwrap();
     }
-    assert_eq!(ferry.ledger.dead_letters().unwrap(), 1);
+    assert_eq!(ferry.state.dead_letters().unwrap(), 1);
     ferry.restart();
     assert_eq!(
         (ferry.tracked.dead_letters_requeued, ferry.tracked.rows_waiting),
         (1, 1)
     );
-    assert_eq!(ferry.ledger.dead_letters().unwrap(), 0);
+    assert_eq!(ferry.state.dead_letters().unwrap(), 0);
     assert_eq!(ferry.drain(), 1);
-    ferry.ledger.dead_letter("t", &key, "{\"id\":2}", "too large").unwrap();
+    ferry.state.dead_letter("t", &key, "{\"id\":2}", "too large").unwrap();
     ferry.restart_with(true);
     assert_eq!(ferry.tracked.dead_letters_requeued, 1);
     assert_eq!(ferry.drain(), 6);
@@ -185,19 +215,19 @@ fn the_letter_of_a_null_key_is_written_again_for_as_long_as_there_is_such_a_row(
     ferry.assert_equal();
     let key = ferry.model.refused.pop().unwrap();
     ferry
-        .ledger
+        .state
         .dead_letter("t", &key, "{\"a\":null,\"b\":1}", "null")
         .unwrap();
     ferry.restart();
-    assert_eq!((ferry.ledger.dead_letters().unwrap(), ferry.drain()), (0, 1));
+    assert_eq!((ferry.state.dead_letters().unwrap(), ferry.drain()), (0, 1));
     assert_eq!(ferry.model.refused, [key]);
     ferry
-        .ledger
+        .state
         .dead_letter("t", &ferry.model.refused[0], "{\"a\":null,\"b\":1}", "null")
         .unwrap();
     ferry.sql("INSERT INTO t VALUES (NULL, 2); UPDATE t SET a = 2 WHERE b = 1 AND a IS NULL");
     ferry.restart();
-    assert_eq!(ferry.ledger.dead_letters().unwrap(), 0);
+    assert_eq!(ferry.state.dead_letters().unwrap(), 0);
     ferry.model.refused.clear();
     ferry.assert_equal();
     assert_eq!(ferry.model.refused, [[Value::Null, Value::Integer(2)]]);
@@ -224,8 +254,8 @@ fn uninstall_leaves_the_source_as_it_was() {
     ))
     .unwrap();
     let before = schema_of(&user);
-    let (mut ledger, ..) = start(&path, "t", "topic", false).unwrap();
-    ledger.track("o\"x", "topic2", false).unwrap();
+    let (mut state, ..) = start(&path, "t", "topic", false).unwrap();
+    state.track("o\"x", "topic2", false).unwrap();
     assert_eq!(super::super::tracked_tables(&user).unwrap(), ["o\"x", "t"]);
     assert_ne!(schema_of(&user), before);
     let removed = SourceState::open(&path, Capture::Triggers, Stop::default())
@@ -262,11 +292,11 @@ fn a_lock_is_waited_for_and_the_wait_can_be_stopped() {
     let mut ferry = Ferry::new("t", TABLE);
     ferry.assert_equal();
     let stop = Stop::default();
-    let mut ledger = SourceState::open(&ferry.path, Capture::Triggers, stop.clone()).unwrap();
+    let mut state = SourceState::open(&ferry.path, Capture::Triggers, stop.clone()).unwrap();
     ferry.sql("BEGIN EXCLUSIVE; UPDATE t SET v = 0");
     std::thread::scope(|scope| {
-        let waiting = scope.spawn(|| (ferry.feed.read(100, 1000, &mut |_| Ok(())), ferry.ledger.begin_run(0)));
-        let stopped = scope.spawn(|| ledger.begin_run(0));
+        let waiting = scope.spawn(|| (ferry.changes.read(100, 1000, &mut |_| Ok(())), ferry.state.begin_run(0)));
+        let stopped = scope.spawn(|| state.begin_run(0));
         std::thread::sleep(Duration::from_millis(1300));
         assert!(!waiting.is_finished() && !stopped.is_finished());
         stop.request();
@@ -284,14 +314,18 @@ fn a_wait_ends_when_something_changes() {
     let mut ferry = Ferry::new("t", TABLE);
     ferry.assert_equal();
     let stop = Stop::default();
-    assert!(ferry.feed.read(10, 10, &mut |_| Ok(())).unwrap().is_none());
-    assert!(!ferry.feed.wait(Duration::from_millis(20), &stop).unwrap());
+    assert!(ferry.changes.read(10, 10, &mut |_| Ok(())).unwrap().is_none());
+    assert!(!ferry.changes.wait(Duration::from_millis(20), &stop).unwrap());
     ferry.sql("UPDATE t SET v = 0");
-    assert!(ferry.feed.wait(Duration::from_secs(60), &stop).unwrap());
+    assert!(ferry.changes.wait(Duration::from_secs(60), &stop).unwrap());
     assert!(ferry.step(10));
     stop.request();
     assert_eq!(
-        ferry.feed.wait(Duration::from_secs(60), &stop).unwrap_err().exit_code(),
+        ferry
+            .changes
+            .wait(Duration::from_secs(60), &stop)
+            .unwrap_err()
+            .exit_code(),
         0
     );
 }

@@ -7,7 +7,7 @@ const VALUES: &str =
     (5, cast(x'ff00' AS TEXT), -9e999), (6, 'é😀', 5e-324), (7, x'', 1e308), (8, 1, '2'), (9, 1.0, x'31')";
 
 fn check(table: &str, columns: &str, sql: &str) {
-    let name = schema::quote(table);
+    let name = quote(table);
     let mut ferry = Ferry::new(table, &format!("CREATE TABLE {name}({columns}; {sql}"));
     ferry.assert_equal();
     ferry.sql(
@@ -46,7 +46,7 @@ fn a_table_of_every_kind_is_shipped() {
 #[test]
 fn names_may_be_anything() {
     for table in ["select", "a b", "a\"b'c", "größe", "new", "OLD", "[x]", "x;--"] {
-        let name = schema::quote(table);
+        let name = quote(table);
         let columns = "\"group\" TEXT, v, \"a\"\"b \" UNIQUE, \"ö\" COLLATE NOCASE UNIQUE, PRIMARY KEY(\"group\"))";
         let sql = format!(
             "INSERT INTO {name} VALUES ('a', 1, 2, 'x'), ('b', 2, 3, 'y');
@@ -201,22 +201,22 @@ fn a_row_whose_key_cannot_be_looked_up_stays_a_dead_letter() {
     );
     for backfill in [false, false, true, false] {
         ferry.restart_with(backfill);
-        let (refused, before) = (&mut ferry.model.refused, ferry.ledger.dead_letters().unwrap());
+        let (refused, before) = (&mut ferry.model.refused, ferry.state.dead_letters().unwrap());
         assert_eq!(before, u64::from(!ferry.tracked.full && before > 0));
         refused.clear();
         ferry.drain();
         for key in &ferry.model.refused {
             ferry
-                .ledger
+                .state
                 .dead_letter("t", key, "{\"k\":\"?\"}", crate::source::utf16::BROKEN_KEY)
                 .unwrap();
         }
-        assert_eq!(ferry.ledger.dead_letters().unwrap(), 1);
+        assert_eq!(ferry.state.dead_letters().unwrap(), 1);
     }
     ferry.sql(&format!("DELETE FROM t WHERE k = {broken}"));
     ferry.restart_with(true);
     ferry.assert_equal();
-    assert_eq!(ferry.ledger.dead_letters().unwrap(), 0);
+    assert_eq!(ferry.state.dead_letters().unwrap(), 0);
 }
 
 #[test]

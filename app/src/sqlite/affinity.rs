@@ -1,10 +1,10 @@
-//! Which values a column stores as they are, and which its type would convert.
+//! What a column's type does to values: which it stores as they are, and which it would convert.
 
-use crate::model::{TableSchema, Value};
+use crate::model::{Column, TableSchema, Value};
 
 /// What the declared type of a column does to the values that are stored in it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Affinity {
+pub(crate) enum Affinity {
     /// Keeps everything as it is.
     Blob,
     /// Turns numbers into text.
@@ -19,7 +19,7 @@ pub(super) enum Affinity {
 
 /// The storage classes that a column can be confined to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Class {
+pub(crate) enum Class {
     Integer,
     Real,
     Text,
@@ -28,7 +28,7 @@ pub(super) enum Class {
 
 impl Affinity {
     /// What a declared type means, by SQLite's own rules.
-    pub fn of(declared: &str, strict: bool) -> Self {
+    pub(crate) fn of(declared: &str, strict: bool) -> Self {
         let declared = declared.to_ascii_uppercase();
         let has = |part: &str| declared.contains(part);
         if strict {
@@ -54,16 +54,29 @@ impl Affinity {
     }
 
     /// The affinity of each column of a table.
-    pub fn of_columns(shape: &TableSchema) -> Vec<Self> {
-        let of_column = |c: &crate::model::Column| match shape.rowid_alias && c.pk > 0 {
-            true => Affinity::Only(Class::Integer),
-            false => Affinity::of(&c.declared, shape.strict),
+    pub(crate) fn of_columns(shape: &TableSchema) -> Vec<Self> {
+        let of_column = |column: &Column| {
+            if shape.rowid_alias && column.pk > 0 {
+                return Affinity::Only(Class::Integer);
+            }
+            Affinity::of(&column.declared, shape.strict)
         };
         shape.columns.iter().map(of_column).collect()
     }
 
+    /// The type that a CAST names to convert a value as such a column does; none where it leaves
+    /// all alone.
+    pub(crate) fn cast(self) -> Option<&'static str> {
+        match self {
+            Affinity::Blob | Affinity::Only(Class::Blob) => None,
+            Affinity::Text | Affinity::Only(Class::Text) => Some("TEXT"),
+            Affinity::Numeric | Affinity::Only(Class::Integer) => Some("NUMERIC"),
+            Affinity::Real | Affinity::Only(Class::Real) => Some("REAL"),
+        }
+    }
+
     /// Whether the value comes back from such a column as it went in.
-    pub fn keeps(self, value: &Value<'_>) -> bool {
+    pub(crate) fn keeps(self, value: &Value<'_>) -> bool {
         match (self, value) {
             (_, Value::Null) => true,
             (_, Value::Real(r)) if r.is_nan() => false,
@@ -102,7 +115,8 @@ fn is_minus_zero(real: f64) -> bool {
     real == 0.0 && real.is_sign_negative()
 }
 
-/// Whether a column with a numeric affinity stores this text as a number: blanks, sign, digits with a point, exponent, blanks; a zero byte ends it.
+/// Whether a column with a numeric affinity stores this text as a number: blanks, sign, digits with
+/// a point, exponent, blanks; a zero byte ends it.
 fn reads_as_number(text: &[u8]) -> bool {
     let blank = |b: &u8| matches!(b, b' ' | b'\t' | b'\n' | 0x0b | 0x0c | b'\r');
     let signed = |t: &mut &[u8]| {

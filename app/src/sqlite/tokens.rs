@@ -1,10 +1,9 @@
-//! SQL as SQLite keeps it, cut into its parts: just as far as the replace_conflicts need it.
+//! SQL as SQLite keeps it, cut into its parts: just as far as `source::replace_conflicts` needs it.
 
 /// The expression in a generated column's definition.
-pub fn expression(definition: &str) -> Option<&str> {
+pub(crate) fn expression(definition: &str) -> Option<&str> {
     let (mut depth, mut start, mut after_as) = (0, None, false);
-    for token in tokens(definition).skip(1) {
-        let at = token.as_ptr() as usize - definition.as_ptr() as usize;
+    for (at, token) in placed(definition).skip(1) {
         match token {
             "(" => {
                 if depth == 0 && after_as {
@@ -26,7 +25,7 @@ pub fn expression(definition: &str) -> Option<&str> {
 }
 
 /// A name without its quotes.
-pub fn bare(token: &str) -> String {
+pub(crate) fn bare(token: &str) -> String {
     let inner = |token: &str| token[1..token.len() - 1].to_string();
     match token.as_bytes() {
         [quote @ (b'"' | b'`' | b'\''), .., last] if quote == last => {
@@ -39,11 +38,10 @@ pub fn bare(token: &str) -> String {
 }
 
 /// The terms of a CREATE INDEX statement as they stand, without their direction, and its WHERE.
-pub fn parts(sql: &str) -> (Vec<&str>, Option<&str>) {
+pub(crate) fn parts(sql: &str) -> (Vec<&str>, Option<&str>) {
     let (mut terms, mut filter) = (Vec::new(), None);
     let (mut depth, mut start) = (0, 0);
-    for token in tokens(sql) {
-        let at = token.as_ptr() as usize - sql.as_ptr() as usize;
+    for (at, token) in placed(sql) {
         match token {
             "(" => {
                 depth += 1;
@@ -79,34 +77,39 @@ fn undirected(term: &str) -> &str {
 }
 
 /// The SQL with a space for each comment.
-pub fn without_comments(sql: &str) -> String {
-    tokens(sql)
-        .fold((String::new(), 0), |(mut out, end), token| {
-            let at = token.as_ptr() as usize - sql.as_ptr() as usize;
-            out.push_str(if at > end { " " } else { "" });
-            out.push_str(token);
-            (out, at + token.len())
-        })
-        .0
+pub(crate) fn without_comments(sql: &str) -> String {
+    let (mut out, mut end) = (String::new(), 0);
+    for (at, token) in placed(sql) {
+        out.push_str(if at > end { " " } else { "" });
+        out.push_str(token);
+        end = at + token.len();
+    }
+    out
 }
 
 /// Cuts SQL into words, quoted names and texts, and single signs; spaces and comments are left out.
-pub fn tokens(sql: &str) -> impl Iterator<Item = &str> {
-    let mut rest = sql;
+pub(crate) fn tokens(sql: &str) -> impl Iterator<Item = &str> {
+    placed(sql).map(|(_, token)| token)
+}
+
+/// The tokens with the places at which they begin.
+fn placed(sql: &str) -> impl Iterator<Item = (usize, &str)> {
+    let mut at = 0;
     std::iter::from_fn(move || {
         loop {
-            rest = rest.trim_start();
+            let rest = &sql[at..];
+            at += rest.len() - rest.trim_start().len();
+            let rest = &sql[at..];
             let end = |mark: &str| rest[2..].find(mark).map_or(rest.len(), |i| i + 2 + mark.len());
             match rest {
-                comment if comment.starts_with("--") => rest = &rest[end("\n")..],
-                comment if comment.starts_with("/*") => rest = &rest[end("*/")..],
+                comment if comment.starts_with("--") => at += end("\n"),
+                comment if comment.starts_with("/*") => at += end("*/"),
                 _ => break,
             }
         }
-        let length = length_of_token(rest)?;
-        let (token, after) = rest.split_at(length);
-        rest = after;
-        Some(token)
+        let (begin, length) = (at, length_of_token(&sql[at..])?);
+        at += length;
+        Some((begin, &sql[begin..at]))
     })
 }
 
