@@ -70,21 +70,18 @@ pub fn flag() -> FalseyValueParser {
     FalseyValueParser::new()
 }
 
-/// A time such as 500ms, 3s or 2m.
+/// A time such as 500ms, 3s or 1m30s, of whole milliseconds.
 pub fn duration(text: &str) -> Result<Duration, String> {
-    let digits = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
-    let (number, unit) = text.split_at(digits);
-    let unit = match unit {
-        "ms" => 1,
-        "s" => 1_000,
-        "m" => 60_000,
-        "h" => 3_600_000,
-        _ => 0,
+    // `humantime` takes spaces and fractions too, which look like a slip on a command line.
+    let is_plain = text.bytes().all(|byte| byte.is_ascii_alphanumeric());
+    let millis = || {
+        let time = humantime::parse_duration(text).ok().filter(|_| is_plain)?;
+        // What is longer is beyond what can be added to an instant.
+        u64::try_from(time.as_millis()).ok().filter(|&millis| millis > 0)
     };
-    match number.parse::<u64>().ok().and_then(|n| n.checked_mul(unit)) {
-        Some(millis) if millis > 0 => Ok(Duration::from_millis(millis)),
-        _ => Err("a time above zero is wanted, such as 500ms, 3s or 2m".into()),
-    }
+    millis()
+        .map(Duration::from_millis)
+        .ok_or_else(|| "a time above zero is wanted, such as 500ms, 3s or 2m".into())
 }
 
 /// Sends log lines to stderr as `HH:MM:SS level message`, one line each whatever the message holds: from info on, with `quiet` from warn
@@ -149,6 +146,8 @@ mod tests {
         assert_eq!(duration("500ms"), Ok(Duration::from_millis(500)));
         assert_eq!(duration("3s"), Ok(Duration::from_secs(3)));
         assert_eq!(duration("2m"), Ok(Duration::from_secs(120)));
+        assert_eq!(duration("1m30s"), Ok(Duration::from_secs(90)));
+        assert_eq!(duration("1h1ms"), Ok(Duration::from_millis(3_600_001)));
         for bad in [
             "",
             "3",
@@ -159,6 +158,9 @@ mod tests {
             "3 s",
             "99999999999999999999s",
             "9999999999999999999h",
+            "584554531y",
+            "999us",
+            "1m 30s",
         ] {
             assert!(duration(bad).is_err(), "{bad}");
         }
