@@ -1,10 +1,11 @@
-//! Which record of a source it is, and how a run begins in a partition.
+//! Which record of a source it is.
 
 use std::fmt;
 
 use super::bounds;
 
-/// Where a record stands: `<source>.<epoch>.<seq>`.
+/// The id of a record, written `<source>.<epoch>.<seq>`: the `seq`-th that the source sent to its
+/// partition in the run with this epoch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct RecordId<'a> {
     pub source: &'a str,
@@ -30,19 +31,6 @@ impl fmt::Display for RecordId<'_> {
     }
 }
 
-/// The link from a run to the runs before it, in the first record of its epoch in a partition.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct RunHeader {
-    /// The last (epoch, seq) of this partition that the source noted as acknowledged.
-    pub acked: Option<(u64, u64)>,
-    /// Whether this run sends the whole table.
-    pub full: bool,
-    /// How many partitions the run spreads its rows over.
-    pub partitions: Option<i32>,
-    /// The run at which keys last moved between partitions, because their number had changed.
-    pub moved: Option<u64>,
-}
-
 /// The last record of ours that the sink took from a partition.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LastApplied {
@@ -54,11 +42,11 @@ pub struct LastApplied {
 }
 
 impl From<RecordId<'_>> for LastApplied {
-    fn from(stamp: RecordId<'_>) -> Self {
+    fn from(id: RecordId<'_>) -> Self {
         Self {
-            source: stamp.source.to_owned(),
-            epoch: stamp.epoch,
-            seq: stamp.seq,
+            source: id.source.to_owned(),
+            epoch: id.epoch,
+            seq: id.seq,
             partitions: None,
         }
     }
@@ -69,10 +57,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_stamp_is_read_back() {
-        let stamp = RecordId::parse("ab.cd.17.3").unwrap();
-        assert_eq!((stamp.source, stamp.epoch, stamp.seq), ("ab.cd", 17, 3));
-        assert_eq!(stamp.to_string(), "ab.cd.17.3");
+    fn an_id_is_read_back() {
+        let id = RecordId::parse("ab.cd.17.3").unwrap();
+        assert_eq!((id.source, id.epoch, id.seq), ("ab.cd", 17, 3));
+        assert_eq!(id.to_string(), "ab.cd.17.3");
         for bad in [
             "",
             "1.2",
