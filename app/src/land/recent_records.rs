@@ -72,7 +72,7 @@ impl RecentRecords {
 
     /// Remembers a record below the position, from which all was taken that comes before `newest`; they are told in their order.
     fn recall(&mut self, newest: &LastApplied, message: &Message<'_>) {
-        let Some(stamp) = decode::stamp(message.value).filter(|stamp| stamp.source == newest.source) else {
+        let Some(stamp) = decode::record_id(message.value).filter(|stamp| stamp.source == newest.source) else {
             return;
         };
         if stamp.epoch < newest.epoch {

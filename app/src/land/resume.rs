@@ -225,7 +225,7 @@ fn gap_ahead(key: Option<&SignKey>, cluster: &Cluster, position: &SinkPosition, 
         return Ok(false);
     };
     let verdict = record
-        .stamp()
-        .map(|stamp| judge(position.origin.as_ref(), &stamp, record.link()));
+        .id()
+        .map(|stamp| judge(position.origin.as_ref(), &stamp, record.header()));
     Ok(matches!(verdict, Some(Verdict::Gap(gap)) if !matches!(gap, Gap::OtherSource { .. })))
 }

@@ -6,7 +6,7 @@ use std::fmt;
 use crate::model::RecordId;
 use crate::model::{TableSchema, Value};
 use crate::source::Acked;
-use crate::wire::decode::{self, Key, Record};
+use crate::wire::decode::{self, Record, RecordKey};
 
 use super::log_reader::{self, Part};
 
@@ -180,7 +180,7 @@ impl History {
             }
             Ok(Record::PassEnd { pass, .. }) => self.take_pass(Some(pass)),
             // What was kept back changed nothing.
-            Ok(Record::KeptBack { .. }) => {}
+            Ok(Record::Placeholder { .. }) => {}
             _ => self.take_key(found),
         }
     }
@@ -212,7 +212,7 @@ impl History {
     }
 
     fn take_key(&mut self, found: &log_reader::Record<'_>) {
-        let Ok(Key::Object(members)) = decode::key(found.message.key) else {
+        let Ok(RecordKey::Object(members)) = decode::key(found.message.key) else {
             return self.is_full(Why::Shape);
         };
         let owned = members

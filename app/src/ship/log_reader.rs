@@ -59,7 +59,7 @@ impl<'a> Record<'a> {
     /// Its stamp, if one of this source's runs sent it, as far as that can be told.
     pub fn stamp_of(&self, source: &str) -> Option<RecordId<'a>> {
         let Message { key, value, .. } = self.message;
-        let stamp = decode::stamp(value).filter(|stamp| stamp.source == source)?;
+        let stamp = decode::record_id(value).filter(|stamp| stamp.source == source)?;
         let is_genuine = self.signer.is_none_or(|signer| signer.has_signed(key, value));
         is_genuine.then_some(stamp)
     }

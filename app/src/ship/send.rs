@@ -9,9 +9,10 @@ use crate::error::{Error, Kind, Result};
 use crate::source::{Acked, Checkpoint, Run, SourceState};
 use crate::stop::Stop;
 use crate::terminal::progress::Progress;
-use crate::wire::decode::{self, Key};
-use crate::wire::encode::{SCHEMA_KEY, kept_back};
+use crate::wire::decode::{self, RecordKey};
+use crate::wire::encode::placeholder;
 use crate::wire::fingerprint::fingerprint;
+use crate::wire::names;
 use crate::wire::sign::SignKey;
 
 use super::batch_encoder::KeptBack;
@@ -273,10 +274,10 @@ pub fn acked(sent: &[Sent], last_seqs: &[u64], epoch: u64) -> Vec<Acked> {
 pub fn too_large(sign_key: Option<&SignKey>, bundle: &ProduceBatch, index: usize) -> Result<(KeptBack, Placeholder)> {
     let (key, value) = bundle.get(index);
     let size = key.len() + value.map_or(0, <[u8]>::len);
-    let Ok(Key::Object(members)) = decode::key(key) else {
+    let Ok(RecordKey::Object(members)) = decode::key(key) else {
         return Err(Error::failed("a key of ours is no JSON object"));
     };
-    if members.iter().any(|(name, _)| name == SCHEMA_KEY) {
+    if members.iter().any(|(name, _)| name == names::SCHEMA.name) {
         return Err(Error::failed(format!(
             "topic \"{}\": the broker refuses the table's schema, a record of {size} bytes, as too large",
             bundle.at.topic
@@ -291,7 +292,7 @@ pub fn too_large(sign_key: Option<&SignKey>, bundle: &ProduceBatch, index: usize
             bundle.at.topic
         ),
     };
-    let (key, mut value) = kept_back(&letter.text, &letter.reason, value);
+    let (key, mut value) = placeholder(&letter.text, &letter.reason, value);
     if let (Some(sign_key), Some(value)) = (sign_key, &mut value) {
         sign_key
             .signer(&bundle.at.topic, bundle.at.partition)

@@ -7,9 +7,7 @@ use crate::error::{Error, Result};
 use crate::model::{Column, TableSchema};
 pub use crate::sqlite::quote;
 use crate::sqlite::{self, Listed};
-
-/// Member names that the records on the wire keep for themselves.
-const RESERVED: [&str; 7] = ["_ferry", "_sig", "__deleted", "_schema", "_pass", "_run", "_kept"];
+use crate::wire::names::RESERVED;
 
 /// The collations that every SQLite has.
 const COLLATIONS: [&str; 3] = ["BINARY", "NOCASE", "RTRIM"];

@@ -4,10 +4,14 @@ mod base64;
 pub mod decode;
 pub mod encode;
 pub mod fingerprint;
+pub(crate) mod names;
+mod object;
+mod record;
 pub mod rows;
 mod scan;
 pub mod schema;
 pub mod sign;
+mod table_records;
 mod text;
 mod value;
 

@@ -1,24 +1,25 @@
-//! The fast way to read a row that we wrote: the columns in their order, no space anywhere, the stamp at the end. What is any different
-//! is not read here.
+//! The fast way to read a row that we wrote: the columns in their order, no space anywhere, the id
+//! at the end. What is any different is not read here.
 
 use std::borrow::Cow;
 
+use super::names::{RECORD_ID, SIGNATURE};
 use super::value::{self, Read};
 use super::{sign, text};
-use crate::model::RecordId;
-use crate::model::{TableSchema, Value};
+use crate::model::{RecordId, TableSchema, Value};
 
 /// Digits that fit an i64 whatever they are.
 const DIGITS: usize = 18;
 
-/// Up to here an integer is a real without loss, and so are these powers of ten: one division of the two rounds as it should.
+/// Up to here an integer is a real without loss, and so are these powers of ten: one division of the
+/// two rounds as it should.
 const EXACT: i64 = 1 << 53;
 const POWERS: [f64; DIGITS] = [
     1e0, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9, 1e10, 1e11, 1e12, 1e13, 1e14, 1e15, 1e16, 1e17,
 ];
 
-/// Reads a row into `row`, which is empty, up to what has to be its stamp. None when it stands there in any other way; `row` holds
-/// nothing of use then.
+/// Reads a row into `row`, which is empty, up to what has to be its id. None when it stands there in
+/// any other way; `row` holds nothing of use then.
 pub fn row<'a>(text: &'a str, schema: &TableSchema, row: &mut Vec<Value<'a>>) -> Option<&'a str> {
     let mut rest = text;
     for (i, column) in schema.columns.iter().enumerate() {
@@ -27,17 +28,17 @@ pub fn row<'a>(text: &'a str, schema: &TableSchema, row: &mut Vec<Value<'a>>) ->
         take(&mut rest, "\":")?;
         row.push(cell(&mut rest)?);
     }
-    if take(&mut rest, ",\"_sig\":\"").is_some() {
+    if take(&mut rest, SIGNATURE.next_string).is_some() {
         let (signature, behind) = rest.split_at_checked(sign::LETTERS)?;
         text::special(signature.as_bytes()).is_none().then_some(())?;
         rest = behind.strip_prefix('"')?;
     }
-    take(&mut rest, ",\"_ferry\":\"")?;
+    take(&mut rest, RECORD_ID.next_string)?;
     rest.strip_suffix("\"}")
 }
 
-/// Reads the stamp of a row. None when other members stand behind it.
-pub fn stamp(text: &str) -> Option<RecordId<'_>> {
+/// Reads the id of a row. None when other members stand behind it.
+pub fn record_id(text: &str) -> Option<RecordId<'_>> {
     RecordId::parse(text).filter(|_| text::special(text.as_bytes()).is_none())
 }
 

@@ -1,9 +1,8 @@
 //! What one end writes the other reads.
 
-use super::decode::{self, Key, Record};
-use super::encode::{Encoder, kept_back};
-use crate::model::RunHeader;
-use crate::model::{Column, TableSchema, Value};
+use super::decode::{self, Record, RecordKey};
+use super::encode::{Encoder, placeholder};
+use crate::model::{Column, RunHeader, TableSchema, Value};
 
 fn column(name: &str, declared: &str, pk: usize, pk_collation: &str) -> Column {
     Column {
@@ -56,31 +55,31 @@ fn a_row_is_a_plain_object_and_comes_back_in_column_order() {
     let json = written(|e, out| e.row(&row, 12, out));
     assert_eq!(json, r#"{"id":"K1","a \"b\"":null,"n":3,"_ferry":"s0.7.12"}"#);
     match decode::record(json.as_bytes(), Some(&schema()), Vec::new()).unwrap() {
-        Record::Row { stamp, row: back } => {
+        Record::Row { id, row: back } => {
             assert_eq!(back, row);
-            assert_eq!((stamp.source, stamp.epoch, stamp.seq), ("s0", 7, 12));
+            assert_eq!((id.source, id.epoch, id.seq), ("s0", 7, 12));
         }
         _ => panic!("no row"),
     };
-    let Ok(Record::Loose { row: loose, .. }) = decode::record(json.as_bytes(), None, Vec::new()) else {
+    let Ok(Record::RowWithoutSchema { row: by_name, .. }) = decode::record(json.as_bytes(), None, Vec::new()) else {
         panic!("without the schema it is a row by names");
     };
-    assert_eq!(loose[1], ("a \"b\"".into(), Value::Null));
+    assert_eq!(by_name[1], ("a \"b\"".into(), Value::Null));
 }
 
 #[test]
 fn a_row_that_another_program_wrote_anew_is_still_a_row() {
     let spaced = r#"{ "id": 1, "a \"b\"": "x", "n" :null, "_ferry": "s.1.1" }"#;
-    let Ok(Record::Row { row, stamp }) = decode::record(spaced.as_bytes(), Some(&schema()), Vec::new()) else {
+    let Ok(Record::Row { row, id }) = decode::record(spaced.as_bytes(), Some(&schema()), Vec::new()) else {
         panic!("no row");
     };
     assert_eq!(row[0], Value::Integer(1));
     assert_eq!(row[2], Value::Null);
-    assert_eq!((stamp.source, stamp.seq), ("s", 1));
+    assert_eq!((id.source, id.seq), ("s", 1));
 }
 
 #[test]
-fn what_follows_the_stamp_is_not_taken_for_a_part_of_it() {
+fn what_follows_the_id_is_not_taken_for_a_part_of_it() {
     let schema = TableSchema {
         columns: schema().columns[..1].to_vec(),
         ..schema()
@@ -130,9 +129,10 @@ fn keys_that_compare_equal_share_a_partition_key() {
     let folded = |key: [Value<'_>; 2]| {
         let (mut out, mut own) = (Vec::new(), Vec::new());
         encoder().key(&key, &mut own);
-        match encoder().partition_key(&key, &mut out) {
-            true => out,
-            false => own,
+        if encoder().partition_key(&key, &mut out) {
+            out
+        } else {
+            own
         }
     };
     let plain = folded([Value::Integer(1), text("k1")]);
@@ -150,28 +150,28 @@ fn keys_that_compare_equal_share_a_partition_key() {
 
 #[test]
 fn the_records_about_the_table_come_back() {
-    let link = RunHeader {
+    let header = RunHeader {
         acked: Some((5, 40)),
         full: true,
         partitions: Some(5),
         moved: Some(4),
     };
     let mut json = Vec::new();
-    let encoder = encoder().with_id("the first name".into());
-    encoder.schema_record(Some(&link), Some(99), 1, &mut json);
+    let encoder = encoder().with_table_id("the first name".into());
+    encoder.schema_record(Some(&header), Some(99), 1, &mut json);
     let json = String::from_utf8(json).unwrap();
     match decode::record(json.as_bytes(), None, Vec::new()).unwrap() {
         Record::Schema {
             schema: back,
-            link: Some(link_back),
-            id,
+            header: Some(header_back),
+            table_id,
             begin: Some(99),
-            stamp,
+            id,
         } => {
-            assert_eq!(id.as_deref(), Some("the first name"));
+            assert_eq!(table_id.as_deref(), Some("the first name"));
             assert_eq!(*back, schema());
-            assert_eq!(link_back, link);
-            assert_eq!(stamp.seq, 1);
+            assert_eq!(header_back, header);
+            assert_eq!(id.seq, 1);
         }
         _ => panic!("{json}"),
     };
@@ -179,8 +179,8 @@ fn the_records_about_the_table_come_back() {
     assert!(matches!(
         decode::record(json.as_bytes(), Some(&schema()), Vec::new()),
         Ok(Record::Schema {
-            id: None,
-            link: None,
+            table_id: None,
+            header: None,
             begin: None,
             ..
         })
@@ -191,36 +191,36 @@ fn the_records_about_the_table_come_back() {
         Ok(Record::PassEnd { pass: 99, .. })
     ));
     let row = written(|e, out| e.row(&[text("x"), text(",\"_ferry\":"), Value::Null], 4, out));
-    let (key, kept) = kept_back("{\"n\":1}", "too large", Some(row.as_bytes()));
+    let (key, value) = placeholder("{\"n\":1}", "too large", Some(row.as_bytes()));
     assert_eq!(key, br#"{"_kept":"{\"n\":1}"}"#);
-    let kept = kept.unwrap();
-    match decode::record(&kept, Some(&schema()), Vec::new()).unwrap() {
-        Record::KeptBack { stamp, key, reason } => {
-            assert_eq!((stamp.seq, &*key, &*reason), (4, "{\"n\":1}", "too large"));
+    let value = value.unwrap();
+    match decode::record(&value, Some(&schema()), Vec::new()).unwrap() {
+        Record::Placeholder { id, key, reason } => {
+            assert_eq!((id.seq, &*key, &*reason), (4, "{\"n\":1}", "too large"));
         }
-        _ => panic!("{}", String::from_utf8_lossy(&kept)),
+        _ => panic!("{}", String::from_utf8_lossy(&value)),
     };
 }
 
 #[test]
-fn a_link_tells_of_partitions_only_what_its_run_knows() {
-    let said = |link: &RunHeader| {
-        let json = written(|e, out| e.schema_record(Some(link), None, 1, out));
+fn a_run_header_tells_of_partitions_only_what_its_run_knows() {
+    let said = |header: &RunHeader| {
+        let json = written(|e, out| e.schema_record(Some(header), None, 1, out));
         match decode::record(json.as_bytes(), None, Vec::new()).unwrap() {
-            Record::Schema { link: Some(back), .. } => assert_eq!(back, *link),
+            Record::Schema { header: Some(back), .. } => assert_eq!(back, *header),
             _ => panic!("{json}"),
         };
         let at = json.find("\"_run\"").unwrap();
         json[at..].split_once('}').unwrap().0.to_owned()
     };
     // As runs wrote it before there was a count.
-    let mut link = RunHeader::default();
-    assert_eq!(said(&link), r#""_run":{"acked":null,"full":false"#);
-    link.partitions = Some(3);
-    assert_eq!(said(&link), r#""_run":{"acked":null,"full":false,"partitions":3"#);
-    link.moved = Some(7);
+    let mut header = RunHeader::default();
+    assert_eq!(said(&header), r#""_run":{"acked":null,"full":false"#);
+    header.partitions = Some(3);
+    assert_eq!(said(&header), r#""_run":{"acked":null,"full":false,"partitions":3"#);
+    header.moved = Some(7);
     assert_eq!(
-        said(&link),
+        said(&header),
         r#""_run":{"acked":null,"full":false,"partitions":3,"moved":7"#
     );
 }
@@ -266,10 +266,10 @@ fn bad_records_are_refused_with_a_reason() {
 
 #[test]
 fn a_key_is_an_object_or_a_bare_value() {
-    assert!(matches!(decode::key(b"{\"id\":1}"), Ok(Key::Object(m)) if m[0] == ("id".into(), Value::Integer(1))));
-    assert!(matches!(decode::key(b"17"), Ok(Key::Bare(Value::Integer(17)))));
-    assert!(matches!(decode::key(b"till-1"), Ok(Key::Bare(v)) if v == text("till-1")));
-    assert!(matches!(decode::key(b""), Ok(Key::None)));
+    assert!(matches!(decode::key(b"{\"id\":1}"), Ok(RecordKey::Object(m)) if m[0] == ("id".into(), Value::Integer(1))));
+    assert!(matches!(decode::key(b"17"), Ok(RecordKey::Bare(Value::Integer(17)))));
+    assert!(matches!(decode::key(b"till-1"), Ok(RecordKey::Bare(v)) if v == text("till-1")));
+    assert!(matches!(decode::key(b""), Ok(RecordKey::None)));
     assert!(decode::key(b"{\"id\":1").is_err());
     assert!(decode::key(b"\xff").is_err());
 }
@@ -277,8 +277,8 @@ fn a_key_is_an_object_or_a_bare_value() {
 #[test]
 fn numbers_that_no_run_has_are_refused_where_they_are_read() {
     let schema = r#""_schema":{"table":"t","columns":[{"name":"id"}]}"#;
-    let record = |members: &str, stamp: &str| format!("{{{schema}{members},\"_ferry\":\"{stamp}\"}}");
-    let read = |json: &str| decode::record(json.as_bytes(), None, Vec::new()).map(|record| record.stamp().unwrap().seq);
+    let record = |members: &str, id: &str| format!("{{{schema}{members},\"_ferry\":\"{id}\"}}");
+    let read = |json: &str| decode::record(json.as_bytes(), None, Vec::new()).map(|record| record.id().unwrap().seq);
     assert_eq!(
         read(&record(
             r#","_run":{"acked":"6.3","full":false,"partitions":3,"moved":7}"#,
@@ -287,7 +287,7 @@ fn numbers_that_no_run_has_are_refused_where_they_are_read() {
         Ok(1)
     );
     assert_eq!(read(&record(r#","_pass":{"begin":7}"#, "s.7.1")), Ok(1));
-    for (members, stamp, why) in [
+    for (members, id, why) in [
         ("", "s.7.0", "is no stamp"),
         ("", "s.0.1", "is no stamp"),
         ("", "s.7.18446744073709551615", "is no stamp"),
@@ -335,15 +335,15 @@ fn numbers_that_no_run_has_are_refused_where_they_are_read() {
         ),
         (r#","_pass":{"begin":0}"#, "s.7.1", "can have begun no pass 0"),
     ] {
-        let reason = read(&record(members, stamp)).unwrap_err();
-        assert!(reason.contains(why), "{members} {stamp}: {reason}");
+        let reason = read(&record(members, id)).unwrap_err();
+        assert!(reason.contains(why), "{members} {id}: {reason}");
     }
     let end = read(r#"{"_pass":{"end":18446744073709551615},"_ferry":"s.7.1"}"#).unwrap_err();
     assert!(end.contains("can have begun no pass"), "{end}");
-    // The fast way to a row's stamp is no way around.
+    // The fast way to a row's id is no way around.
     let row = r#"{"id":"a","a \"b\"":2,"n":3,"_ferry":"s.7.0"}"#;
     assert!(reason(row.as_bytes(), Some(&self::schema())).contains("is no stamp"));
-    assert_eq!(decode::stamp(row.as_bytes()), None);
+    assert_eq!(decode::record_id(row.as_bytes()), None);
 }
 
 /// Numbers for a property test: always the same ones.
@@ -430,8 +430,8 @@ fn both_readers_agree_with_the_writer_whatever_columns_are_called() {
         Encoder::new(schema.clone().into(), "s0", 7).row(&row, 12, &mut json);
         let json = String::from_utf8(json).unwrap();
         let mut fast = Vec::new();
-        let stamp = super::scan::row(&json, &schema, &mut fast);
-        assert_eq!((stamp, &fast), (Some("s0.7.12"), &row), "round {round}: {json}");
+        let id = super::scan::row(&json, &schema, &mut fast);
+        assert_eq!((id, &fast), (Some("s0.7.12"), &row), "round {round}: {json}");
         assert_eq!(
             read_by_name(&json, &schema).as_ref(),
             Some(&row),
@@ -444,7 +444,8 @@ fn both_readers_agree_with_the_writer_whatever_columns_are_called() {
 fn the_fast_reader_takes_no_other_name_for_a_column() {
     let mut chance = Chance(9);
     for round in 0..50_000 {
-        // A member as somebody else may write it, and a column that is called as the member is spelled, or nearly so.
+        // A member as somebody else may write it, and a column that is called as the member is
+        // spelled, or nearly so.
         let spelled = chance.text(4);
         let name = if chance.below(2) == 0 {
             spelled.clone()
@@ -458,7 +459,7 @@ fn the_fast_reader_takes_no_other_name_for_a_column() {
         let json = format!("{{\"{spelled}\":1,\"_ferry\":\"s.7.1\"}}");
         let mut fast = Vec::new();
         if super::scan::row(&json, &schema, &mut fast)
-            .and_then(super::scan::stamp)
+            .and_then(super::scan::record_id)
             .is_some()
         {
             assert_eq!(

@@ -5,6 +5,7 @@ use crate::model::TopicPartition;
 use crate::model::{LastApplied, RecordId};
 use crate::sink::{Binding, Conflict, SinkPosition};
 use crate::wire::decode::Record;
+use crate::wire::names::RECORD_ID;
 
 use super::{ApplyContext, PartitionApplier};
 
@@ -17,7 +18,7 @@ impl PartitionApplier {
         record: Record<'r>,
     ) -> Result<Result<Record<'r>, String>> {
         let (topic, origin) = (&self.position.at.topic, self.position.origin.as_ref());
-        let reason = match (record.stamp(), &record) {
+        let reason = match (record.id(), &record) {
             // Where a record of a source has landed, the topic is a source's; numbers say whose.
             (Some(_), _) if origin.is_some() => None,
             (Some(stamp), _) if context.landing.binding(topic)? == Some(&Binding::Others) => {
@@ -33,7 +34,8 @@ impl PartitionApplier {
             }
             (None, Record::Foreign(_)) => self.source(context)?.map(|source| {
                 format!(
-                    "no \"_ferry\" member, in a topic that source {source} ships: others' records need another topic"
+                    "no \"{}\" member, in a topic that source {source} ships: others' records need another topic",
+                    RECORD_ID.name
                 )
             }),
             _ => None,
@@ -73,7 +75,7 @@ impl PartitionApplier {
         stamp: &RecordId<'_>,
         record: &Record<'_>,
     ) -> Result<bool> {
-        let Record::Schema { id, schema, .. } = record else {
+        let Record::Schema { table_id, schema, .. } = record else {
             return Ok(false);
         };
         let SinkPosition {
@@ -89,7 +91,7 @@ impl PartitionApplier {
         }
         let Some(conflict) = context
             .landing
-            .conflict(topic, stamp.source, id.as_deref(), &schema.table)?
+            .conflict(topic, stamp.source, table_id.as_deref(), &schema.table)?
         else {
             return Ok(false);
         };

@@ -14,8 +14,9 @@ use crate::model::{LastApplied, RecordId, RunHeader};
 use crate::model::{Schemas, TableSchema, Value, recycle};
 use crate::sequence::{Gap, Verdict, judge};
 use crate::sink::{Binding, Landed, Landing, LastTaken, SinkPosition};
-use crate::wire::decode::{self, Key, Members, Record};
+use crate::wire::decode::{self, NamedValues, Record, RecordKey};
 use crate::wire::fingerprint::fingerprint;
+use crate::wire::names::BARE_KEY;
 use crate::wire::rows::{Reader, Rows};
 use crate::wire::sign::SignKey;
 
@@ -299,7 +300,7 @@ impl PartitionApplier {
                 }
                 self.put_aside(context, message, &reason)?
             }
-            Ok(record) => match record.stamp() {
+            Ok(record) => match record.id() {
                 None => self.take_foreign(context, message, record)?,
                 Some(stamp) => self.take_ours(context, message, stamp, record)?,
             },
@@ -315,7 +316,7 @@ impl PartitionApplier {
 
     /// Why a record can be none of a run's beginning here.
     fn trouble(&self, offset: i64, record: &Record<'_>) -> Option<String> {
-        let (stamp, link) = record.stamp().zip(record.link())?;
+        let (stamp, link) = record.id().zip(record.header())?;
         if let Some(reason) = link.trouble(stamp.epoch, self.position.at.partition) {
             return Some(reason);
         }
@@ -328,7 +329,7 @@ impl PartitionApplier {
 
     /// Whether a record begins a run over other partitions, and others have not come to it, or over more than are known. Waits for them then.
     fn has_to_wait(&mut self, context: &mut ApplyContext<'_, '_>, record: &Record<'_>) -> Result<bool> {
-        let (Some(stamp), Some(link)) = (record.stamp(), record.link()) else {
+        let (Some(stamp), Some(link)) = (record.id(), record.header()) else {
             return Ok(false);
         };
         if !self.is_before(&stamp) {
@@ -418,16 +419,16 @@ impl PartitionApplier {
             return Ok(false);
         }
         let opens = self.position.origin.is_none() && context.landing.binding(&self.position.at.topic)?.is_none();
-        self.advance(&stamp, record.link());
+        self.advance(&stamp, record.header());
         self.memory.took(stamp.seq, &message);
         let is_row = matches!(
             &record,
-            Record::Row { .. } | Record::Deletion { .. } | Record::Loose { .. }
+            Record::Row { .. } | Record::Deletion { .. } | Record::RowWithoutSchema { .. }
         );
         if self.schema_refused && is_row {
             return self.put_aside(context, message, "the schema by which it was written was refused");
         }
-        if opens && matches!(record, Record::PassEnd { .. } | Record::KeptBack { .. }) {
+        if opens && matches!(record, Record::PassEnd { .. } | Record::Placeholder { .. }) {
             self.bind(context, stamp.source, None)?;
         }
         let outcome = match record {
@@ -444,14 +445,19 @@ impl PartitionApplier {
                 outcome
             }
             Record::Deletion { key, .. } => self.delete(context, key)?,
-            Record::Loose { row, .. } => {
+            Record::RowWithoutSchema { row, .. } => {
                 let key = match decode::key(message.key) {
-                    Ok(Key::Object(key)) => key,
+                    Ok(RecordKey::Object(key)) => key,
                     _ => return self.put_aside(context, message, "the key is no JSON object"),
                 };
                 context.landing.foreign_upsert(&self.position.at.topic, &key, &row)?
             }
-            Record::Schema { schema, id, begin, .. } => {
+            Record::Schema {
+                schema,
+                table_id,
+                begin,
+                ..
+            } => {
                 let outcome = context.landing.schema(&mut self.position, &Arc::new(*schema), begin)?;
                 self.schema_refused = matches!(outcome, Landed::Unfit(_));
                 if let Landed::Unfit(reason) = outcome {
@@ -461,7 +467,7 @@ impl PartitionApplier {
                     }
                     return self.put_aside(context, message, &reason);
                 }
-                self.bind(context, stamp.source, id)?;
+                self.bind(context, stamp.source, table_id)?;
                 return Ok(false);
             }
             Record::PassEnd { pass, .. } => {
@@ -477,7 +483,7 @@ impl PartitionApplier {
                 }
                 return Ok(false);
             }
-            Record::KeptBack { key, reason, .. } => {
+            Record::Placeholder { key, reason, .. } => {
                 log::warn!(
                     "{}: the producer kept row {key} back: {reason}",
                     self.place(message.offset)
@@ -525,7 +531,7 @@ impl PartitionApplier {
             self.position.healing = false;
             return Ok(true);
         }
-        let gap = match judge(self.position.origin.as_ref(), stamp, record.link()) {
+        let gap = match judge(self.position.origin.as_ref(), stamp, record.header()) {
             Verdict::Apply => match self.moved_away(record, context.partitions) {
                 None => return Ok(true),
                 Some(gap) => gap,
@@ -569,7 +575,7 @@ impl PartitionApplier {
 
     /// Rows that landed here go on in partitions that this sink does not land, unless the whole table follows.
     fn moved_away(&self, record: &Record<'_>, landed: &[i32]) -> Option<Gap> {
-        let link = record.link()?;
+        let link = record.header()?;
         let crosses = self.position.origin.as_ref()?.epoch < link.moved?;
         let partitions = link.partitions?;
         let lands_all = (0..partitions).all(|p| landed.contains(&p));
@@ -608,7 +614,7 @@ impl PartitionApplier {
 
     /// A row that was written by a schema which was refused is none of the table as it is, and yet the next one of its run.
     fn pass_refused(&mut self, message: &Message<'_>) {
-        if let Some(stamp) = decode::stamp(message.value).filter(|_| self.schema_refused && !self.position.healing)
+        if let Some(stamp) = decode::record_id(message.value).filter(|_| self.schema_refused && !self.position.healing)
             && judge(self.position.origin.as_ref(), &stamp, None) == Verdict::Apply
         {
             self.advance(&stamp, None);
@@ -640,12 +646,12 @@ impl PartitionApplier {
         if empty && self.source(context)?.is_some() {
             return self.take_tombstone(context, message);
         }
-        let key: Members<'a> = match decode::key(message.key) {
+        let key: NamedValues<'a> = match decode::key(message.key) {
             Err(reason) => return self.put_aside(context, message, &reason),
-            Ok(Key::Object(key)) => key,
-            Ok(Key::Bare(value)) => vec![("_key".into(), value)],
-            Ok(Key::None) if empty => return self.put_aside(context, message, "neither key nor value"),
-            Ok(Key::None) => Vec::new(),
+            Ok(RecordKey::Object(key)) => key,
+            Ok(RecordKey::Bare(value)) => vec![(BARE_KEY.into(), value)],
+            Ok(RecordKey::None) if empty => return self.put_aside(context, message, "neither key nor value"),
+            Ok(RecordKey::None) => Vec::new(),
         };
         let topic = &self.position.at.topic;
         let done = match record {
@@ -669,14 +675,14 @@ impl PartitionApplier {
         {
             return Ok(false);
         }
-        let Ok(Key::Object(key)) = decode::key(message.key) else {
+        let Ok(RecordKey::Object(key)) = decode::key(message.key) else {
             return self.put_aside(context, message, "the key is no JSON object");
         };
         let done = self.delete(context, key)?;
         self.landed(done, context, message)
     }
 
-    fn delete(&self, context: &mut ApplyContext<'_, '_>, key: Members<'_>) -> Result<Landed> {
+    fn delete(&self, context: &mut ApplyContext<'_, '_>, key: NamedValues<'_>) -> Result<Landed> {
         if self.position.schema.is_none() {
             return context.landing.foreign_delete(&self.position.at.topic, &key);
         }
@@ -730,7 +736,7 @@ fn schema_of(position: &SinkPosition) -> Result<&Arc<TableSchema>> {
 /// The rowid in the key of a keyless table's row.
 fn rowid(key: &[u8]) -> Option<i64> {
     match decode::key(key) {
-        Ok(Key::Object(members)) => match members.as_slice() {
+        Ok(RecordKey::Object(members)) => match members.as_slice() {
             [(_, Value::Integer(rowid))] => Some(*rowid),
             _ => None,
         },
