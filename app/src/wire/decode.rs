@@ -42,7 +42,7 @@ pub fn record<'a>(value: &'a [u8], schema: Option<&TableSchema>, spare: Vec<Valu
     let text = std::str::from_utf8(value).map_err(|e| format!("the value is not UTF-8 (byte {})", e.valid_up_to()))?;
     if let Some(schema) = schema {
         let mut row = recycle(spare);
-        if let Some(id) = scan::row(text, schema, &mut row).and_then(scan::record_id) {
+        if let Some(id) = scan::row(text, schema, |found| row.push(found.value())).and_then(scan::record_id) {
             return Ok(Record::Row { id, row });
         }
     }

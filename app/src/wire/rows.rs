@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::sync::Arc;
 
 use super::decode::{self, Record};
-use super::scan;
+use super::scan::{self, Scanned};
 use super::sign::Signer;
 use crate::model::{RecordId, Schemas, TableSchema, Value, bounds, recycle};
 
@@ -73,7 +73,6 @@ impl Reader {
     /// lasts.
     pub fn read<'a>(&mut self, records: impl Iterator<Item = (&'a [u8], &'a [u8])>, room: &mut usize) -> Rows {
         let mut rows = Rows::default();
-        let mut spare = Vec::new();
         for (key, value) in records {
             if let Some(signer) = &self.signer
                 && !signer.has_signed(key, value)
@@ -88,7 +87,7 @@ impl Reader {
                 self.schema = Some(self.schemas.shared(*schema));
             }
             let read = self.schema.as_ref().filter(|schema| schema.columns.len() <= *room);
-            let row = read.and_then(|schema| rows.add(value, schema, &mut spare));
+            let row = read.and_then(|schema| rows.add(value, schema));
             *room -= row.as_ref().map_or(0, |row| rows.cells.len() - row.first as usize);
             rows.rows.push(row);
         }
@@ -97,14 +96,22 @@ impl Reader {
 }
 
 impl Rows {
-    /// Reads a value into the cells; `spare` lends its memory.
-    fn add<'a>(&mut self, value: &'a [u8], schema: &Arc<TableSchema>, spare: &mut Vec<Value<'a>>) -> Option<Row> {
-        spare.clear();
-        let id = scan::row(std::str::from_utf8(value).ok()?, schema, spare)?;
+    /// Reads a value into the cells.
+    fn add(&mut self, value: &[u8], schema: &Arc<TableSchema>) -> Option<Row> {
+        let first = self.cells.len();
+        let row = self.scan(value, schema);
+        if row.is_none() {
+            self.cells.truncate(first);
+        }
+        row
+    }
+
+    fn scan(&mut self, value: &[u8], schema: &Arc<TableSchema>) -> Option<Row> {
+        let text = std::str::from_utf8(value).ok()?;
         let first = u32::try_from(self.cells.len()).ok()?;
+        let id = scan::row(text, schema, |found| self.cells.push(found.into()))?;
         let seq = self.seq(id, schema)?;
         let head = u32::try_from(self.heads.len() - 1).ok()?;
-        self.cells.extend(spare.drain(..).map(|cell| Cell::of(cell, value)));
         Some(Row { head, first, seq })
     }
 
@@ -175,23 +182,23 @@ impl Rows {
     }
 }
 
-impl Cell {
-    fn of(value: Value<'_>, record: &[u8]) -> Self {
-        match value {
-            Value::Null => Cell::Null,
-            Value::Integer(integer) => Cell::Integer(integer),
-            Value::Real(real) => Cell::Real(real),
-            Value::Text(Cow::Borrowed(text)) => {
-                let from = text.as_ptr() as usize - record.as_ptr() as usize;
-                Cell::Text {
-                    from: from as u32,
-                    to: (from + text.len()) as u32,
-                }
-            }
-            other => Cell::Other(Box::new(other.into_owned())),
+impl From<Scanned<'_>> for Cell {
+    fn from(found: Scanned<'_>) -> Self {
+        match found {
+            // A record of Kafka's is shorter than 2 GiB.
+            Scanned::Plain { from, text } => Cell::Text {
+                from: from as u32,
+                to: (from + text.len()) as u32,
+            },
+            Scanned::Other(Value::Null) => Cell::Null,
+            Scanned::Other(Value::Integer(integer)) => Cell::Integer(integer),
+            Scanned::Other(Value::Real(real)) => Cell::Real(real),
+            Scanned::Other(value) => Cell::Other(Box::new(value.into_owned())),
         }
     }
+}
 
+impl Cell {
     fn value<'a>(&'a self, record: &'a [u8]) -> Value<'a> {
         match self {
             Cell::Null => Value::Null,
@@ -374,8 +381,7 @@ mod tests {
             format!("{}\",\"x\":\"{}", &text[..cut + 20], &text[cut + 27..]),
             format!("{}\\u0041{}", &text[..cut], &text[cut + 6..]),
         ] {
-            let mut row = Vec::new();
-            assert!(scan::row(&forged, &schema, &mut row).is_none(), "{forged}");
+            assert!(scan::row(&forged, &schema, |_| ()).is_none(), "{forged}");
         }
     }
 }

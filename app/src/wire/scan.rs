@@ -18,15 +18,32 @@ const POWERS: [f64; DIGITS] = [
     1e0, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9, 1e10, 1e11, 1e12, 1e13, 1e14, 1e15, 1e16, 1e17,
 ];
 
-/// Reads a row into `row`, which is empty, up to what has to be its id. None when it stands there in
-/// any other way; `row` holds nothing of use then.
-pub fn row<'a>(text: &'a str, schema: &TableSchema, row: &mut Vec<Value<'a>>) -> Option<&'a str> {
+/// A value where it stands.
+pub enum Scanned<'a> {
+    /// A text without escapes, which begins at this byte of the record.
+    Plain { from: usize, text: &'a str },
+    /// Any other value.
+    Other(Value<'a>),
+}
+
+impl<'a> Scanned<'a> {
+    pub fn value(self) -> Value<'a> {
+        match self {
+            Scanned::Plain { text, .. } => Value::Text(Cow::Borrowed(text.as_bytes())),
+            Scanned::Other(value) => value,
+        }
+    }
+}
+
+/// Reads the values of a row one by one, up to what has to be its id. None when it stands there in
+/// any other way; the values so far are of no use then.
+pub fn row<'a>(text: &'a str, schema: &TableSchema, mut take_value: impl FnMut(Scanned<'a>)) -> Option<&'a str> {
     let mut rest = text;
     for (i, column) in schema.columns.iter().enumerate() {
         take(&mut rest, if i == 0 { "{\"" } else { ",\"" })?;
         name(&mut rest, &column.name)?;
         take(&mut rest, "\":")?;
-        row.push(cell(&mut rest)?);
+        take_value(cell(&mut rest, text.len())?);
     }
     if take(&mut rest, SIGNATURE.next_string).is_some() {
         let (signature, behind) = rest.split_at_checked(sign::LETTERS)?;
@@ -58,16 +75,18 @@ fn take(rest: &mut &str, expected: &str) -> Option<()> {
     Some(())
 }
 
-fn cell<'a>(rest: &mut &'a str) -> Option<Value<'a>> {
+/// Reads the value at the beginning of the rest of a record with this length.
+fn cell<'a>(rest: &mut &'a str, length_of_record: usize) -> Option<Scanned<'a>> {
     let bytes = rest.as_bytes();
     let end = |of: usize| of + 1;
     match bytes.first()? {
         b'"' => {
             let at = 1 + text::special(&bytes[1..])?;
             if bytes[at] == b'"' {
-                let text = &bytes[1..at];
+                let from = length_of_record - rest.len() + 1;
+                let text = &rest[1..at];
                 *rest = &rest[end(at)..];
-                return Some(Value::Text(Cow::Borrowed(text)));
+                return Some(Scanned::Plain { from, text });
             }
             read(rest, end(closing_quote(bytes, at)?))
         }
@@ -76,12 +95,12 @@ fn cell<'a>(rest: &mut &'a str) -> Option<Value<'a>> {
             match number(&bytes[..length]) {
                 Some(number) => {
                     *rest = &rest[length..];
-                    Some(number)
+                    Some(Scanned::Other(number))
                 }
                 None => read(rest, length),
             }
         }
-        b'n' => take(rest, "null").map(|()| Value::Null),
+        b'n' => take(rest, "null").map(|()| Scanned::Other(Value::Null)),
         // A tagged value: neither its tag nor its content holds a brace.
         b'{' => read(rest, end(bytes.iter().position(|b| *b == b'}')?)),
         _ => None,
@@ -89,10 +108,10 @@ fn cell<'a>(rest: &mut &'a str) -> Option<Value<'a>> {
 }
 
 /// Reads the next `length` bytes as serde_json does.
-fn read<'a>(rest: &mut &'a str, length: usize) -> Option<Value<'a>> {
+fn read<'a>(rest: &mut &'a str, length: usize) -> Option<Scanned<'a>> {
     let (value, behind) = rest.split_at_checked(length)?;
     *rest = behind;
-    Some(serde_json::from_str::<Read>(value).ok()?.0)
+    Some(Scanned::Other(serde_json::from_str::<Read>(value).ok()?.0))
 }
 
 /// The quote that ends a string, in which nothing before `from` does.
@@ -147,7 +166,12 @@ mod tests {
     /// What is read at the beginning of a text, and what is left of it.
     fn scanned(text: &str) -> Option<(Value<'_>, &str)> {
         let mut rest = text;
-        cell(&mut rest).map(|value| (value, rest))
+        cell(&mut rest, text.len()).map(|found| {
+            if let Scanned::Plain { from, text: plain } = found {
+                assert!(text[from..].starts_with(plain) && text[..from].ends_with('"'));
+            }
+            (found.value(), rest)
+        })
     }
 
     #[test]
