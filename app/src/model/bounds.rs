@@ -28,8 +28,8 @@ pub fn is_pass(pass: u64, epoch: u64) -> bool {
     is_epoch(pass) && pass < epoch.saturating_add(PASSES)
 }
 
-/// The epoch of a run that begins now, above all that is known; none when no number is left. A clock
-/// that is beyond them is not asked.
+/// The epoch of a run that begins now, above all that is known; none when no number is left. A
+/// clock that is beyond them is not asked.
 pub fn next_epoch(now: u64, above: u64) -> Option<u64> {
     let now = if is_epoch(now) { now } else { 1 };
     Some(now.max(above.checked_add(1)?)).filter(|&epoch| is_epoch(epoch))

@@ -67,8 +67,8 @@ impl Encoder {
     }
 
     /// What decides a row's partition. Spellings that the table takes for one key (k1 and K1 under
-    /// NOCASE, 1 and 1.0) must stay in order, so they must meet in one partition. False, and nothing
-    /// written, when that is the record key itself.
+    /// NOCASE, 1 and 1.0) must stay in order, so they must meet in one partition. False, and
+    /// nothing written, when that is the record key itself.
     pub fn partition_key(&self, key: &[Value<'_>], out: &mut Vec<u8>) -> bool {
         if self.schema.keyed_by_rowid() {
             return false;

@@ -11,8 +11,8 @@ use crate::model::{RecordId, TableSchema, Value};
 /// Digits that fit an i64 whatever they are.
 const DIGITS: usize = 18;
 
-/// Up to here an integer is a real without loss, and so are these powers of ten: one division of the
-/// two rounds as it should.
+/// Up to here an integer is a real without loss, and so are these powers of ten: one division of
+/// the two rounds as it should.
 const EXACT: i64 = 1 << 53;
 const POWERS: [f64; DIGITS] = [
     1e0, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9, 1e10, 1e11, 1e12, 1e13, 1e14, 1e15, 1e16, 1e17,
@@ -21,7 +21,7 @@ const POWERS: [f64; DIGITS] = [
 /// A value where it stands.
 pub enum Scanned<'a> {
     /// A text without escapes, which begins at this byte of the record.
-    Plain { from: usize, text: &'a str },
+    Plain { from: usize, text: &'a [u8] },
     /// Any other value.
     Other(Value<'a>),
 }
@@ -29,7 +29,7 @@ pub enum Scanned<'a> {
 impl<'a> Scanned<'a> {
     pub fn value(self) -> Value<'a> {
         match self {
-            Scanned::Plain { text, .. } => Value::Text(Cow::Borrowed(text.as_bytes())),
+            Scanned::Plain { text, .. } => Value::Text(Cow::Borrowed(text)),
             Scanned::Other(value) => value,
         }
     }
@@ -75,7 +75,9 @@ fn take(rest: &mut &str, expected: &str) -> Option<()> {
     Some(())
 }
 
-/// Reads the value at the beginning of the rest of a record with this length.
+/// Reads the value at the beginning of the rest of a record with this length. `row` is made anew
+/// for each of its callers: as a call of its own this took a third more of the time.
+#[inline(always)]
 fn cell<'a>(rest: &mut &'a str, length_of_record: usize) -> Option<Scanned<'a>> {
     let bytes = rest.as_bytes();
     let end = |of: usize| of + 1;
@@ -84,7 +86,7 @@ fn cell<'a>(rest: &mut &'a str, length_of_record: usize) -> Option<Scanned<'a>> 
             let at = 1 + text::special(&bytes[1..])?;
             if bytes[at] == b'"' {
                 let from = length_of_record - rest.len() + 1;
-                let text = &rest[1..at];
+                let text = &bytes[1..at];
                 *rest = &rest[end(at)..];
                 return Some(Scanned::Plain { from, text });
             }
@@ -168,7 +170,7 @@ mod tests {
         let mut rest = text;
         cell(&mut rest, text.len()).map(|found| {
             if let Scanned::Plain { from, text: plain } = found {
-                assert!(text[from..].starts_with(plain) && text[..from].ends_with('"'));
+                assert!(text.as_bytes()[from..].starts_with(plain) && text[..from].ends_with('"'));
             }
             (found.value(), rest)
         })

@@ -13,7 +13,8 @@ const BINARY: &str = "BINARY";
 pub(super) struct SchemaJson<'a> {
     #[serde(borrow)]
     table: Cow<'a, str>,
-    /// What tells the table from others of its source, whatever it is called; only as it travels, and not from earlier versions.
+    /// What tells the table from others of its source, whatever it is called; only as it travels,
+    /// and not from earlier versions.
     #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
     pub(super) id: Option<Cow<'a, str>>,
     #[serde(borrow)]

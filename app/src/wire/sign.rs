@@ -181,7 +181,8 @@ mod tests {
             changed[at] ^= 1;
             assert!(!signer.has_signed(b"{\"id\":1}", &changed), "byte {at}");
         }
-        // What is moved from the key into the value, or has no signature, or one of another length, or an empty one.
+        // What is moved from the key into the value, or has no signature, or one of another length,
+        // or an empty one.
         for forged in [
             ROW.to_owned(),
             text.replace("=\"", "\""),
