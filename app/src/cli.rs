@@ -1,4 +1,5 @@
-//! What the programs share: the log, lines for the user, the one place that prints an error, the options that lead to a broker.
+//! What the programs share: the log, lines for the user, the one place that prints an error, the
+//! options that lead to a broker.
 
 use std::fmt::Display;
 use std::io::{self, Write};
@@ -38,8 +39,9 @@ pub struct BrokerArgs {
     #[arg(long, value_name = "TIME", env = "ROWFERRY_PATIENCE", default_value = "2m", value_parser = duration)]
     pub patience: Duration,
 
-    /// Proof of origin: the producer signs each record by the key in this file, and the consumer lands nothing else. The same file on both
-    /// sides, at least 32 random bytes (openssl rand -hex 32 > FILE)
+    /// Proof of origin: the producer signs each record by the key in this file, and the consumer
+    /// lands nothing else. The same file on both sides, at least 32 random bytes (openssl rand -hex
+    /// 32 > FILE)
     #[arg(long, value_name = "FILE", env = "ROWFERRY_SIGN_KEY")]
     pub sign_key: Option<PathBuf>,
 
@@ -84,8 +86,8 @@ pub fn duration(text: &str) -> Result<Duration, String> {
         .ok_or_else(|| "a time above zero is wanted, such as 500ms, 3s or 2m".into())
 }
 
-/// Sends log lines to stderr as `HH:MM:SS level message`, one line each whatever the message holds: from info on, with `quiet` from warn
-/// on, or as RUST_LOG says.
+/// Sends log lines to stderr as `HH:MM:SS level message`, one line each whatever the message holds:
+/// from info on, with `quiet` from warn on, or as RUST_LOG says.
 pub fn start_log(quiet: bool) {
     env_logger::Builder::from_env(Env::default().default_filter_or(filter(quiet)))
         .format(|out, record| {
@@ -98,14 +100,16 @@ pub fn start_log(quiet: bool) {
         .init();
 }
 
-/// Lets our own words through, those of the library and those of the programs, and not those of the crates below.
+/// Lets our own words through, those of the library and those of the programs, and not those of the
+/// crates below.
 fn filter(quiet: bool) -> String {
     let level = if quiet { "warn" } else { "info" };
     let own = ["rowferry", "producer", "consumer", "verify"];
     own.map(|name| format!("{name}={level}")).join(",")
 }
 
-/// Writes a line to stdout, and no more than one. A reader that has gone away, such as `head`, is no error.
+/// Writes a line to stdout, and no more than one. A reader that has gone away, such as `head`, is
+/// no error.
 pub fn say(line: impl Display) {
     let _ = writeln!(io::stdout().lock(), "{}", escape(&line.to_string()));
 }

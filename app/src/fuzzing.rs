@@ -1,5 +1,5 @@
-//! What is read from others, as functions of arbitrary bytes: the fuzz targets in app/fuzz and the tests below call the same ones. They
-//! return nothing; what must not be, panics.
+//! What is read from others, as functions of arbitrary bytes: the fuzz targets in app/fuzz and the
+//! tests below call the same ones. They return nothing; what must not be, panics.
 
 use std::collections::HashMap;
 use std::mem;
@@ -247,7 +247,8 @@ mod tests {
         input
     }
 
-    /// Calls a target with all of its corpus, and with inputs made of chance: as many as ever, or for ROWFERRY_FUZZ_SECONDS.
+    /// Calls a target with all of its corpus, and with inputs made of chance: as many as ever, or
+    /// for ROWFERRY_FUZZ_SECONDS.
     fn holds(name: &str) {
         let (_, target) = TARGETS[TARGETS.iter().position(|(of, _)| *of == name).unwrap()];
         let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz/corpus").join(name);

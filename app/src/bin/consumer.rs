@@ -27,20 +27,24 @@ struct Args {
     #[arg(long = "topic", value_name = "NAME", env = "ROWFERRY_TOPIC", default_value = "users")]
     topics: Vec<String>,
 
-    /// The consumers of one group share the partitions and one sink file; the sink's own position decides where to read on
+    /// The consumers of one group share the partitions and one sink file; the sink's own position
+    /// decides where to read on
     #[arg(long, value_name = "NAME", env = "ROWFERRY_GROUP", default_value = "rowferry")]
     group: String,
 
-    /// Always land just these partitions, such as 0,2, without a group: for a sink that is spread over several files
+    /// Always land just these partitions, such as 0,2, without a group: for a sink that is spread
+    /// over several files
     #[arg(long, value_name = "N,N...", env = "ROWFERRY_PARTITIONS", value_delimiter = ',', conflicts_with = "group", allow_negative_numbers = true,
           value_parser = clap::value_parser!(i32).range(0..))]
     partitions: Vec<i32>,
 
-    /// How long the group waits for a member that is not heard of before others take over its partitions
+    /// How long the group waits for a member that is not heard of before others take over its
+    /// partitions
     #[arg(long, value_name = "TIME", env = "ROWFERRY_SESSION_TIMEOUT", value_parser = cli::duration, default_value = "6s")]
     session_timeout: Duration,
 
-    /// How long landing may stand still, behind a lock for example, before other members get the partitions
+    /// How long landing may stand still, behind a lock for example, before other members get the
+    /// partitions
     #[arg(long, value_name = "TIME", env = "ROWFERRY_APPLY_TIMEOUT", value_parser = cli::duration, default_value = "5m")]
     apply_timeout: Duration,
 
@@ -68,8 +72,9 @@ struct Args {
     #[arg(long, env = "ROWFERRY_HEAL", value_parser = cli::flag())]
     heal: bool,
 
-    /// Land in this table of the sink though it was there before, or give it from others' records to the source whose full pass
-    /// comes; repeat it for more. It takes the shape of what comes, and a full pass removes what the source does not have
+    /// Land in this table of the sink though it was there before, or give it from others' records
+    /// to the source whose full pass comes; repeat it for more. It takes the shape of what comes,
+    /// and a full pass removes what the source does not have
     #[arg(long, value_name = "TABLE", env = "ROWFERRY_ADOPT")]
     adopt: Vec<String>,
 }

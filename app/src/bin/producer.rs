@@ -18,14 +18,16 @@ const SOURCE: &str = "data/source.db";
 const TABLE: &str = source::dummy::TABLE;
 const ROWS: u64 = 1000;
 
-/// Ships the rows of SQLite tables into Kafka topics: what has not been shipped yet, then (with --follow) every change.
+/// Ships the rows of SQLite tables into Kafka topics: what has not been shipped yet, then (with
+/// --follow) every change.
 #[derive(Debug, Parser)]
 #[command(version, after_help = cli::EXIT_CODES)]
 struct Args {
     #[command(flatten)]
     broker: BrokerArgs,
 
-    /// The database to ship from [default: data/source.db, made with 1,000 dummy users when it is not there]
+    /// The database to ship from [default: data/source.db, made with 1,000 dummy users when it is
+    /// not there]
     #[arg(long, value_name = "FILE", env = "ROWFERRY_SOURCE")]
     source: Option<PathBuf>,
 
@@ -72,11 +74,13 @@ struct Args {
     #[arg(long, value_enum, env = "ROWFERRY_COMPRESSION", default_value_t = Compression::None)]
     compression: Compression,
 
-    /// How changes are noticed: by triggers in the source, or not at all (the source is only read, and every run is a full pass)
+    /// How changes are noticed: by triggers in the source, or not at all (the source is only read,
+    /// and every run is a full pass)
     #[arg(long, value_enum, env = "ROWFERRY_CAPTURE", default_value_t = CaptureArg::Triggers)]
     capture: CaptureArg,
 
-    /// A full pass: send all rows again; the sink removes what is gone. Heals every gap (see consumer --heal)
+    /// A full pass: send all rows again; the sink removes what is gone. Heals every gap (see
+    /// consumer --heal)
     #[arg(long, env = "ROWFERRY_BACKFILL", value_parser = cli::flag())]
     backfill: bool,
 
@@ -84,7 +88,8 @@ struct Args {
     #[arg(long, env = "ROWFERRY_STRICT", value_parser = cli::flag())]
     strict: bool,
 
-    /// Make the file a source of its own, and end: for a copy of a source that is to be shipped beside its original, to other topics
+    /// Make the file a source of its own, and end: for a copy of a source that is to be shipped
+    /// beside its original, to other topics
     #[arg(long, env = "ROWFERRY_NEW_IDENTITY", value_parser = cli::flag())]
     new_identity: bool,
 
@@ -159,7 +164,8 @@ fn run(args: Args) -> Result<u8> {
     .way_out("its column reason says why; the next run tries them again"))
 }
 
-/// Refuses options that contradict each other. A flag that is false in the environment contradicts nothing.
+/// Refuses options that contradict each other. A flag that is false in the environment contradicts
+/// nothing.
 fn check(args: &Args) -> Result<()> {
     let wrong = |what: &str, way_out: &str| Err(Error::usage(what).way_out(way_out));
     if args.uninstall && args.new_identity {

@@ -7,14 +7,16 @@ use clap::Parser;
 use rowferry::error::Result;
 use rowferry::{cli, verify};
 
-/// Compares tables of a SQLite database with those of another one, or of several, value by value and storage class by storage class.
+/// Compares tables of a SQLite database with those of another one, or of several, value by value
+/// and storage class by storage class.
 #[derive(Parser)]
 #[command(version, after_help = "Exit codes: 0 equal, 1 different or an error, 2 wrong usage")]
 struct Args {
     /// The database that rows come from
     #[arg(long, value_name = "FILE", env = "ROWFERRY_SOURCE", default_value = "data/source.db")]
     source: PathBuf,
-    /// The database that they have landed in; repeat it for rows that are spread over several: each must be in just one
+    /// The database that they have landed in; repeat it for rows that are spread over several: each
+    /// must be in just one
     #[arg(
         long = "sink",
         value_name = "FILE",
@@ -22,7 +24,8 @@ struct Args {
         default_value = "data/sink.db"
     )]
     sinks: Vec<PathBuf>,
-    /// A table to compare, once for each [default: the tables of the source that are shipped, or all where none is]
+    /// A table to compare, once for each [default: the tables of the source that are shipped, or
+    /// all where none is]
     #[arg(long = "table", value_name = "NAME", env = "ROWFERRY_TABLE")]
     tables: Vec<String>,
     /// Say nothing of tables that are equal

@@ -1,4 +1,5 @@
-//! What a run has done so far: a progress bar on a terminal, plain log lines elsewhere, a summary at the end.
+//! What a run has done so far: a progress bar on a terminal, plain log lines elsewhere, a summary
+//! at the end.
 
 use std::io::IsTerminal;
 use std::time::{Duration, Instant};
