@@ -1,18 +1,12 @@
-//! What the programs share: the log, lines for the user, the one place that prints an error, the
-//! options that lead to a broker.
+//! The options that the programs share, and what stands on a command line: times and flags.
 
-use std::fmt::Display;
-use std::io::{self, Write};
 use std::path::PathBuf;
-use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::builder::FalseyValueParser;
-use env_logger::Env;
 
 use crate::broker::{self, Compression};
-use crate::error::{Kind, Result};
-use crate::terminal::escape::escape;
+use crate::error::Result;
 use crate::wire::sign::SignKey;
 
 /// The end of every `--help`.
@@ -86,64 +80,9 @@ pub fn duration(text: &str) -> Result<Duration, String> {
         .ok_or_else(|| "a time above zero is wanted, such as 500ms, 3s or 2m".into())
 }
 
-/// Sends log lines to stderr as `HH:MM:SS level message`, one line each whatever the message holds:
-/// from info on, with `quiet` from warn on, or as RUST_LOG says.
-pub fn start_log(quiet: bool) {
-    env_logger::Builder::from_env(Env::default().default_filter_or(filter(quiet)))
-        .format(|out, record| {
-            let time = out.timestamp_seconds().to_string(); // 2026-01-31T23:59:59Z
-            let level = record.level().as_str().to_lowercase();
-            let message = record.args().to_string();
-            let time = time.get(11..19).unwrap_or(&time);
-            writeln!(out, "{time} {level} {}", escape(&message))
-        })
-        .init();
-}
-
-/// Lets our own words through, those of the library and those of the programs, and not those of the
-/// crates below.
-fn filter(quiet: bool) -> String {
-    let level = if quiet { "warn" } else { "info" };
-    let own = ["rowferry", "producer", "consumer", "verify"];
-    own.map(|name| format!("{name}={level}")).join(",")
-}
-
-/// Writes a line to stdout, and no more than one. A reader that has gone away, such as `head`, is
-/// no error.
-pub fn say(line: impl Display) {
-    let _ = writeln!(io::stdout().lock(), "{}", escape(&line.to_string()));
-}
-
-/// Ends a command: prints the error if there is one, and gives the exit code.
-pub fn exit_with(result: Result<u8>) -> ExitCode {
-    match result {
-        Ok(code) => code.into(),
-        Err(error) => {
-            if error.kind() != Kind::Stopped {
-                eprintln!("error: {error:#}");
-            }
-            error.exit_code().into()
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn the_log_holds_the_words_of_the_library_and_of_the_programs_alone() {
-        let log = |quiet| env_logger::Builder::new().parse_filters(&filter(quiet)).build();
-        let shown = |log: &env_logger::Logger, target: &str, level| {
-            log::Log::enabled(log, &log::Metadata::builder().target(target).level(level).build())
-        };
-        for target in ["rowferry::land::lane", "producer", "consumer", "verify"] {
-            assert!(shown(&log(false), target, log::Level::Info), "{target}");
-            assert!(shown(&log(true), target, log::Level::Warn), "{target}");
-            assert!(!shown(&log(true), target, log::Level::Info), "{target}");
-        }
-        assert!(!shown(&log(false), "kafka::client", log::Level::Error));
-    }
 
     #[test]
     fn a_time_has_a_number_and_a_unit() {

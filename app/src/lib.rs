@@ -11,8 +11,8 @@
 //! | `sqlite` | names and values between both ends and SQLite |
 //! | `sequence` | what a record's number means: once, in order, nothing missing |
 //! | `verify` | the comparison of both databases |
-//! | `cli` | what the programs share |
-//! | `terminal` | progress and messages for people |
+//! | `cli` | the options that the programs share |
+//! | `terminal` | the log, progress and messages for people |
 //! | `error`, `stop`, `backoff` | failing, ending and waiting |
 //! | `fuzzing` | what is read from others, for the fuzz targets |
 //!

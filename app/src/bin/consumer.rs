@@ -5,12 +5,14 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::Parser;
+use indicatif::HumanCount;
 use rowferry::broker::{Cluster, Compression};
 use rowferry::cli::{self, BrokerArgs};
 use rowferry::error::Result;
 use rowferry::land::{self, BadRecords, From, Sharing, Summary};
 use rowferry::stop::Stop;
-use rowferry::terminal::progress::{Progress, thousands};
+use rowferry::terminal::progress::Progress;
+use rowferry::terminal::{exit_with, say, start_log};
 
 /// Lands Kafka topics in a SQLite database: each record once and in order, until Ctrl-C.
 #[derive(Debug, Parser)]
@@ -81,8 +83,8 @@ struct Args {
 
 fn main() -> ExitCode {
     let args = Args::parse();
-    cli::start_log(args.broker.quiet);
-    cli::exit_with(run(args))
+    start_log(args.broker.quiet);
+    exit_with(run(args))
 }
 
 fn run(args: Args) -> Result<u8> {
@@ -96,13 +98,14 @@ fn run(args: Args) -> Result<u8> {
     let options = land::Options {
         sink: args.sink,
         topics,
-        sharing: match partitions.is_empty() {
-            false => Sharing::Pinned(partitions),
-            true => Sharing::Group {
+        sharing: if partitions.is_empty() {
+            Sharing::Group {
                 name: args.group,
                 session_timeout: args.session_timeout,
                 apply_timeout: args.apply_timeout,
-            },
+            }
+        } else {
+            Sharing::Pinned(partitions)
         },
         from: args.from,
         until_caught_up: args.until_caught_up,
@@ -122,9 +125,10 @@ fn run(args: Args) -> Result<u8> {
     progress.finish();
     if !args.broker.quiet {
         // With --print, stdout belongs to the records.
-        match args.print {
-            true => eprintln!("{}", progress.line()),
-            false => cli::say(progress.line()),
+        if args.print {
+            eprintln!("{}", progress.line());
+        } else {
+            say(progress.line());
         }
     }
     report(&outcome?);
@@ -147,13 +151,13 @@ fn report(summary: &Summary) {
         (counts.passed_over, "records were passed over on the way to a full pass"),
     ] {
         if count > 0 {
-            log::warn!("{} {what}", thousands(count));
+            log::warn!("{} {what}", HumanCount(count));
         }
     }
     if counts.skipped > 0 {
         log::info!(
             "{} records were skipped: sent twice, or replaced by a newer run",
-            thousands(counts.skipped)
+            HumanCount(counts.skipped)
         );
     }
     for place in &summary.partial {

@@ -5,6 +5,7 @@ use std::process::ExitCode;
 
 use clap::Parser;
 use rowferry::error::Result;
+use rowferry::terminal::{exit_with, say, start_log};
 use rowferry::{cli, verify};
 
 /// Compares tables of a SQLite database with those of another one, or of several, value by value
@@ -35,8 +36,8 @@ struct Args {
 
 fn main() -> ExitCode {
     let args = Args::parse();
-    cli::start_log(args.quiet);
-    cli::exit_with(run(&args))
+    start_log(args.quiet);
+    exit_with(run(&args))
 }
 
 fn run(args: &Args) -> Result<u8> {
@@ -44,8 +45,8 @@ fn run(args: &Args) -> Result<u8> {
     verify::verify(&args.source, &args.sinks, &args.tables, |report| {
         all_equal &= report.is_equal();
         if !(args.quiet && report.is_equal()) {
-            cli::say(report);
-            report.findings().for_each(cli::say);
+            say(report);
+            report.findings().for_each(say);
         }
     })?;
     Ok(if all_equal { 0 } else { 1 })

@@ -15,16 +15,18 @@ pub fn acts(c: char) -> bool {
 
 /// The text on one line, with `\n` or `\u{1b}` in the place of each character that would act.
 pub fn escape(text: &str) -> Cow<'_, str> {
-    match text.contains(acts) {
-        false => Cow::Borrowed(text),
-        true => Cow::Owned(text.chars().fold(String::new(), |mut out, c| {
-            match acts(c) {
-                true => out.extend(c.escape_default()),
-                false => out.push(c),
-            }
-            out
-        })),
+    if !text.contains(acts) {
+        return Cow::Borrowed(text);
     }
+    let mut out = String::new();
+    for c in text.chars() {
+        if acts(c) {
+            out.extend(c.escape_default());
+        } else {
+            out.push(c);
+        }
+    }
+    Cow::Owned(out)
 }
 
 #[cfg(test)]
