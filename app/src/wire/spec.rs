@@ -65,7 +65,7 @@ fn every_example_is_read_and_written_again() {
             "values" => each(lines, value_comes_back),
             "keys" => lines.iter().for_each(|key| key_comes_back(key)),
             "folded" => each(lines, folds),
-            "refused" => each(lines, |json, reason| refuses(json, reason)),
+            "refused" => each(lines, refuses),
             "ignored" => lines.iter().for_each(|json| ignores(json)),
             "others" => each(lines, others_row),
             "keys-of-others" => each(lines, others_key),
@@ -88,7 +88,7 @@ fn each(lines: &[String], test: impl Fn(&str, &str)) {
 fn select(expressions: &str) -> Vec<(String, Value<'static>)> {
     let conn = Connection::open_in_memory().unwrap();
     let mut statement = conn.prepare(&format!("SELECT {expressions}")).unwrap();
-    let names: Vec<String> = statement.column_names().into_iter().map(str::to_owned).collect();
+    let names: Vec<String> = statement.column_names().map(str::to_owned).collect();
     let mut rows = statement.query([]).unwrap();
     let row = rows.next().unwrap().unwrap();
     let value = |at| sqlite::value(row.get_ref(at).unwrap()).into_owned();
