@@ -18,7 +18,7 @@
 //!
 //! `source`, `sink` and `broker` know nothing of one another; `ship` and `land` tie them together.
 
-pub mod backoff;
+pub(crate) mod backoff;
 pub mod broker;
 pub mod cli;
 pub mod error;

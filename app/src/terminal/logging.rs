@@ -38,7 +38,7 @@ mod tests {
         let shown = |log: &env_logger::Logger, target: &str, level| {
             log::Log::enabled(log, &log::Metadata::builder().target(target).level(level).build())
         };
-        for target in ["rowferry::land::lane", "producer", "consumer", "verify"] {
+        for target in ["rowferry::land::prefetch", "producer", "consumer", "verify"] {
             assert!(shown(&log(false), target, log::Level::Info), "{target}");
             assert!(shown(&log(true), target, log::Level::Warn), "{target}");
             assert!(!shown(&log(true), target, log::Level::Info), "{target}");

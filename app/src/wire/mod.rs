@@ -326,19 +326,19 @@
 mod base64;
 pub mod decode;
 pub mod encode;
-pub mod fingerprint;
+pub(crate) mod fingerprint;
 pub(crate) mod names;
 mod object;
 mod record;
 pub mod rows;
 mod scan;
-pub mod schema;
+pub(crate) mod schema;
 pub mod sign;
 mod table_records;
 mod text;
 mod value;
 
-pub use value::write_str as json_string;
+pub(crate) use value::write_str as json_string;
 
 #[cfg(test)]
 mod spec;

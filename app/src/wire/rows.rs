@@ -25,7 +25,7 @@ struct Head {
     source: String,
     epoch: u64,
     /// Their ids before the number.
-    run: String,
+    id_prefix: String,
     /// The column that is the key, where it is a single one.
     key: Option<usize>,
 }
@@ -120,7 +120,7 @@ impl Rows {
     fn seq(&mut self, id: &str, schema: &Arc<TableSchema>) -> Option<u64> {
         if let Some(head) = self.heads.last()
             && Arc::ptr_eq(&head.schema, schema)
-            && let Some(seq) = id.strip_prefix(&head.run)
+            && let Some(seq) = id.strip_prefix(&head.id_prefix)
             && let Some(seq) = bounds::seq(seq)
         {
             return Some(seq);
@@ -128,7 +128,7 @@ impl Rows {
         let RecordId { source, epoch, seq } = scan::record_id(id)?;
         self.heads.push(Head {
             schema: schema.clone(),
-            run: format!("{source}.{epoch}."),
+            id_prefix: format!("{source}.{epoch}."),
             source: source.to_owned(),
             epoch,
             key: <[usize; 1]>::try_from(schema.key()).ok().map(|[key]| key),
