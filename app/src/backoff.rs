@@ -33,13 +33,15 @@ impl Backoff {
         self.started.elapsed()
     }
 
-    /// Waits for the next try; false when the patience is used up, an error when the user wants to stop.
+    /// Waits for the next try; false when the patience is used up, an error when the user wants to
+    /// stop.
     pub fn wait(&mut self, stop: &Stop) -> Result<bool> {
         let left = self.patience.saturating_sub(self.started.elapsed());
         if left.is_zero() {
             return Ok(false);
         }
-        // Half of the step is certain, half is chance, so that many clients do not come back as one.
+        // Half of the step is certain, half is chance, so that many clients do not come back as
+        // one.
         let chance = (RandomState::new().hash_one(self.next) % 1000) as u32;
         let step = self.next / 2 + self.next / 2 * chance / 1000;
         self.next = (self.next * 2).min(LONGEST);

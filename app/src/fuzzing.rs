@@ -1,5 +1,5 @@
-//! What is read from others, as functions of arbitrary bytes: the fuzz targets in app/fuzz and the tests below call the same ones. They
-//! return nothing; what must not be, panics.
+//! What is read from others, as functions of arbitrary bytes: the fuzz targets in app/fuzz and the
+//! tests below call the same ones. They return nothing; what must not be, panics.
 
 use std::collections::HashMap;
 use std::mem;
@@ -56,14 +56,8 @@ fn agree(schema: &TableSchema, written: &[u8]) {
     let slow = decode::record(&spaced, Some(schema), Vec::new());
     let text = String::from_utf8_lossy(written);
     match (fast, slow) {
-        (
-            Ok(Record::Row { stamp, row }),
-            Ok(Record::Row {
-                stamp: other,
-                row: slow,
-            }),
-        ) => {
-            assert_eq!((stamp, row), (other, slow), "{text}");
+        (Ok(Record::Row { id, row }), Ok(Record::Row { id: other, row: slow })) => {
+            assert_eq!((id, row), (other, slow), "{text}");
         }
         (Ok(fast), Ok(slow)) => assert_eq!(mem::discriminant(&fast), mem::discriminant(&slow), "{text}"),
         (Err(_), Err(_)) => {}
@@ -79,8 +73,8 @@ pub fn round_trip(data: &[u8]) {
     let written = row(&schema, &values);
     agree(&schema, &written);
     match decode::record(&written, Some(&schema), Vec::new()) {
-        Ok(Record::Row { stamp, row }) => {
-            assert_eq!((stamp.source, stamp.epoch, stamp.seq), ("source", 7, 3));
+        Ok(Record::Row { id, row }) => {
+            assert_eq!((id.source, id.epoch, id.seq), ("source", 7, 3));
             assert_eq!(row, values);
         }
         Ok(_) => panic!("no row: {}", String::from_utf8_lossy(&written)),
@@ -253,7 +247,8 @@ mod tests {
         input
     }
 
-    /// Calls a target with all of its corpus, and with inputs made of chance: as many as ever, or for ROWFERRY_FUZZ_SECONDS.
+    /// Calls a target with all of its corpus, and with inputs made of chance: as many as ever, or
+    /// for ROWFERRY_FUZZ_SECONDS.
     fn holds(name: &str) {
         let (_, target) = TARGETS[TARGETS.iter().position(|(of, _)| *of == name).unwrap()];
         let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz/corpus").join(name);

@@ -11,14 +11,14 @@
 //! | `sqlite` | what `source`, `sink` and `verify` share of SQLite |
 //! | `sequence` | what a record's number means: once, in order, nothing missing |
 //! | `verify` | the comparison of both databases |
-//! | `cli` | what the programs share |
-//! | `terminal` | progress and messages for people |
+//! | `cli` | the options that the programs share |
+//! | `terminal` | the log, progress and messages for people |
 //! | `error`, `stop`, `backoff` | failing, ending and waiting |
 //! | `fuzzing` | what is read from others, for the fuzz targets |
 //!
 //! `source`, `sink` and `broker` know nothing of one another; `ship` and `land` tie them together.
 
-pub mod backoff;
+pub(crate) mod backoff;
 pub mod broker;
 pub mod cli;
 pub mod error;

@@ -50,10 +50,10 @@ impl Stop {
 
     /// An error once the flag is up, for `?`.
     pub fn check(&self) -> Result<()> {
-        match self.requested() {
-            true => Err(Error::stopped()),
-            false => Ok(()),
+        if self.requested() {
+            return Err(Error::stopped());
         }
+        Ok(())
     }
 
     /// Sleeps, but no longer than until the flag is raised.

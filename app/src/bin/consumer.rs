@@ -5,12 +5,14 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::Parser;
+use indicatif::HumanCount;
 use rowferry::broker::{Cluster, Compression};
 use rowferry::cli::{self, BrokerArgs};
 use rowferry::error::Result;
 use rowferry::land::{self, BadRecords, From, Sharing, Summary};
 use rowferry::stop::Stop;
-use rowferry::terminal::progress::{Progress, thousands};
+use rowferry::terminal::progress::Progress;
+use rowferry::terminal::{exit_with, say, start_log};
 
 /// Lands Kafka topics in a SQLite database: each record once and in order, until Ctrl-C.
 #[derive(Debug, Parser)]
@@ -27,20 +29,24 @@ struct Args {
     #[arg(long = "topic", value_name = "NAME", env = "ROWFERRY_TOPIC", default_value = "users")]
     topics: Vec<String>,
 
-    /// The consumers of one group share the partitions and one sink file; the sink's own position decides where to read on
+    /// The consumers of one group share the partitions and one sink file; the sink's own position
+    /// decides where to read on
     #[arg(long, value_name = "NAME", env = "ROWFERRY_GROUP", default_value = "rowferry")]
     group: String,
 
-    /// Always land just these partitions, such as 0,2, without a group: for a sink that is spread over several files
+    /// Always land just these partitions, such as 0,2, without a group: for a sink that is spread
+    /// over several files
     #[arg(long, value_name = "N,N...", env = "ROWFERRY_PARTITIONS", value_delimiter = ',', conflicts_with = "group", allow_negative_numbers = true,
           value_parser = clap::value_parser!(i32).range(0..))]
     partitions: Vec<i32>,
 
-    /// How long the group waits for a member that is not heard of before others take over its partitions
+    /// How long the group waits for a member that is not heard of before others take over its
+    /// partitions
     #[arg(long, value_name = "TIME", env = "ROWFERRY_SESSION_TIMEOUT", value_parser = cli::duration, default_value = "6s")]
     session_timeout: Duration,
 
-    /// How long landing may stand still, behind a lock for example, before other members get the partitions
+    /// How long landing may stand still, behind a lock for example, before other members get the
+    /// partitions
     #[arg(long, value_name = "TIME", env = "ROWFERRY_APPLY_TIMEOUT", value_parser = cli::duration, default_value = "5m")]
     apply_timeout: Duration,
 
@@ -68,16 +74,17 @@ struct Args {
     #[arg(long, env = "ROWFERRY_HEAL", value_parser = cli::flag())]
     heal: bool,
 
-    /// Land in this table of the sink though it was there before, or give it from others' records to the source whose full pass
-    /// comes; repeat it for more. It takes the shape of what comes, and a full pass removes what the source does not have
+    /// Land in this table of the sink though it was there before, or give it from others' records
+    /// to the source whose full pass comes; repeat it for more. It takes the shape of what comes,
+    /// and a full pass removes what the source does not have
     #[arg(long, value_name = "TABLE", env = "ROWFERRY_ADOPT")]
     adopt: Vec<String>,
 }
 
 fn main() -> ExitCode {
     let args = Args::parse();
-    cli::start_log(args.broker.quiet);
-    cli::exit_with(run(args))
+    start_log(args.broker.quiet);
+    exit_with(run(args))
 }
 
 fn run(args: Args) -> Result<u8> {
@@ -91,13 +98,14 @@ fn run(args: Args) -> Result<u8> {
     let options = land::Options {
         sink: args.sink,
         topics,
-        sharing: match partitions.is_empty() {
-            false => Sharing::Pinned(partitions),
-            true => Sharing::Group {
+        sharing: if partitions.is_empty() {
+            Sharing::Group {
                 name: args.group,
                 session_timeout: args.session_timeout,
                 apply_timeout: args.apply_timeout,
-            },
+            }
+        } else {
+            Sharing::Pinned(partitions)
         },
         from: args.from,
         until_caught_up: args.until_caught_up,
@@ -117,9 +125,10 @@ fn run(args: Args) -> Result<u8> {
     progress.finish();
     if !args.broker.quiet {
         // With --print, stdout belongs to the records.
-        match args.print {
-            true => eprintln!("{}", progress.line()),
-            false => cli::say(progress.line()),
+        if args.print {
+            eprintln!("{}", progress.line());
+        } else {
+            say(progress.line());
         }
     }
     report(&outcome?);
@@ -142,13 +151,13 @@ fn report(summary: &Summary) {
         (counts.passed_over, "records were passed over on the way to a full pass"),
     ] {
         if count > 0 {
-            log::warn!("{} {what}", thousands(count));
+            log::warn!("{} {what}", HumanCount(count));
         }
     }
     if counts.skipped > 0 {
         log::info!(
             "{} records were skipped: sent twice, or replaced by a newer run",
-            thousands(counts.skipped)
+            HumanCount(counts.skipped)
         );
     }
     for place in &summary.partial {

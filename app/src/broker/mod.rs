@@ -26,8 +26,7 @@ mod error;
 mod error_codes;
 mod fetched_partition;
 mod fetcher;
-#[doc(hidden)]
-pub mod fuzzing;
+pub(crate) mod fuzzing;
 mod group;
 mod hosts;
 mod leader_calls;

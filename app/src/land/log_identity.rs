@@ -234,14 +234,11 @@ fn find_pass(
         // Most records are rows, which are not looked into.
         let value = record.value;
         let is_genuine = || key.is_none_or(|sign_key| sign_key.signer(topic, partition).has_signed(record.key, value));
-        let read =
-            (value.starts_with(decode::SCHEMA_START) && is_genuine()).then(|| decode::record(value, None, Vec::new()));
+        let read = (decode::is_schema(value) && is_genuine()).then(|| decode::record(value, None, Vec::new()));
         match read {
             Some(Ok(Record::Schema {
-                stamp,
-                begin: Some(pass),
-                ..
-            })) => stamp.source == last_applied.source && pass > landed,
+                id, begin: Some(pass), ..
+            })) => id.source == last_applied.source && pass > landed,
             _ => false,
         }
     };

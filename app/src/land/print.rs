@@ -9,6 +9,7 @@ use crate::broker::Message;
 use crate::sink::SinkPosition;
 use crate::terminal::escape::acts;
 use crate::wire::json_string;
+use crate::wire::names::DELETED;
 use crate::wire::sign::without_origin;
 
 /// Adds `{"topic":...,"partition":...,"offset":...,"key":...,"row":...}` and a line feed; the row
@@ -33,10 +34,15 @@ fn row(value: &[u8], out: &mut Vec<u8>) {
     let bare = without_origin(value).map(|row| [row, b"}"].concat());
     // Where a member of that name stands inside of another one, what is before it is no JSON.
     match bare.as_deref().and_then(as_json) {
-        Some(text) if text.ends_with(",\"__deleted\":true}") => out.extend_from_slice(b"null"),
+        Some(text) if is_deletion(text) => out.extend_from_slice(b"null"),
         Some(text) => one_line(text, out),
         None => json(value, out),
     }
+}
+
+fn is_deletion(text: &str) -> bool {
+    text.strip_suffix("true}")
+        .is_some_and(|text| text.ends_with(DELETED.next))
 }
 
 /// JSON as it came; what is no JSON becomes a string.

@@ -78,7 +78,7 @@ impl RecentRecords {
     /// Remembers a record below the position, from which all was taken that comes before `newest`;
     /// they are told in their order.
     fn recall(&mut self, newest: &LastApplied, message: &Message<'_>) {
-        let Some(id) = decode::stamp(message.value).filter(|id| id.source == newest.source) else {
+        let Some(id) = decode::record_id(message.value).filter(|id| id.source == newest.source) else {
             return;
         };
         if id.epoch < newest.epoch {

@@ -239,7 +239,7 @@ fn tells_of_gap(key: Option<&SignKey>, position: &SinkPosition, next: &Message<'
         return false;
     };
     let verdict = record
-        .stamp()
-        .map(|id| decide(position.last_applied.as_ref(), &id, record.link()));
+        .id()
+        .map(|id| decide(position.last_applied.as_ref(), &id, record.header()));
     matches!(verdict, Some(Verdict::Gap(gap)) if !matches!(gap, Gap::OtherSource { .. }))
 }

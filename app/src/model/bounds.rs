@@ -1,12 +1,14 @@
-//! How large the numbers of a run can be. What is beyond was sent by none of ours: it is refused where it is parsed, so that every sum of
-//! such numbers has room in 64 bits, and every one of them in SQLite's 63.
+//! How large the numbers of a run can be. What is beyond was sent by none of ours: it is refused
+//! where it is parsed, so that every sum of such numbers has room in 64 bits, and every one of them
+//! in SQLite's 63.
 
 /// Epochs and passes are microseconds since 1970, from before the year 2500.
 pub const LAST_EPOCH: u64 = 16_725_225_600_000_000 - 1;
 
 const LAST_SEQ: u64 = i64::MAX as u64;
 
-/// The first pass of a run has its epoch for a number, and the next ones follow: a run begins fewer than these.
+/// The first pass of a run has its epoch for a number, and the next ones follow: a run begins fewer
+/// than these.
 const PASSES: u64 = 1 << 32;
 
 pub fn epoch(text: &str) -> Option<u64> {
@@ -26,7 +28,8 @@ pub fn is_pass(pass: u64, epoch: u64) -> bool {
     is_epoch(pass) && pass < epoch.saturating_add(PASSES)
 }
 
-/// The number of a run that begins now, above all that is known; none when no number is left. A clock that is beyond them is not asked.
+/// The epoch of a run that begins now, above all that is known; none when no number is left. A
+/// clock that is beyond them is not asked.
 pub fn next_epoch(now: u64, above: u64) -> Option<u64> {
     let now = if is_epoch(now) { now } else { 1 };
     Some(now.max(above.checked_add(1)?)).filter(|&epoch| is_epoch(epoch))

@@ -1,15 +1,25 @@
-//! What both ends share: rows, tables, and the numbers of records. It knows neither Kafka nor SQLite nor bytes.
+//! What both ends share: rows, tables, and the numbers of records. It knows neither Kafka nor
+//! SQLite nor bytes.
 //!
-//! - `row`: values and the tables that they stand in
+//! - `value`: the values of a row
+//! - `schema`: a table's columns and key
+//! - `schemas`: the schemas in use, each once
 //! - `record_id`: which record of a source it is
-//! - `bounds`: how large its numbers can be
+//! - `run_header`: how a run begins in a partition
+//! - `bounds`: how large a run's numbers can be
 //! - `topic_partition`: a partition of a topic
 
 pub mod bounds;
 mod record_id;
-mod row;
+mod run_header;
+mod schema;
+mod schemas;
 mod topic_partition;
+mod value;
 
-pub use record_id::{LastApplied, RecordId, RunHeader};
-pub use row::{Column, ROWID, Schemas, TableSchema, Value, recycle};
+pub use record_id::{LastApplied, RecordId};
+pub use run_header::RunHeader;
+pub use schema::{Column, ROWID, TableSchema};
+pub use schemas::Schemas;
 pub use topic_partition::TopicPartition;
+pub use value::{Value, recycle};

@@ -1,10 +1,11 @@
-//! Which record of a source it is, and how a run begins in a partition.
+//! Which record of a source it is.
 
 use std::fmt;
 
 use super::bounds;
 
-/// Where a record stands: `<source>.<epoch>.<seq>`.
+/// The id of a record, written `<source>.<epoch>.<seq>`: the `seq`-th that the source sent to its
+/// partition in the run with this epoch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct RecordId<'a> {
     pub source: &'a str,
@@ -28,19 +29,6 @@ impl fmt::Display for RecordId<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}.{}.{}", self.source, self.epoch, self.seq)
     }
-}
-
-/// How a run continues the runs before it, in the first record of its epoch in a partition.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct RunHeader {
-    /// The last (epoch, seq) of this partition that the source noted as acknowledged.
-    pub acked: Option<(u64, u64)>,
-    /// Whether this run sends the whole table.
-    pub full: bool,
-    /// How many partitions the run spreads its rows over.
-    pub partitions: Option<i32>,
-    /// The epoch at which keys last moved between partitions, because their number had changed.
-    pub repartitioned_at: Option<u64>,
 }
 
 /// The last record of ours that the sink took from a partition.

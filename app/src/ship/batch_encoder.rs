@@ -5,7 +5,8 @@ use std::sync::Arc;
 use crate::broker::{ProduceBatch, partition_for};
 use crate::model::{RunHeader, TopicPartition, Value};
 use crate::source::{Event, Partitioning, Run, Tracked};
-use crate::wire::encode::{Encoder, PASS_KEY, SCHEMA_KEY};
+use crate::wire::encode::Encoder;
+use crate::wire::names;
 use crate::wire::sign::{SignKey, Signer};
 
 /// A row that stays behind, and why.
@@ -59,7 +60,7 @@ impl BatchEncoder {
             })
             .collect();
         Self {
-            encoder: Encoder::new(tracked.schema.clone(), &run.source, run.epoch).with_id(id.clone()),
+            encoder: Encoder::new(tracked.schema.clone(), &run.source, run.epoch).with_table_id(id.clone()),
             signers: key.map_or(Vec::new(), |key| {
                 (0..partitions).map(|p| key.signer(&topic, p)).collect()
             }),
@@ -88,7 +89,8 @@ impl BatchEncoder {
         match event {
             Event::Begin { pass, .. } if self.begun == Some(pass) => {}
             Event::Begin { pass, schema } => {
-                self.encoder = Encoder::new(schema.clone(), &self.run.source, self.run.epoch).with_id(self.id.clone());
+                self.encoder =
+                    Encoder::new(schema.clone(), &self.run.source, self.run.epoch).with_table_id(self.id.clone());
                 self.open(Some(pass));
             }
             Event::Upsert { key, row } => {
@@ -107,7 +109,7 @@ impl BatchEncoder {
                 self.batch.rows += 1;
             }
             Event::End { pass } => {
-                self.note(PASS_KEY, |encoder, _, seq, out| encoder.pass_end(pass, seq, out));
+                self.note(&names::PASS, |encoder, _, seq, out| encoder.pass_end(pass, seq, out));
             }
             Event::Refused { key, reason } => self.batch.kept_back.push(KeptBack {
                 key: key.iter().map(|value| value.borrow().into_owned()).collect(),
@@ -165,7 +167,7 @@ impl BatchEncoder {
             partitions,
             repartitioned_at,
         } = self.partitioning;
-        self.note(SCHEMA_KEY, |encoder, acked, seq, out| {
+        self.note(&names::SCHEMA, |encoder, acked, seq, out| {
             let header = first.then_some(RunHeader {
                 acked,
                 full,
@@ -177,9 +179,9 @@ impl BatchEncoder {
     }
 
     /// A record that speaks of the table, in every partition.
-    fn note(&mut self, kind: &str, write: impl Fn(&Encoder, Option<(u64, u64)>, u64, &mut Vec<u8>)) {
+    fn note(&mut self, kind: &names::Member, write: impl Fn(&Encoder, Option<(u64, u64)>, u64, &mut Vec<u8>)) {
         self.key.clear();
-        self.encoder.note_key(kind, &mut self.key);
+        self.encoder.table_key(kind, &mut self.key);
         for at in 0..self.sequences.len() {
             let (seq, acked) = (self.next(at), self.sequences[at].1);
             put(&mut self.batches[at], self.signers.get(at), &self.key, |out| {

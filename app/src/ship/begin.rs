@@ -1,10 +1,11 @@
 //! The beginning of a run: see `readback` for why each step is where it is.
 
+use indicatif::HumanCount;
+
 use crate::broker::{Cluster, Producer, SendStep};
 use crate::error::{Error, Result};
 use crate::source::{Acked, Capture, ChangeReader, Noted, Run, SourceState, Tracked};
 use crate::stop::Stop;
-use crate::terminal::progress::thousands;
 use crate::wire::sign::SignKey;
 
 use super::batch_encoder::BatchEncoder;
@@ -134,11 +135,11 @@ fn fence(
     if resent > 0 {
         log::info!(
             "{} rows are sent again as they are now: the log holds records of them that this file does not remember as sent",
-            thousands(resent)
+            HumanCount(resent)
         );
     }
     for Table { tracked, .. } in tables {
-        let waiting = thousands(tracked.rows_waiting);
+        let waiting = HumanCount(tracked.rows_waiting);
         log::info!("{} -> topic {}: {waiting} rows to ship", tracked.table, tracked.topic);
     }
     Ok(())

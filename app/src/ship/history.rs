@@ -3,7 +3,7 @@
 
 use crate::model::{RecordId, TableSchema, Value};
 use crate::source::Acked;
-use crate::wire::decode::{self, Key, Record};
+use crate::wire::decode::{self, Record, RecordKey};
 
 use super::full_pass_reason::FullPassReason;
 use super::log_reader::{self, Part};
@@ -113,7 +113,7 @@ impl History {
             }
             Ok(Record::PassEnd { pass, .. }) => self.take_pass(Some(pass)),
             // What was kept back changed nothing.
-            Ok(Record::KeptBack { .. }) => {}
+            Ok(Record::Placeholder { .. }) => {}
             _ => self.take_key(found),
         }
     }
@@ -146,7 +146,7 @@ impl History {
     }
 
     fn take_key(&mut self, found: &log_reader::Record<'_>) {
-        let Ok(Key::Object(members)) = decode::key(found.message.key) else {
+        let Ok(RecordKey::Object(members)) = decode::key(found.message.key) else {
             return self.needs_full_pass(FullPassReason::Shape);
         };
         let owned = members

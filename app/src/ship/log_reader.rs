@@ -48,7 +48,7 @@ impl<'a> Record<'a> {
     /// Its id, if one of this source's runs sent it, as far as that can be told.
     pub(crate) fn id_of(&self, source: &str) -> Option<RecordId<'a>> {
         let Message { key, value, .. } = self.message;
-        let id = decode::stamp(value).filter(|id| id.source == source)?;
+        let id = decode::record_id(value).filter(|id| id.source == source)?;
         let is_genuine = self.signer.is_none_or(|signer| signer.has_signed(key, value));
         is_genuine.then_some(id)
     }

@@ -10,9 +10,10 @@ use crate::model::TopicPartition;
 use crate::source::{Acked, Checkpoint, Run, SourceState};
 use crate::stop::Stop;
 use crate::terminal::progress::Progress;
-use crate::wire::decode::{self, Key};
-use crate::wire::encode::{SCHEMA_KEY, kept_back};
+use crate::wire::decode::{self, RecordKey};
+use crate::wire::encode::placeholder;
 use crate::wire::fingerprint::fingerprint;
+use crate::wire::names;
 use crate::wire::sign::SignKey;
 
 use super::batch_encoder::KeptBack;
@@ -291,10 +292,10 @@ pub(crate) fn too_large(
 ) -> Result<(KeptBack, Placeholder)> {
     let (key, value) = batch.get(record);
     let size = key.len() + value.map_or(0, <[u8]>::len);
-    let Ok(Key::Object(members)) = decode::key(key) else {
+    let Ok(RecordKey::Object(members)) = decode::key(key) else {
         return Err(Error::failed("a key of ours is no JSON object"));
     };
-    if members.iter().any(|(name, _)| name == SCHEMA_KEY) {
+    if members.iter().any(|(name, _)| name == names::SCHEMA.name) {
         return Err(Error::failed(format!(
             "topic \"{}\": the broker refuses the table's schema, a record of {size} bytes, as too large",
             batch.at.topic
@@ -309,7 +310,7 @@ pub(crate) fn too_large(
             batch.at.topic
         ),
     };
-    let (key, mut value) = kept_back(&kept.text, &kept.reason, value);
+    let (key, mut value) = placeholder(&kept.text, &kept.reason, value);
     if let (Some(sign_key), Some(value)) = (sign_key, &mut value) {
         sign_key
             .signer(&batch.at.topic, batch.at.partition)

@@ -7,9 +7,7 @@ use crate::model::TableSchema;
 use crate::sqlite::collation::Collation;
 use crate::sqlite::names::{MOST_COLUMNS, quote, rowid_name};
 use crate::sqlite::tables::{self, Listed};
-
-/// Member names that the records on the wire keep for themselves.
-const RESERVED: [&str; 7] = ["_ferry", "_sig", "__deleted", "_schema", "_pass", "_run", "_kept"];
+use crate::wire::names::RESERVED;
 
 /// Reads the schema of the table that SQLite finds under `table`; it carries the name's real
 /// spelling.

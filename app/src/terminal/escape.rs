@@ -1,10 +1,12 @@
-//! What came from outside, shown to a person: a name, a key or a broker's words must not steer a terminal, begin a line of their own or
-//! turn the text around. This is the one home of that rule. A log line, an error and a line of `say` pass through it as a whole, so that
-//! nobody who writes a message has to think of it.
+//! What came from outside, shown to a person: a name, a key or a broker's words must not steer a
+//! terminal, begin a line of their own or turn the text around. This is the one home of that rule.
+//! A log line, an error and a line of `say` pass through it as a whole, so that nobody who writes a
+//! message has to think of it.
 
 use std::borrow::Cow;
 
-/// Whether a character acts on what stands around it: C0, DEL, C1, what ends a line or a paragraph, and what sets the direction of text.
+/// Whether a character acts on what stands around it: C0, DEL, C1, what ends a line or a paragraph,
+/// and what sets the direction of text.
 pub fn acts(c: char) -> bool {
     let sets_direction =
         matches!(c, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
@@ -13,16 +15,18 @@ pub fn acts(c: char) -> bool {
 
 /// The text on one line, with `\n` or `\u{1b}` in the place of each character that would act.
 pub fn escape(text: &str) -> Cow<'_, str> {
-    match text.contains(acts) {
-        false => Cow::Borrowed(text),
-        true => Cow::Owned(text.chars().fold(String::new(), |mut out, c| {
-            match acts(c) {
-                true => out.extend(c.escape_default()),
-                false => out.push(c),
-            }
-            out
-        })),
+    if !text.contains(acts) {
+        return Cow::Borrowed(text);
     }
+    let mut out = String::new();
+    for c in text.chars() {
+        if acts(c) {
+            out.extend(c.escape_default());
+        } else {
+            out.push(c);
+        }
+    }
+    Cow::Owned(out)
 }
 
 #[cfg(test)]

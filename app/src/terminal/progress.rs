@@ -1,9 +1,10 @@
-//! What a run has done so far: a progress bar on a terminal, plain log lines elsewhere, a summary at the end.
+//! What a run has done so far: a progress bar on a terminal, plain log lines elsewhere, a summary
+//! at the end.
 
 use std::io::IsTerminal;
 use std::time::{Duration, Instant};
 
-use indicatif::{ProgressBar, ProgressStyle};
+use indicatif::{HumanCount, ProgressBar, ProgressStyle};
 
 /// Time between two progress lines where there is no terminal.
 const LINE_EVERY: Duration = Duration::from_secs(5);
@@ -38,10 +39,6 @@ impl Progress {
         }
     }
 
-    pub fn rows(&self) -> u64 {
-        self.rows
-    }
-
     /// Adds what is safely done.
     pub fn add(&mut self, rows: u64, bytes: u64) {
         self.rows += rows;
@@ -71,28 +68,16 @@ impl Progress {
         let seconds = self.started.elapsed().as_secs_f64();
         format!(
             "{} {} {}, {} in {seconds:.1} s ({} rows/s)",
-            thousands(self.rows),
+            HumanCount(self.rows),
             if self.rows == 1 { "row" } else { "rows" },
             self.done,
             bytes(self.bytes),
-            thousands((self.rows as f64 / seconds.max(0.001)) as u64),
+            HumanCount((self.rows as f64 / seconds.max(0.001)) as u64),
         )
     }
 }
 
-/// 1234567 as "1,234,567".
-pub fn thousands(number: u64) -> String {
-    let digits = number.to_string();
-    let mut out = String::with_capacity(digits.len() + digits.len() / 3);
-    for (i, digit) in digits.chars().enumerate() {
-        if i > 0 && (digits.len() - i).is_multiple_of(3) {
-            out.push(',');
-        }
-        out.push(digit);
-    }
-    out
-}
-
+/// As `indicatif` has it with `DecimalBytes`, but with one decimal up to megabytes, and KB for kB.
 fn bytes(number: u64) -> String {
     match number {
         0..1_000 => format!("{number} B"),
@@ -108,10 +93,10 @@ mod tests {
 
     #[test]
     fn numbers_are_easy_to_read() {
-        assert_eq!(thousands(0), "0");
-        assert_eq!(thousands(999), "999");
-        assert_eq!(thousands(1_000), "1,000");
-        assert_eq!(thousands(12_345_678), "12,345,678");
+        assert_eq!(HumanCount(0).to_string(), "0");
+        assert_eq!(HumanCount(999).to_string(), "999");
+        assert_eq!(HumanCount(1_000).to_string(), "1,000");
+        assert_eq!(HumanCount(12_345_678).to_string(), "12,345,678");
         assert_eq!(bytes(152_400), "152.4 KB");
     }
 }

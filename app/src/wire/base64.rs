@@ -1,67 +1,20 @@
-//! Base64 (RFC 4648, padded) for the bytes that JSON cannot hold.
+//! Base64 (RFC 4648, padded) for the bytes that JSON cannot hold. One text for each list of bytes:
+//! anything else is refused.
 
-const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-
-/// The place of each byte in the alphabet; NONE for the others.
-const PLACES: [u8; 256] = {
-    let mut places = [NONE; 256];
-    let mut i = 0;
-    while i < 64 {
-        places[ALPHABET[i] as usize] = i as u8;
-        i += 1;
-    }
-    places
-};
-const NONE: u8 = 255;
+use ::base64::Engine;
+use ::base64::engine::general_purpose::STANDARD;
 
 pub fn encode(bytes: &[u8], out: &mut Vec<u8>) {
-    out.reserve(bytes.len().div_ceil(3) * 4);
-    let letter = |bits: u32, shift: u32| ALPHABET[(bits >> shift & 63) as usize];
-    let mut threes = bytes.chunks_exact(3);
-    for three in &mut threes {
-        let bits = u32::from(three[0]) << 16 | u32::from(three[1]) << 8 | u32::from(three[2]);
-        out.extend_from_slice(&[letter(bits, 18), letter(bits, 12), letter(bits, 6), letter(bits, 0)]);
-    }
-    match *threes.remainder() {
-        [a] => {
-            let bits = u32::from(a) << 16;
-            out.extend_from_slice(&[letter(bits, 18), letter(bits, 12), b'=', b'=']);
-        }
-        [a, b] => {
-            let bits = u32::from(a) << 16 | u32::from(b) << 8;
-            out.extend_from_slice(&[letter(bits, 18), letter(bits, 12), letter(bits, 6), b'=']);
-        }
-        _ => {}
-    }
+    let start = out.len();
+    out.resize(start + bytes.len().div_ceil(3) * 4, 0);
+    STANDARD
+        .encode_slice(bytes, &mut out[start..])
+        .expect("four letters for each three bytes");
 }
 
 /// The bytes, or nothing when the text is not what `encode` writes.
 pub fn decode(text: &[u8]) -> Option<Vec<u8>> {
-    if !text.len().is_multiple_of(4) {
-        return None;
-    }
-    let padding = text.iter().rev().take(2).take_while(|&&c| c == b'=').count();
-    let letters = &text[..text.len() - padding];
-    let mut out = Vec::with_capacity(text.len() / 4 * 3);
-    for four in letters.chunks(4) {
-        let mut bits = 0;
-        for &letter in four {
-            let place = PLACES[letter as usize];
-            if place == NONE {
-                return None;
-            }
-            bits = bits << 6 | u32::from(place);
-        }
-        let missing = 4 - four.len();
-        bits <<= 6 * missing;
-        let bytes = bits.to_be_bytes();
-        let (kept, cut) = bytes[1..].split_at(3 - missing);
-        if cut.iter().any(|&b| b != 0) {
-            return None;
-        }
-        out.extend_from_slice(kept);
-    }
-    Some(out)
+    STANDARD.decode(text).ok()
 }
 
 #[cfg(test)]

@@ -3,30 +3,25 @@
 use std::borrow::Cow;
 use std::sync::Arc;
 
-use super::decode::SCHEMA_START;
+use super::names::{self, DELETED, PASS, PLACEHOLDER, RECORD_ID, RUN, SCHEMA};
 use super::schema::SchemaJson;
 use super::value;
-use crate::model::RunHeader;
-use crate::model::{TableSchema, Value};
+use crate::model::{RunHeader, TableSchema, Value};
 
-/// The member of a schema record's key.
-pub const SCHEMA_KEY: &str = "_schema";
-/// The member of a pass mark's key.
-pub const PASS_KEY: &str = "_pass";
-/// As much of a key as a stand-in repeats.
+/// As many characters of a key as a placeholder repeats.
 const LONGEST_KEY: usize = 200;
 
-/// Writes the records of one table in one epoch. All of them end with their stamp.
+/// Writes the records of one table in one epoch. All of them end with their id.
 pub struct Encoder {
     schema: Arc<TableSchema>,
     /// What tells the table from others of its source, where that is known.
-    id: Option<Arc<str>>,
+    table_id: Option<Arc<str>>,
     /// `{"id":`, `,"part":` ... as they stand in a key.
     key_members: Vec<Vec<u8>>,
     /// The same for all columns of a row.
     members: Vec<Vec<u8>>,
-    /// `,"_ferry":"<source>.<epoch>.`
-    stamp: Vec<u8>,
+    /// The last member up to the number of the record.
+    record_id: Vec<u8>,
     /// The collation by which each key column compares.
     key_collations: Vec<String>,
 }
@@ -48,20 +43,20 @@ impl Encoder {
         Self {
             key_members: openers(schema.key_names().into_iter()),
             members: openers(schema.columns.iter().map(|c| c.name.as_str())),
-            stamp: format!(",\"_ferry\":\"{source}.{epoch}.").into_bytes(),
+            record_id: format!("{}{source}.{epoch}.", RECORD_ID.next_string).into_bytes(),
             key_collations: schema
                 .key()
                 .into_iter()
                 .map(|i| schema.columns[i].pk_collation.clone())
                 .collect(),
             schema,
-            id: None,
+            table_id: None,
         }
     }
 
     /// Tells in schema records which table of its source it is.
-    pub fn with_id(mut self, id: Arc<str>) -> Self {
-        self.id = Some(id);
+    pub fn with_table_id(mut self, id: Arc<str>) -> Self {
+        self.table_id = Some(id);
         self
     }
 
@@ -71,8 +66,9 @@ impl Encoder {
         out.push(b'}');
     }
 
-    /// What decides a row's partition. Spellings that the table takes for one key (k1 and K1 under NOCASE, 1 and 1.0) must
-    /// stay in order, so they must meet in one partition. False, and nothing written, when that is the record key itself.
+    /// What decides a row's partition. Spellings that the table takes for one key (k1 and K1 under
+    /// NOCASE, 1 and 1.0) must stay in order, so they must meet in one partition. False, and
+    /// nothing written, when that is the record key itself.
     pub fn partition_key(&self, key: &[Value<'_>], out: &mut Vec<u8>) -> bool {
         if self.schema.keyed_by_rowid() {
             return false;
@@ -89,80 +85,81 @@ impl Encoder {
     /// A row as it is now.
     pub fn row(&self, row: &[Value<'_>], seq: u64, out: &mut Vec<u8>) {
         write_members(&self.members, row, out);
-        self.stamp(seq, out);
+        self.end(seq, out);
     }
 
     /// The word that a row is gone.
     pub fn deletion(&self, key: &[Value<'_>], seq: u64, out: &mut Vec<u8>) {
         write_members(&self.key_members, key, out);
-        out.extend_from_slice(b",\"__deleted\":true");
-        self.stamp(seq, out);
+        out.extend_from_slice(DELETED.next.as_bytes());
+        out.extend_from_slice(b"true");
+        self.end(seq, out);
     }
 
     /// The key of a record that speaks of the table, not of a row.
-    pub fn note_key(&self, kind: &str, out: &mut Vec<u8>) {
-        out.push(b'{');
-        value::write_str(kind, out);
-        out.push(b':');
+    pub(crate) fn table_key(&self, kind: &names::Member, out: &mut Vec<u8>) {
+        out.extend_from_slice(kind.first.as_bytes());
         value::write_str(&self.schema.table, out);
         out.push(b'}');
     }
 
     /// The schema record; `begin` names the full pass that begins with it.
-    pub fn schema_record(&self, link: Option<&RunHeader>, begin: Option<u64>, seq: u64, out: &mut Vec<u8>) {
-        out.extend_from_slice(SCHEMA_START);
+    pub fn schema_record(&self, header: Option<&RunHeader>, begin: Option<u64>, seq: u64, out: &mut Vec<u8>) {
+        out.extend_from_slice(SCHEMA.first.as_bytes());
         let mut schema = SchemaJson::from(&*self.schema);
-        schema.id = self.id.as_deref().map(Cow::Borrowed);
+        schema.id = self.table_id.as_deref().map(Cow::Borrowed);
         serde_json::to_writer(&mut *out, &schema).expect("a vector takes every byte");
-        if let Some(link) = link {
-            let acked = link.acked.map_or("null".into(), |(e, s)| format!("\"{e}.{s}\""));
-            let full = link.full;
-            out.extend_from_slice(format!(",\"_run\":{{\"acked\":{acked},\"full\":{full}").as_bytes());
-            if let Some(partitions) = link.partitions {
+        if let Some(header) = header {
+            let acked = header.acked.map_or("null".into(), |(e, s)| format!("\"{e}.{s}\""));
+            let (member, full) = (RUN.next, header.full);
+            out.extend_from_slice(format!("{member}{{\"acked\":{acked},\"full\":{full}").as_bytes());
+            if let Some(partitions) = header.partitions {
                 out.extend_from_slice(format!(",\"partitions\":{partitions}").as_bytes());
             }
-            if let Some(moved) = link.repartitioned_at {
+            if let Some(moved) = header.repartitioned_at {
                 out.extend_from_slice(format!(",\"moved\":{moved}").as_bytes());
             }
             out.push(b'}');
         }
         if let Some(pass) = begin {
-            out.extend_from_slice(format!(",\"_pass\":{{\"begin\":{pass}}}").as_bytes());
+            out.extend_from_slice(format!("{}{{\"begin\":{pass}}}", PASS.next).as_bytes());
         }
-        self.stamp(seq, out);
+        self.end(seq, out);
     }
 
     /// The word that a full pass is over.
     pub fn pass_end(&self, pass: u64, seq: u64, out: &mut Vec<u8>) {
-        out.extend_from_slice(format!("{{\"_pass\":{{\"end\":{pass}}}").as_bytes());
-        self.stamp(seq, out);
+        out.extend_from_slice(format!("{}{{\"end\":{pass}}}", PASS.first).as_bytes());
+        self.end(seq, out);
     }
 
-    fn stamp(&self, seq: u64, out: &mut Vec<u8>) {
-        out.extend_from_slice(&self.stamp);
+    fn end(&self, seq: u64, out: &mut Vec<u8>) {
+        out.extend_from_slice(&self.record_id);
         serde_json::to_writer(&mut *out, &seq).expect("a vector takes every byte");
         out.extend_from_slice(b"\"}");
     }
 }
 
-/// The record that takes the place of one that the broker refused, whose value is given: its stamp must not be missing.
-pub fn kept_back(key: &str, reason: &str, value: Option<&[u8]>) -> (Vec<u8>, Option<Vec<u8>>) {
-    const MEMBER: &[u8] = b",\"_ferry\":";
+/// The key and the value that take the place of a record which the broker refused, whose value is
+/// given: its id must not be missing.
+pub fn placeholder(key: &str, reason: &str, value: Option<&[u8]>) -> (Vec<u8>, Option<Vec<u8>>) {
     let short: String = key.chars().take(LONGEST_KEY).collect();
-    let stand_in = value.map(|value| {
-        let stamp = value.windows(MEMBER.len()).rposition(|w| w == MEMBER).unwrap_or(0);
-        let mut out = b"{\"_kept\":{\"key\":".to_vec();
+    let value = value.map(|value| {
+        let member = RECORD_ID.next.as_bytes();
+        let id = value.windows(member.len()).rposition(|w| w == member).unwrap_or(0);
+        let mut out = PLACEHOLDER.first.as_bytes().to_vec();
+        out.extend_from_slice(b"{\"key\":");
         value::write_str(&short, &mut out);
         out.extend_from_slice(b",\"reason\":");
         value::write_str(reason, &mut out);
         out.push(b'}');
-        out.extend_from_slice(&value[stamp..]);
+        out.extend_from_slice(&value[id..]);
         out
     });
-    let mut kept_key = b"{\"_kept\":".to_vec();
-    value::write_str(&short, &mut kept_key);
-    kept_key.push(b'}');
-    (kept_key, stand_in)
+    let mut key = PLACEHOLDER.first.as_bytes().to_vec();
+    value::write_str(&short, &mut key);
+    key.push(b'}');
+    (key, value)
 }
 
 fn write_members(openers: &[Vec<u8>], values: &[Value<'_>], out: &mut Vec<u8>) {

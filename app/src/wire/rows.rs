@@ -4,13 +4,12 @@ use std::borrow::Cow;
 use std::sync::Arc;
 
 use super::decode::{self, Record};
-use super::scan;
+use super::scan::{self, Scanned};
 use super::sign::Signer;
-use crate::model::RecordId;
-use crate::model::bounds;
-use crate::model::{Schemas, TableSchema, Value, recycle};
+use crate::model::{RecordId, Schemas, TableSchema, Value, bounds, recycle};
 
-/// What the records of a chunk were found to be, one after the other: those that could be read ahead as rows of ours.
+/// What records were found to be, one after the other: those that could be read ahead as rows of
+/// ours.
 #[derive(Default)]
 pub struct Rows {
     heads: Vec<Head>,
@@ -25,8 +24,8 @@ struct Head {
     schema: Arc<TableSchema>,
     source: String,
     epoch: u64,
-    /// Their stamps before the number.
-    run: String,
+    /// Their ids before the number.
+    id_prefix: String,
     /// The column that is the key, where it is a single one.
     key: Option<usize>,
 }
@@ -70,10 +69,10 @@ impl Reader {
         self
     }
 
-    /// Reads the values of these records as far as they are rows and the room, a number of values, lasts.
+    /// Reads the values of these records as far as they are rows and the room, a number of values,
+    /// lasts.
     pub fn read<'a>(&mut self, records: impl Iterator<Item = (&'a [u8], &'a [u8])>, room: &mut usize) -> Rows {
         let mut rows = Rows::default();
-        let mut spare = Vec::new();
         for (key, value) in records {
             if let Some(signer) = &self.signer
                 && !signer.has_signed(key, value)
@@ -82,13 +81,13 @@ impl Reader {
                 rows.rows.push(None);
                 continue;
             }
-            if value.starts_with(decode::SCHEMA_START)
+            if decode::is_schema(value)
                 && let Ok(Record::Schema { schema, .. }) = decode::record(value, None, Vec::new())
             {
                 self.schema = Some(self.schemas.shared(*schema));
             }
             let read = self.schema.as_ref().filter(|schema| schema.columns.len() <= *room);
-            let row = read.and_then(|schema| rows.add(value, schema, &mut spare));
+            let row = read.and_then(|schema| rows.add(value, schema));
             *room -= row.as_ref().map_or(0, |row| rows.cells.len() - row.first as usize);
             rows.rows.push(row);
         }
@@ -97,30 +96,39 @@ impl Reader {
 }
 
 impl Rows {
-    /// Reads a value into the cells; `spare` lends its memory.
-    fn add<'a>(&mut self, value: &'a [u8], schema: &Arc<TableSchema>, spare: &mut Vec<Value<'a>>) -> Option<Row> {
-        spare.clear();
-        let stamp = scan::row(std::str::from_utf8(value).ok()?, schema, spare)?;
+    /// Reads a value into the cells.
+    fn add(&mut self, value: &[u8], schema: &Arc<TableSchema>) -> Option<Row> {
+        let first = self.cells.len();
+        let row = self.scan(value, schema);
+        if row.is_none() {
+            self.cells.truncate(first);
+        }
+        row
+    }
+
+    fn scan(&mut self, value: &[u8], schema: &Arc<TableSchema>) -> Option<Row> {
+        let text = std::str::from_utf8(value).ok()?;
         let first = u32::try_from(self.cells.len()).ok()?;
-        let seq = self.seq(stamp, schema)?;
+        let id = scan::row(text, schema, |found| self.cells.push(found.into()))?;
+        let seq = self.seq(id, schema)?;
         let head = u32::try_from(self.heads.len() - 1).ok()?;
-        self.cells.extend(spare.drain(..).map(|cell| Cell::of(cell, value)));
         Some(Row { head, first, seq })
     }
 
-    /// Reads a row's number out of its stamp. The row belongs to the last head then, mostly as the one before it.
-    fn seq(&mut self, stamp: &str, schema: &Arc<TableSchema>) -> Option<u64> {
+    /// Reads a row's number out of its id. The row belongs to the last head then, mostly as the one
+    /// before it.
+    fn seq(&mut self, id: &str, schema: &Arc<TableSchema>) -> Option<u64> {
         if let Some(head) = self.heads.last()
             && Arc::ptr_eq(&head.schema, schema)
-            && let Some(seq) = stamp.strip_prefix(&head.run)
+            && let Some(seq) = id.strip_prefix(&head.id_prefix)
             && let Some(seq) = bounds::seq(seq)
         {
             return Some(seq);
         }
-        let RecordId { source, epoch, seq } = scan::stamp(stamp)?;
+        let RecordId { source, epoch, seq } = scan::record_id(id)?;
         self.heads.push(Head {
             schema: schema.clone(),
-            run: format!("{source}.{epoch}."),
+            id_prefix: format!("{source}.{epoch}."),
             source: source.to_owned(),
             epoch,
             key: <[usize; 1]>::try_from(schema.key()).ok().map(|[key]| key),
@@ -137,7 +145,8 @@ impl Rows {
         }
     }
 
-    /// The record at a place, whose value is at hand: as it was read, if that was by the same schema.
+    /// The record at a place, whose value is at hand: as it was read, if that was by the same
+    /// schema.
     pub fn record<'a>(
         &'a self,
         at: usize,
@@ -146,10 +155,12 @@ impl Rows {
         spare: Vec<Value<'_>>,
     ) -> Result<Record<'a>, String> {
         if self.unsigned.binary_search(&at).is_ok() {
-            return Err(match value.is_empty() {
-                true => "no value, so that nothing proves its origin (--sign-key)".into(),
-                false => "not signed by the key that --sign-key names".into(),
-            });
+            let reason = if value.is_empty() {
+                "no value, so that nothing proves its origin (--sign-key)"
+            } else {
+                "not signed by the key that --sign-key names"
+            };
+            return Err(reason.into());
         }
         let found = self.rows.get(at).and_then(Option::as_ref).zip(schema);
         let read = found.and_then(|(row, schema)| {
@@ -165,29 +176,29 @@ impl Rows {
         values.extend(cells.iter().map(|cell| cell.value(value)));
         let (source, epoch, seq) = (head.source.as_str(), head.epoch, row.seq);
         Ok(Record::Row {
-            stamp: RecordId { source, epoch, seq },
+            id: RecordId { source, epoch, seq },
             row: values,
         })
     }
 }
 
-impl Cell {
-    fn of(value: Value<'_>, record: &[u8]) -> Self {
-        match value {
-            Value::Null => Cell::Null,
-            Value::Integer(integer) => Cell::Integer(integer),
-            Value::Real(real) => Cell::Real(real),
-            Value::Text(Cow::Borrowed(text)) => {
-                let from = text.as_ptr() as usize - record.as_ptr() as usize;
-                Cell::Text {
-                    from: from as u32,
-                    to: (from + text.len()) as u32,
-                }
-            }
-            other => Cell::Other(Box::new(other.into_owned())),
+impl From<Scanned<'_>> for Cell {
+    fn from(found: Scanned<'_>) -> Self {
+        match found {
+            // A record of Kafka's is shorter than 2 GiB.
+            Scanned::Plain { from, text } => Cell::Text {
+                from: from as u32,
+                to: (from + text.len()) as u32,
+            },
+            Scanned::Other(Value::Null) => Cell::Null,
+            Scanned::Other(Value::Integer(integer)) => Cell::Integer(integer),
+            Scanned::Other(Value::Real(real)) => Cell::Real(real),
+            Scanned::Other(value) => Cell::Other(Box::new(value.into_owned())),
         }
     }
+}
 
+impl Cell {
     fn value<'a>(&'a self, record: &'a [u8]) -> Value<'a> {
         match self {
             Cell::Null => Value::Null,
@@ -229,12 +240,10 @@ mod tests {
         out
     }
 
-    /// A row as it comes out, with its stamp.
+    /// A row as it comes out, with its id.
     fn row_of(record: Result<Record<'_>, String>) -> Option<(String, Vec<Value<'static>>)> {
         match record {
-            Ok(Record::Row { stamp, row }) => {
-                Some((stamp.to_string(), row.into_iter().map(Value::into_owned).collect()))
-            }
+            Ok(Record::Row { id, row }) => Some((id.to_string(), row.into_iter().map(Value::into_owned).collect())),
             _ => None,
         }
     }
@@ -284,11 +293,11 @@ mod tests {
                 let (record, read) = out(&rows, at, &values, schema);
                 let expected = decode::record(value, Some(schema), Vec::new());
                 assert_eq!(record.as_ref().err(), expected.as_ref().err(), "{at}");
-                let stamps = (
-                    record.as_ref().ok().map(Record::stamp),
-                    expected.as_ref().ok().map(Record::stamp),
+                let ids = (
+                    record.as_ref().ok().map(Record::id),
+                    expected.as_ref().ok().map(Record::id),
                 );
-                assert_eq!(stamps.0, stamps.1, "{at}");
+                assert_eq!(ids.0, ids.1, "{at}");
                 assert_eq!(row_of(record), row_of(expected), "{at}");
                 assert_eq!(read, ahead.contains(&at), "{at}");
             }
@@ -298,7 +307,7 @@ mod tests {
         assert_eq!(rows.rows.iter().position(Option::is_some), Some(8));
         assert!(matches!(
             rows.record(0, &values[0], None, Vec::new()),
-            Ok(Record::Loose { .. })
+            Ok(Record::RowWithoutSchema { .. })
         ));
     }
 
@@ -349,13 +358,12 @@ mod tests {
             assert!(rows.rows[1].is_some(), "the signed row is read ahead");
             assert_eq!(row_of(read(1)), expected);
             assert!(matches!(read(4), Ok(Record::Schema { .. })));
-            match signed_only {
-                false => assert_eq!(row_of(read(0)), expected),
-                true => {
-                    let reason = |at| read(at).err().unwrap();
-                    assert!(reason(0).contains("--sign-key") && reason(2).contains("--sign-key"));
-                    assert!(reason(3).contains("nothing proves its origin"));
-                }
+            if signed_only {
+                let reason = |at| read(at).err().unwrap();
+                assert!(reason(0).contains("--sign-key") && reason(2).contains("--sign-key"));
+                assert!(reason(3).contains("nothing proves its origin"));
+            } else {
+                assert_eq!(row_of(read(0)), expected);
             }
         }
         // The slow way knows the member too, and both agree on what is none.
@@ -373,8 +381,7 @@ mod tests {
             format!("{}\",\"x\":\"{}", &text[..cut + 20], &text[cut + 27..]),
             format!("{}\\u0041{}", &text[..cut], &text[cut + 6..]),
         ] {
-            let mut row = Vec::new();
-            assert!(scan::row(&forged, &schema, &mut row).is_none(), "{forged}");
+            assert!(scan::row(&forged, &schema, |_| ()).is_none(), "{forged}");
         }
     }
 }

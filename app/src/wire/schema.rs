@@ -4,7 +4,6 @@ use std::borrow::Cow;
 
 use serde::{Deserialize, Serialize};
 
-use crate::error::{Error, Result};
 use crate::model::{Column, TableSchema};
 
 const BINARY: &str = "BINARY";
@@ -13,7 +12,8 @@ const BINARY: &str = "BINARY";
 pub(super) struct SchemaJson<'a> {
     #[serde(borrow)]
     table: Cow<'a, str>,
-    /// What tells the table from others of its source, whatever it is called; only as it travels, and not from earlier versions.
+    /// What tells the table from others of its source, whatever it is called; only as it travels,
+    /// and not from earlier versions.
     #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
     pub(super) id: Option<Cow<'a, str>>,
     #[serde(borrow)]
@@ -108,20 +108,17 @@ impl From<SchemaJson<'_>> for TableSchema {
     }
 }
 
-/// A schema as it travels and as the sink keeps it.
-pub fn to_json(schema: &TableSchema) -> String {
-    serde_json::to_string(&SchemaJson::from(schema)).expect("a schema is always JSON")
-}
-
-pub fn from_json(text: &str) -> Result<TableSchema> {
-    serde_json::from_str::<SchemaJson>(text)
-        .map(TableSchema::from)
-        .map_err(|e| Error::failed(format!("this is no table schema: {e}: {text}")))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn to_json(schema: &TableSchema) -> String {
+        serde_json::to_string(&SchemaJson::from(schema)).unwrap()
+    }
+
+    fn from_json(text: &str) -> TableSchema {
+        serde_json::from_str::<SchemaJson>(text).unwrap().into()
+    }
 
     fn column(name: &str, declared: &str, pk: usize) -> Column {
         Column {
@@ -147,7 +144,7 @@ mod tests {
             json,
             r#"{"table":"users","columns":[{"name":"id","type":"INTEGER","pk":1},{"name":"name"}]}"#
         );
-        assert_eq!(from_json(&json).unwrap(), schema);
+        assert_eq!(from_json(&json), schema);
     }
 
     #[test]
@@ -162,13 +159,13 @@ mod tests {
             without_rowid: true,
             rowid_alias: false,
         };
-        assert_eq!(from_json(&to_json(&wide)).unwrap(), wide);
+        assert_eq!(from_json(&to_json(&wide)), wide);
         let desc = TableSchema {
             columns: vec![column("id", "INTEGER", 1)],
             strict: false,
             without_rowid: false,
             ..wide
         };
-        assert_eq!(from_json(&to_json(&desc)).unwrap(), desc);
+        assert_eq!(from_json(&to_json(&desc)), desc);
     }
 }

@@ -1,6 +1,6 @@
-//! Proof of origin: each record of ours carries an HMAC-SHA-256 by a key that both sides have. It stands in front of the stamp,
-//! `,"_sig":"<base64>","_ferry":"..."`, and covers the topic, the partition, the record's key and its value as it is without that member.
-//! So a record says nothing more than what its source said, and says it in one place of one topic. A tombstone has no value to carry it.
+//! Proof of origin: each record of ours carries an HMAC-SHA-256 by a key that both sides have. It
+//! covers the topic, the partition, the record's key and its value as it is without that member. So
+//! a record says nothing more than what its source said, and says it in one place of one topic.
 
 use std::fmt;
 use std::fs::File;
@@ -12,11 +12,11 @@ use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
 
 use super::base64;
+use super::names::{RECORD_ID, SIGNATURE};
 use crate::error::{Error, Result};
 
-const STAMP: &[u8] = b",\"_ferry\":\"";
-const OPENER: &[u8] = b",\"_sig\":\"";
-/// The letters of the signature.
+const OPENER: &[u8] = SIGNATURE.next_string.as_bytes();
+/// The letters of a signature: 32 bytes in base64.
 pub const LETTERS: usize = 44;
 /// The member with its quotes.
 const MEMBER: usize = OPENER.len() + LETTERS + 1;
@@ -86,22 +86,23 @@ fn part(mac: &mut Hmac<Sha256>, bytes: &[u8]) {
 }
 
 impl Signer {
-    /// Puts the signature into a value of ours, which begins at `start` and ends with its stamp. What stands before it is not touched.
+    /// Puts the signature into a value of ours, which begins at `start` and ends with its id. What
+    /// stands before it is not touched.
     pub fn sign(&self, key: &[u8], start: usize, out: &mut Vec<u8>) {
-        let at = start + stamp_at(&out[start..]).expect("a value of ours ends with its stamp");
+        let at = start + id_at(&out[start..]).expect("a value of ours ends with its id");
         let mut mac = self.0.clone();
         part(&mut mac, key);
         mac.update(&out[start..]);
-        let stamp = out.split_off(at);
+        let id = out.split_off(at);
         out.extend_from_slice(OPENER);
         base64::encode(&mac.finalize().into_bytes(), out);
         out.push(b'"');
-        out.extend_from_slice(&stamp);
+        out.extend_from_slice(&id);
     }
 
     /// Whether the owner of the key wrote this record for this place.
     pub fn has_signed(&self, key: &[u8], value: &[u8]) -> bool {
-        let Some((row, signature, stamp)) = split(value) else {
+        let Some((before, signature, id)) = split(value) else {
             return false;
         };
         let Some(signature) = base64::decode(signature) else {
@@ -109,30 +110,31 @@ impl Signer {
         };
         let mut mac = self.0.clone();
         part(&mut mac, key);
-        mac.update(row);
-        mac.update(stamp);
+        mac.update(before);
+        mac.update(id);
         mac.verify_slice(&signature).is_ok()
     }
 }
 
-/// What stands before the members of a record's origin; none where they do not stand at its end.
+/// What stands before a record's signature and id; none where they do not stand at its end.
 pub fn without_origin(value: &[u8]) -> Option<&[u8]> {
     match split(value) {
-        Some((row, ..)) => Some(row),
-        None => stamp_at(value).map(|at| &value[..at]),
+        Some((before, ..)) => Some(before),
+        None => id_at(value).map(|at| &value[..at]),
     }
 }
 
-/// A value's row, its signature and its stamp.
+/// What stands before the signature, the signature, and the member with the id.
 fn split(value: &[u8]) -> Option<(&[u8], &[u8], &[u8])> {
-    let (before, stamp) = value.split_at(stamp_at(value)?);
-    let (row, member) = before.split_at(before.len().checked_sub(MEMBER)?);
+    let (before, id) = value.split_at(id_at(value)?);
+    let (before, member) = before.split_at(before.len().checked_sub(MEMBER)?);
     let signature = member.strip_prefix(OPENER)?.strip_suffix(b"\"")?;
-    Some((row, signature, stamp))
+    Some((before, signature, id))
 }
 
-fn stamp_at(value: &[u8]) -> Option<usize> {
-    value.windows(STAMP.len()).rposition(|window| window == STAMP)
+fn id_at(value: &[u8]) -> Option<usize> {
+    let member = RECORD_ID.next_string.as_bytes();
+    value.windows(member.len()).rposition(|window| window == member)
 }
 
 #[cfg(test)]
@@ -179,7 +181,8 @@ mod tests {
             changed[at] ^= 1;
             assert!(!signer.has_signed(b"{\"id\":1}", &changed), "byte {at}");
         }
-        // What is moved from the key into the value, or has no signature, or one of another length, or an empty one.
+        // What is moved from the key into the value, or has no signature, or one of another length,
+        // or an empty one.
         for forged in [
             ROW.to_owned(),
             text.replace("=\"", "\""),
@@ -200,7 +203,8 @@ mod tests {
     fn the_signature_is_for_ever_what_it_was() {
         let value = signed(&SignKey::new(KEY).signer("users", 0), "{\"id\":1}", ROW);
         let text = String::from_utf8(value).unwrap();
-        // By Python: hmac.new(KEY, b"rowferry 1\0" + le64(5) + b"users" + le32(0) + le64(8) + b'{"id":1}' + ROW, sha256)
+        // By Python: hmac.new(KEY, b"rowferry 1\0" + le64(5) + b"users" + le32(0) + le64(8) +
+        // b'{"id":1}' + ROW, sha256)
         assert!(
             text.contains("\"_sig\":\"5KETMaLLCP7UaE9OO9/l/YnK0PQnt6W39Zj+zwL9W9E=\""),
             "{text}"

@@ -7,7 +7,8 @@ const fn all(byte: u8) -> u64 {
 
 const HIGH: u64 = all(0x80);
 
-/// The place of the first byte that a string does not hold as it is: a quote, a backslash or a control character.
+/// The place of the first byte that a string does not hold as it is: a quote, a backslash or a
+/// control character.
 pub fn special(bytes: &[u8]) -> Option<usize> {
     find(bytes, 0)
 }
@@ -17,7 +18,8 @@ pub fn is_plain(bytes: &[u8]) -> bool {
     find(bytes, HIGH).is_none()
 }
 
-/// Looks at eight bytes at a time; `also` are the bits that make a byte a find, whatever the others are.
+/// Looks at eight bytes at a time; `also` are the bits that make a byte a find, whatever the others
+/// are.
 fn find(bytes: &[u8], also: u64) -> Option<usize> {
     let mut words = bytes.chunks_exact(8);
     let mut at = 0;

@@ -5,12 +5,9 @@ use std::fmt;
 
 use serde::de::{self, Deserialize, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 
+use super::names::{self, BLOB, INFINITY, NEGATIVE_INFINITY, REAL, TEXT};
 use super::{base64, text};
 use crate::model::Value;
-
-const BLOB: &str = "$blob";
-const REAL: &str = "$real";
-const TEXT: &str = "$text";
 
 /// Writes a string with JSON's escapes.
 pub fn write_str(text: &str, out: &mut Vec<u8>) {
@@ -22,10 +19,10 @@ pub fn write(value: &Value<'_>, out: &mut Vec<u8>) {
         Value::Null => out.extend_from_slice(b"null"),
         Value::Integer(i) => serde_json::to_writer(out, i).expect("a vector takes every byte"),
         Value::Real(r) if r.is_finite() => serde_json::to_writer(out, r).expect("a vector takes every byte"),
-        Value::Real(r) => out.extend_from_slice(match *r > 0.0 {
-            true => br#"{"$real":"inf"}"#,
-            false => br#"{"$real":"-inf"}"#,
-        }),
+        Value::Real(r) => {
+            let content = if *r > 0.0 { INFINITY } else { NEGATIVE_INFINITY };
+            write_tagged(&REAL, out, |out| out.extend_from_slice(content.as_bytes()));
+        }
         Value::Text(bytes) if text::is_plain(bytes) => {
             out.push(b'"');
             out.extend_from_slice(bytes);
@@ -33,17 +30,16 @@ pub fn write(value: &Value<'_>, out: &mut Vec<u8>) {
         }
         Value::Text(bytes) => match std::str::from_utf8(bytes) {
             Ok(text) => write_str(text, out),
-            Err(_) => write_tagged(TEXT, bytes, out),
+            Err(_) => write_tagged(&TEXT, out, |out| base64::encode(bytes, out)),
         },
-        Value::Blob(bytes) => write_tagged(BLOB, bytes, out),
+        Value::Blob(bytes) => write_tagged(&BLOB, out, |out| base64::encode(bytes, out)),
     }
 }
 
-fn write_tagged(tag: &str, bytes: &[u8], out: &mut Vec<u8>) {
-    out.extend_from_slice(b"{\"");
-    out.extend_from_slice(tag.as_bytes());
-    out.extend_from_slice(b"\":\"");
-    base64::encode(bytes, out);
+fn write_tagged(tag: &names::Member, out: &mut Vec<u8>, content: impl FnOnce(&mut Vec<u8>)) {
+    out.extend_from_slice(tag.first.as_bytes());
+    out.push(b'"');
+    content(out);
     out.extend_from_slice(b"\"}");
 }
 
@@ -138,11 +134,12 @@ impl<'de> Visitor<'de> for NameVisitor {
 }
 
 fn untag(tag: &str, content: &str) -> Option<Value<'static>> {
-    match (tag, content) {
-        (REAL, "inf") => Some(Value::Real(f64::INFINITY)),
-        (REAL, "-inf") => Some(Value::Real(f64::NEG_INFINITY)),
-        (BLOB, _) => base64::decode(content.as_bytes()).map(|b| Value::Blob(Cow::Owned(b))),
-        (TEXT, _) => base64::decode(content.as_bytes()).map(|t| Value::Text(Cow::Owned(t))),
+    let bytes = || base64::decode(content.as_bytes()).map(Cow::Owned);
+    match content {
+        INFINITY if tag == REAL.name => Some(Value::Real(f64::INFINITY)),
+        NEGATIVE_INFINITY if tag == REAL.name => Some(Value::Real(f64::NEG_INFINITY)),
+        _ if tag == BLOB.name => bytes().map(Value::Blob),
+        _ if tag == TEXT.name => bytes().map(Value::Text),
         _ => None,
     }
 }

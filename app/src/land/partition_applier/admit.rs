@@ -67,7 +67,7 @@ impl PartitionApplier {
             self.position.healing = false;
             return Ok(true);
         }
-        let gap = match decide(self.position.last_applied.as_ref(), id, record.link()) {
+        let gap = match decide(self.position.last_applied.as_ref(), id, record.header()) {
             Verdict::Apply => match self.moved_away(record, &context.topic.partitions) {
                 None => return Ok(true),
                 Some(gap) => gap,
@@ -113,7 +113,7 @@ impl PartitionApplier {
     /// Rows that landed here go on in partitions that this sink does not land, unless the whole
     /// table follows.
     fn moved_away(&self, record: &Record<'_>, landed: &[i32]) -> Option<Gap> {
-        let header = record.link()?;
+        let header = record.header()?;
         let crosses = self.position.last_applied.as_ref()?.epoch < header.repartitioned_at?;
         let partitions = header.partitions?;
         let lands_all = (0..partitions).all(|p| landed.contains(&p));
@@ -156,7 +156,7 @@ impl PartitionApplier {
     pub(super) fn pass_refused(&mut self, message: &Message<'_>) {
         if self.schema_refused
             && self.activity() == Activity::Applying
-            && let Some(id) = decode::stamp(message.value)
+            && let Some(id) = decode::record_id(message.value)
             && decide(self.position.last_applied.as_ref(), &id, None) == Verdict::Apply
         {
             self.advance(&id, None);

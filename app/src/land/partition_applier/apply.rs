@@ -8,7 +8,8 @@ use crate::land::options::BadRecords;
 use crate::model::{RecordId, TableSchema, TopicPartition, Value, recycle};
 use crate::sequence::Gap;
 use crate::sink::{Binding, Landed, SinkPosition};
-use crate::wire::decode::{self, Key, Members, Record};
+use crate::wire::decode::{self, NamedValues, Record, RecordKey};
+use crate::wire::names;
 
 use super::context::{ApplyContext, Effect};
 use super::{Activity, PartitionApplier};
@@ -41,7 +42,7 @@ impl PartitionApplier {
                 }
                 self.dead_letter(context, message, &reason)?
             }
-            Ok(record) => match record.stamp() {
+            Ok(record) => match record.id() {
                 None => self.take_foreign(context, message, record)?,
                 Some(id) => self.take_ours(context, message, id, record)?,
             },
@@ -101,16 +102,16 @@ impl PartitionApplier {
             return Ok(Effect::Nothing);
         }
         let opens = self.position.last_applied.is_none() && context.landing.binding(&self.position.at.topic)?.is_none();
-        self.advance(&id, record.link());
+        self.advance(&id, record.header());
         self.recent.took(id.seq, &message);
         let is_row = matches!(
             &record,
-            Record::Row { .. } | Record::Deletion { .. } | Record::Loose { .. }
+            Record::Row { .. } | Record::Deletion { .. } | Record::RowWithoutSchema { .. }
         );
         if self.schema_refused && is_row {
             return self.dead_letter(context, message, "the schema by which it was written was refused");
         }
-        if opens && matches!(record, Record::PassEnd { .. } | Record::KeptBack { .. }) {
+        if opens && matches!(record, Record::PassEnd { .. } | Record::Placeholder { .. }) {
             self.bind(context, id.source, None)?;
         }
         let outcome = match record {
@@ -127,16 +128,16 @@ impl PartitionApplier {
                 outcome
             }
             Record::Deletion { key, .. } => self.delete(context, key)?,
-            Record::Loose { row, .. } => {
+            Record::RowWithoutSchema { row, .. } => {
                 let key = match decode::key(message.key) {
-                    Ok(Key::Object(key)) => key,
+                    Ok(RecordKey::Object(key)) => key,
                     _ => return self.dead_letter(context, message, "the key is no JSON object"),
                 };
                 context.landing.foreign_upsert(&self.position.at.topic, &key, &row)?
             }
             Record::Schema {
                 schema,
-                id: table,
+                table_id,
                 begin,
                 ..
             } => {
@@ -150,7 +151,7 @@ impl PartitionApplier {
                     }
                     return self.dead_letter(context, message, &reason);
                 }
-                self.bind(context, id.source, table)?;
+                self.bind(context, id.source, table_id)?;
                 return Ok(Effect::Nothing);
             }
             Record::PassEnd { pass, .. } => {
@@ -169,7 +170,7 @@ impl PartitionApplier {
                 }
                 return Ok(Effect::Nothing);
             }
-            Record::KeptBack { key, reason, .. } => {
+            Record::Placeholder { key, reason, .. } => {
                 log::warn!(
                     "{}: the producer kept row {key} back: {reason}",
                     self.place(message.offset)
@@ -200,12 +201,12 @@ impl PartitionApplier {
         if empty && self.source(context)?.is_some() {
             return self.take_tombstone(context, message);
         }
-        let key: Members<'a> = match decode::key(message.key) {
+        let key: NamedValues<'a> = match decode::key(message.key) {
             Err(reason) => return self.dead_letter(context, message, &reason),
-            Ok(Key::Object(key)) => key,
-            Ok(Key::Bare(value)) => vec![("_key".into(), value)],
-            Ok(Key::None) if empty => return self.dead_letter(context, message, "neither key nor value"),
-            Ok(Key::None) => Vec::new(),
+            Ok(RecordKey::Object(key)) => key,
+            Ok(RecordKey::Bare(value)) => vec![(names::BARE_KEY.into(), value)],
+            Ok(RecordKey::None) if empty => return self.dead_letter(context, message, "neither key nor value"),
+            Ok(RecordKey::None) => Vec::new(),
         };
         let topic = &self.position.at.topic;
         let done = match record {
@@ -230,14 +231,14 @@ impl PartitionApplier {
         {
             return Ok(Effect::Nothing);
         }
-        let Ok(Key::Object(key)) = decode::key(message.key) else {
+        let Ok(RecordKey::Object(key)) = decode::key(message.key) else {
             return self.dead_letter(context, message, "the key is no JSON object");
         };
         let done = self.delete(context, key)?;
         self.landed(done, context, message)
     }
 
-    fn delete(&self, context: &mut ApplyContext<'_, '_>, key: Members<'_>) -> Result<Landed> {
+    fn delete(&self, context: &mut ApplyContext<'_, '_>, key: NamedValues<'_>) -> Result<Landed> {
         if self.position.schema.is_none() {
             return context.landing.foreign_delete(&self.position.at.topic, &key);
         }
@@ -291,7 +292,7 @@ fn schema_of(position: &SinkPosition) -> Result<&Arc<TableSchema>> {
 /// The rowid in the key of a keyless table's row.
 fn rowid_in(key: &[u8]) -> Option<i64> {
     match decode::key(key) {
-        Ok(Key::Object(members)) => match members.as_slice() {
+        Ok(RecordKey::Object(members)) => match members.as_slice() {
             [(_, Value::Integer(rowid))] => Some(*rowid),
             _ => None,
         },

@@ -5,6 +5,7 @@ use crate::error::{Error, Result};
 use crate::model::{LastApplied, RecordId, TopicPartition};
 use crate::sink::{Binding, Conflict, SinkPosition};
 use crate::wire::decode::Record;
+use crate::wire::names::RECORD_ID;
 
 use super::context::ApplyContext;
 use super::{Activity, PartitionApplier};
@@ -18,7 +19,7 @@ impl PartitionApplier {
         record: &Record<'_>,
     ) -> Result<Option<String>> {
         let (topic, last_applied) = (&self.position.at.topic, self.position.last_applied.as_ref());
-        Ok(match (record.stamp(), record) {
+        Ok(match (record.id(), record) {
             // Where a record of a source has landed, the topic is a source's; numbers say whose.
             (Some(_), _) if last_applied.is_some() => None,
             (Some(id), _) if context.landing.binding(topic)? == Some(&Binding::Others) => {
@@ -34,7 +35,8 @@ impl PartitionApplier {
             }
             (None, Record::Foreign(_)) => self.source(context)?.map(|source| {
                 format!(
-                    "no \"_ferry\" member, in a topic that source {source} ships: others' records need another topic"
+                    "no \"{}\" member, in a topic that source {source} ships: others' records need another topic",
+                    RECORD_ID.name
                 )
             }),
             _ => None,
@@ -74,7 +76,7 @@ impl PartitionApplier {
         id: &RecordId<'_>,
         record: &Record<'_>,
     ) -> Result<bool> {
-        let Record::Schema { id: table, schema, .. } = record else {
+        let Record::Schema { table_id, schema, .. } = record else {
             return Ok(false);
         };
         let SinkPosition {
@@ -89,7 +91,7 @@ impl PartitionApplier {
         }
         let Some(conflict) = context
             .landing
-            .conflict(topic, id.source, table.as_deref(), &schema.table)?
+            .conflict(topic, id.source, table_id.as_deref(), &schema.table)?
         else {
             return Ok(false);
         };

@@ -71,7 +71,7 @@ impl Waits {
 
     /// Why a record can be none of a run's beginning at this offset of this partition.
     pub(crate) fn why_impossible(&self, offset: i64, partition: i32, record: &Record<'_>) -> Option<String> {
-        let (id, header) = record.stamp().zip(record.link())?;
+        let (id, header) = record.id().zip(record.header())?;
         if let Some(reason) = header.why_impossible(id.epoch, partition) {
             return Some(reason);
         }
@@ -90,7 +90,7 @@ impl Waits {
         context: &ApplyContext<'_, '_>,
         record: &Record<'_>,
     ) -> Result<bool> {
-        let (Some(id), Some(header)) = (record.stamp(), record.link()) else {
+        let (Some(id), Some(header)) = (record.id(), record.header()) else {
             return Ok(false);
         };
         if !begins_run(position, &id) {

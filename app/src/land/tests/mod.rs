@@ -22,7 +22,8 @@ use crate::error::Result;
 use crate::model::{Column, RunHeader, TableSchema, TopicPartition, Value};
 use crate::sink::{Sink, SinkPosition};
 use crate::stop::Stop;
-use crate::wire::encode::{Encoder, PASS_KEY, SCHEMA_KEY};
+use crate::wire::encode::Encoder;
+use crate::wire::names;
 
 /// Key and value of a record.
 type Record = (String, String);
@@ -200,7 +201,7 @@ impl Run {
 
     fn begin_as(&self, header: RunHeader, pass: Option<u64>) -> Record {
         self.record(
-            &mut |encoder, out| encoder.note_key(SCHEMA_KEY, out),
+            &mut |encoder, out| encoder.table_key(&names::SCHEMA, out),
             &mut |encoder, out| encoder.schema_record(Some(&header), pass, 1, out),
         )
     }
@@ -221,7 +222,7 @@ impl Run {
 
     fn pass_end(&self, seq: u64, pass: u64) -> Record {
         self.record(
-            &mut |encoder, out| encoder.note_key(PASS_KEY, out),
+            &mut |encoder, out| encoder.table_key(&names::PASS, out),
             &mut |encoder, out| encoder.pass_end(pass, seq, out),
         )
     }
