@@ -131,7 +131,7 @@ impl<'a> Shipper<'a> {
         let key = self.options.sign_key.as_ref();
         let mut sending = self.sender.send(load.bundles);
         let sent = loop {
-            match sending.next()? {
+            match sending.advance()? {
                 SendStep::Done(sent) => break sent,
                 SendStep::TooLarge { batch, record } => {
                     let (letter, placeholder) = too_large(key, &batch, record)?;
