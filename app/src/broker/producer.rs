@@ -94,7 +94,7 @@ impl Producer {
 
 impl Sending<'_> {
     /// Goes on until all is acknowledged, or a record turns out to be too large.
-    pub fn next(&mut self) -> Result<SendStep> {
+    pub fn advance(&mut self) -> Result<SendStep> {
         loop {
             if let Some((batch, record)) = self.pending.iter().find_map(PendingBatch::refused) {
                 return Ok(SendStep::TooLarge { batch, record });

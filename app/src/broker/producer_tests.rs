@@ -27,7 +27,7 @@ fn batch(partition: i32, values: std::ops::Range<u32>) -> ProduceBatch {
 
 /// Sends what has no record that is too large.
 fn send(producer: &mut Producer, batches: Vec<ProduceBatch>) -> Result<Vec<Sent>> {
-    match producer.send(batches).next()? {
+    match producer.send(batches).advance()? {
         SendStep::Done(sent) => Ok(sent),
         SendStep::TooLarge { record, .. } => panic!("record {record} is too large"),
     }
@@ -118,7 +118,7 @@ fn nothing_behind_a_record_that_is_too_large_is_sent_before_its_placeholder() {
     first.push(b"k", Some(b"4"));
     let mut producer = producer(&cluster);
     let mut sending = producer.send(vec![first, batch(0, 5..7), batch(1, 0..3)]);
-    let Ok(SendStep::TooLarge { batch, record }) = sending.next() else {
+    let Ok(SendStep::TooLarge { batch, record }) = sending.advance() else {
         panic!("a record is too large");
     };
     assert_eq!((batch.get(record).0, record), (&b"large"[..], 3));
@@ -126,7 +126,7 @@ fn nothing_behind_a_record_that_is_too_large_is_sent_before_its_placeholder() {
     thread::sleep(Duration::from_millis(30));
     assert_eq!(cluster.values(&at(0)), numbers(0..3));
     sending.replace((b"large".to_vec(), Some(b"small".to_vec())));
-    let Ok(SendStep::Done(sent)) = sending.next() else {
+    let Ok(SendStep::Done(sent)) = sending.advance() else {
         panic!("all is sent");
     };
     assert_eq!(cluster.values(&at(0)), ["0", "1", "2", "small", "4", "5", "6"]);
@@ -142,9 +142,9 @@ fn the_last_record_is_known_as_it_was_sent() {
     last.push(b"large", Some(b"too large"));
     let mut producer = producer(&cluster);
     let mut sending = producer.send(vec![last]);
-    assert!(matches!(sending.next(), Ok(SendStep::TooLarge { record: 1, .. })));
+    assert!(matches!(sending.advance(), Ok(SendStep::TooLarge { record: 1, .. })));
     sending.replace((b"large".to_vec(), Some(b"small".to_vec())));
-    let Ok(SendStep::Done(sent)) = sending.next() else {
+    let Ok(SendStep::Done(sent)) = sending.advance() else {
         panic!("all is sent");
     };
     assert_eq!(sent[0].last_with_value(), Some((&b"large"[..], &b"small"[..])));

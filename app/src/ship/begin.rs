@@ -115,7 +115,7 @@ fn fence(
         // A schema is no row: there is nothing to send in its place.
         let mut sending = producer.send(encoded.produce_batches);
         let sent = loop {
-            match sending.next()? {
+            match sending.advance()? {
                 SendStep::Done(sent) => break sent,
                 SendStep::TooLarge { batch, record } => sending.replace(too_large(key, &batch, record)?.1),
             }

@@ -137,7 +137,7 @@ impl<'a> Shipper<'a> {
         let key = self.options.sign_key.as_ref();
         let mut sending = self.producer.send(encoded.produce_batches);
         let sent = loop {
-            match sending.next()? {
+            match sending.advance()? {
                 SendStep::Done(sent) => break sent,
                 SendStep::TooLarge { batch, record } => {
                     let (kept, placeholder) = too_large(key, &batch, record)?;

@@ -43,7 +43,7 @@ use requests::{FetchRequest, OffsetsRequest, PartitionAnswer, ProduceSlice, Slic
 
 /// One client.
 pub(super) enum Transport {
-    Crate(crate_kafka::Client),
+    Crate(Box<crate_kafka::Client>),
     #[cfg(test)]
     Fake(fake::Client),
 }
@@ -64,7 +64,11 @@ impl Transport {
         Ok(match &config.transport {
             TransportKind::Crate => {
                 let windows = memory.windows.clone();
-                Self::Crate(crate_kafka::Client::connect(config.clone(), deadline.clone(), windows)?)
+                Self::Crate(Box::new(crate_kafka::Client::connect(
+                    config.clone(),
+                    deadline.clone(),
+                    windows,
+                )?))
             }
             #[cfg(test)]
             TransportKind::Fake(cluster) => Self::Fake(cluster.connect(deadline, config.limit)?),
