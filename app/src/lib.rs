@@ -8,7 +8,7 @@
 //! | `sink` | everything that touches the sink database |
 //! | `model` | rows, tables, partitions and the numbers of records, which both ends share |
 //! | `wire` | rows to bytes and back |
-//! | `sqlite` | names and values between both ends and SQLite |
+//! | `sqlite` | what `source`, `sink` and `verify` share of SQLite |
 //! | `sequence` | what a record's number means: once, in order, nothing missing |
 //! | `verify` | the comparison of both databases |
 //! | `cli` | what the programs share |
@@ -30,7 +30,7 @@ pub mod sequence;
 pub mod ship;
 pub mod sink;
 pub mod source;
-pub mod sqlite;
+mod sqlite;
 pub mod stop;
 pub mod terminal;
 pub mod verify;

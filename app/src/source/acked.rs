@@ -16,7 +16,7 @@ pub struct Acked {
 }
 
 /// Notes what was acknowledged in partitions of a topic.
-pub fn note(conn: &Connection, topic: &str, acked: &[Acked]) -> SqlResult<()> {
+pub(super) fn note(conn: &Connection, topic: &str, acked: &[Acked]) -> SqlResult<()> {
     let mut statement = conn.prepare_cached(
         "INSERT INTO _rowferry_acked(topic, partition, epoch, seq, offset, stood) VALUES (?1, ?2, ?3, ?4, ?5, ?6)
          ON CONFLICT DO UPDATE SET epoch = ?3, seq = ?4, offset = ?5, stood = ?6",
@@ -29,7 +29,7 @@ pub fn note(conn: &Connection, topic: &str, acked: &[Acked]) -> SqlResult<()> {
 }
 
 /// What is noted of a topic, by partition.
-pub fn noted(conn: &Connection, topic: &str) -> SqlResult<Vec<Acked>> {
+pub(super) fn noted(conn: &Connection, topic: &str) -> SqlResult<Vec<Acked>> {
     let mut statement = conn.prepare(
         "SELECT partition, epoch, seq, offset, stood FROM _rowferry_acked WHERE topic = ?1 ORDER BY partition",
     )?;

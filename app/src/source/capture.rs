@@ -25,12 +25,12 @@ const TRIGGERS: [(&str, &str); 5] = [
 ];
 
 /// The quoted name of a table's outbox.
-pub fn outbox(table: &str) -> String {
+pub(super) fn outbox(table: &str) -> String {
     quote(&format!("{PREFIX}outbox_{table}"))
 }
 
 /// The outbox's key columns.
-pub fn outbox_columns(schema: &TableSchema) -> String {
+pub(super) fn outbox_columns(schema: &TableSchema) -> String {
     (1..=key::names(schema).len())
         .map(|i| format!("k{i}"))
         .collect::<Vec<_>>()
@@ -39,7 +39,7 @@ pub fn outbox_columns(schema: &TableSchema) -> String {
 
 /// How the triggers of a table stand.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum TriggerState {
+pub(super) enum TriggerState {
     /// As this version makes them, before all others.
     Current,
     /// As another version made them, or with more than they need.
@@ -52,7 +52,11 @@ pub enum TriggerState {
 /// How the triggers stand. SQLite runs the newest trigger first, and one that says RAISE(IGNORE),
 /// or fails under OR FAIL, after a change keeps the change and runs no other: so ours have to be
 /// newer than all others. Where one that runs before the change does so, nothing changes.
-pub fn trigger_state(conn: &Connection, schema: &TableSchema, replace_conflicts: &[String]) -> SqlResult<TriggerState> {
+pub(super) fn trigger_state(
+    conn: &Connection,
+    schema: &TableSchema,
+    replace_conflicts: &[String],
+) -> SqlResult<TriggerState> {
     let mut statement = conn.prepare_cached(
         "SELECT name, sql FROM sqlite_schema WHERE type = 'trigger' AND tbl_name = ?1 COLLATE NOCASE ORDER BY rowid DESC",
     )?;
@@ -77,7 +81,7 @@ pub fn trigger_state(conn: &Connection, schema: &TableSchema, replace_conflicts:
 }
 
 /// Makes the triggers anew.
-pub fn install(conn: &Connection, schema: &TableSchema, replace_conflicts: &[String]) -> SqlResult<()> {
+pub(super) fn install(conn: &Connection, schema: &TableSchema, replace_conflicts: &[String]) -> SqlResult<()> {
     remove_triggers(conn, &schema.table)?;
     for (kind, moment) in wanted(replace_conflicts) {
         conn.execute_batch(&create(kind, moment, schema, replace_conflicts))?;
@@ -92,7 +96,7 @@ fn create(kind: &str, moment: &str, schema: &TableSchema, replace_conflicts: &[S
 }
 
 /// Whether a trigger is one of ours, by its name.
-pub fn is_ours(trigger: &str) -> bool {
+pub(super) fn is_ours(trigger: &str) -> bool {
     trigger.starts_with(PREFIX)
 }
 
@@ -155,7 +159,7 @@ fn same_key(schema: &TableSchema, names: &[String], one: &str, other: &str) -> S
 }
 
 /// Notes a key as changed, as a trigger would.
-pub fn enqueue(conn: &Connection, schema: &TableSchema, key: &[Value<'_>]) -> SqlResult<()> {
+pub(super) fn enqueue(conn: &Connection, schema: &TableSchema, key: &[Value<'_>]) -> SqlResult<()> {
     let places = (1..=key.len()).map(|i| format!("?{i}")).collect::<Vec<_>>().join(", ");
     let (outbox, columns) = (outbox(&schema.table), outbox_columns(schema));
     let mut statement = conn.prepare_cached(&format!("INSERT INTO {outbox}({columns}) VALUES ({places})"))?;
@@ -164,7 +168,7 @@ pub fn enqueue(conn: &Connection, schema: &TableSchema, key: &[Value<'_>]) -> Sq
 }
 
 /// Makes the outbox anew and empty. Its numbers go on: the last one stays in it, as it always does.
-pub fn empty_outbox(conn: &Connection, schema: &TableSchema, shipped: i64) -> SqlResult<i64> {
+pub(super) fn empty_outbox(conn: &Connection, schema: &TableSchema, shipped: i64) -> SqlResult<i64> {
     let outbox = outbox(&schema.table);
     let last = last_number(conn, &schema.table)?.unwrap_or(0).max(shipped);
     conn.execute_batch(&format!(
@@ -177,7 +181,7 @@ pub fn empty_outbox(conn: &Connection, schema: &TableSchema, shipped: i64) -> Sq
 
 /// Each change has a random tag, so that an outbox with other changes under the same numbers is
 /// another one.
-pub fn create_outbox(table: &str, columns: &str) -> String {
+pub(super) fn create_outbox(table: &str, columns: &str) -> String {
     format!(
         "CREATE TABLE {}(seq INTEGER PRIMARY KEY, {columns}, tag INTEGER NOT NULL DEFAULT (random()))",
         outbox(table)
@@ -185,7 +189,7 @@ pub fn create_outbox(table: &str, columns: &str) -> String {
 }
 
 /// The highest number in a table's outbox; none when there is no outbox.
-pub fn last_number(conn: &Connection, table: &str) -> SqlResult<Option<i64>> {
+pub(super) fn last_number(conn: &Connection, table: &str) -> SqlResult<Option<i64>> {
     if !has_table(conn, &format!("{PREFIX}outbox_{table}"))? {
         return Ok(None);
     }
@@ -223,7 +227,7 @@ fn trigger(kind: &str, table: &str) -> String {
 }
 
 /// Takes out every trigger and table of the source's side, and says which those were.
-pub fn uninstall(conn: &Connection) -> SqlResult<Vec<String>> {
+pub(super) fn uninstall(conn: &Connection) -> SqlResult<Vec<String>> {
     let mut statement = conn.prepare(
         "SELECT type, name FROM sqlite_schema WHERE type = 'trigger' AND name GLOB '_rowferry_*'
          UNION ALL SELECT type, name FROM sqlite_schema WHERE type = 'table' AND (name GLOB '_rowferry_outbox_*' OR name IN

@@ -14,7 +14,7 @@ use crate::sqlite::names::quote;
 use crate::sqlite::values::{Bind, borrow};
 
 /// How to read a table's changes.
-pub struct Changes {
+pub(super) struct Changes {
     outbox: String,
     lookup: String,
     /// For text in UTF-16: whether the text of the row that a key finds is whole, and whether an
@@ -39,7 +39,7 @@ struct Entry {
 }
 
 impl Changes {
-    pub fn new(schema: &TableSchema, in_utf16: bool) -> Changes {
+    pub(super) fn new(schema: &TableSchema, in_utf16: bool) -> Changes {
         let width = key::names(schema).len();
         let names: Vec<String> = schema.columns.iter().map(|c| quote(&c.name)).collect();
         let columns = names.join(", ");
@@ -92,7 +92,7 @@ impl Changes {
 
     /// Gives the changes after number `shipped` to `each`; the number up to which they were given,
     /// or none when there are none.
-    pub fn read(
+    pub(super) fn read(
         &mut self,
         conn: &Connection,
         shipped: i64,

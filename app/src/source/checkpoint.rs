@@ -16,7 +16,7 @@ pub struct Checkpoint {
 }
 
 #[derive(Debug, Clone)]
-pub enum Step {
+pub(super) enum Step {
     /// The full pass has come up to this packed key.
     Scanned(Vec<u8>),
     /// The full pass is complete.

@@ -9,7 +9,7 @@ use crate::model::{TableSchema, Value};
 use crate::sqlite::error::SqlResult;
 
 /// Keeps a key, once.
-pub fn keep(conn: &Connection, table: &str, key: &[Value<'_>], text: &str, reason: &str) -> SqlResult<()> {
+pub(super) fn keep(conn: &Connection, table: &str, key: &[Value<'_>], text: &str, reason: &str) -> SqlResult<()> {
     conn.execute(
         "INSERT OR REPLACE INTO _rowferry_dead_letters(source_table, key, packed, reason, at)
          VALUES (?1, ?2, ?3, ?4, datetime('now'))",
@@ -18,14 +18,14 @@ pub fn keep(conn: &Connection, table: &str, key: &[Value<'_>], text: &str, reaso
     Ok(())
 }
 
-pub fn count(conn: &Connection) -> SqlResult<u64> {
+pub(super) fn count(conn: &Connection) -> SqlResult<u64> {
     let count: i64 = conn.query_row("SELECT count(*) FROM _rowferry_dead_letters", [], |row| row.get(0))?;
     Ok(count as u64)
 }
 
 /// Puts the table's dead letters back into its outbox, unless a full pass finds the rows anyway.
 /// Says how many are tried again. One whose key cannot be looked up stays until such a pass.
-pub fn requeue(conn: &Connection, schema: &TableSchema, full: bool) -> SqlResult<u64> {
+pub(super) fn requeue(conn: &Connection, schema: &TableSchema, full: bool) -> SqlResult<u64> {
     let mut statement = conn
         .prepare("SELECT rowid, packed FROM _rowferry_dead_letters WHERE source_table = ?1 AND (?2 OR reason <> ?3)")?;
     let dead_letters = statement.query_map(params![schema.table, full, BROKEN_KEY], |row| {

@@ -12,7 +12,7 @@ const KEPT: usize = 8 << 20;
 
 /// Events with their values packed one after the other.
 #[derive(Default)]
-pub struct EventBuffer {
+pub(super) struct EventBuffer {
     bytes: Vec<u8>,
     events: Vec<Kept>,
 }
@@ -27,7 +27,7 @@ enum Kept {
 }
 
 impl EventBuffer {
-    pub fn add(&mut self, event: Event<'_>) {
+    pub(super) fn add(&mut self, event: Event<'_>) {
         let kept = match event {
             Event::Begin { pass, schema } => Kept::Begin(pass, schema.clone()),
             Event::Upsert { key, row } => Kept::Upsert(self.put(key), self.put(row)),
@@ -39,7 +39,7 @@ impl EventBuffer {
     }
 
     /// Gives all that was added to `each`, and forgets it.
-    pub fn replay(&mut self, each: &mut dyn FnMut(Event<'_>) -> Result<()>) -> Result<()> {
+    pub(super) fn replay(&mut self, each: &mut dyn FnMut(Event<'_>) -> Result<()>) -> Result<()> {
         let mut start = 0;
         let (mut spare_key, mut spare_row) = (Vec::new(), Vec::new());
         for kept in self.events.drain(..) {

@@ -18,8 +18,8 @@ use crate::sqlite::pragmas;
 use crate::stop::Stop;
 
 /// An open source database.
-pub struct File {
-    pub conn: Connection,
+pub(super) struct File {
+    pub(super) conn: Connection,
     path: PathBuf,
     /// As the user named it, and what was there when it was opened.
     named: PathBuf,
@@ -49,7 +49,7 @@ impl Patience {
 
 impl File {
     /// Opens a database that is there, to write into it too or only to read.
-    pub fn open(path: &Path, writes: bool, stop: &Stop) -> Result<File> {
+    pub(super) fn open(path: &Path, writes: bool, stop: &Stop) -> Result<File> {
         let real = fs::canonicalize(path).map_err(|e| {
             Error::failed(format!("cannot open the source database {}: {e}", path.display()))
                 .way_out("name an existing SQLite database with --source; --fake N makes one with N rows")
@@ -90,7 +90,7 @@ impl File {
     }
 
     /// Does something within one read transaction.
-    pub fn read<T>(&self, work: impl FnOnce(&Connection) -> SqlResult<T>) -> Result<T> {
+    pub(super) fn read<T>(&self, work: impl FnOnce(&Connection) -> SqlResult<T>) -> Result<T> {
         let done = self
             .conn
             .unchecked_transaction()
@@ -100,7 +100,7 @@ impl File {
     }
 
     /// Does something within one write transaction, which comes to nothing unless it all succeeds.
-    pub fn write<T>(&mut self, work: impl FnOnce(&Transaction<'_>) -> SqlResult<T>) -> Result<T> {
+    pub(super) fn write<T>(&mut self, work: impl FnOnce(&Transaction<'_>) -> SqlResult<T>) -> Result<T> {
         let begun = Transaction::new_unchecked(&self.conn, TransactionBehavior::Immediate);
         let done = begun.map_err(SqlFault::from).and_then(|tx| {
             let done = work(&tx)?;
@@ -112,7 +112,7 @@ impl File {
 
     /// An error when another file has taken this one's place, or none is there any more: what is
     /// open then is nobody's database.
-    pub fn check_place(&self) -> Result<()> {
+    pub(super) fn check_place(&self) -> Result<()> {
         match FileId::at(&self.named) {
             None => Err(Error::failed(format!(
                 "the source database {} was removed or renamed while the producer ran",
@@ -127,7 +127,7 @@ impl File {
     /// Until `calm` no lock is waited for, and in WAL mode no commit waits for the disk while it
     /// holds the lock: what is written there can be lost with the power, the last first, and is
     /// whole in any case.
-    pub fn hurry(&self) -> Result<()> {
+    pub(super) fn hurry(&self) -> Result<()> {
         self.patience.ended.store(false, Ordering::Relaxed);
         self.patience.short.store(true, Ordering::Relaxed);
         if self.is_wal()? {
@@ -137,19 +137,19 @@ impl File {
     }
 
     /// Ends the hurry; whether anything failed in it because it would have had to wait for a lock.
-    pub fn calm(&self) -> Result<bool> {
+    pub(super) fn calm(&self) -> Result<bool> {
         self.patience.short.store(false, Ordering::Relaxed);
         self.sync("FULL")?;
         Ok(self.patience.ended.load(Ordering::Relaxed))
     }
 
     /// Whether a read transaction holds up the commits of others.
-    pub fn holds_up_writers(&self) -> Result<bool> {
+    pub(super) fn holds_up_writers(&self) -> Result<bool> {
         Ok(self.unlocked.is_none() && !self.is_wal()?)
     }
 
     /// Lets a statement that takes long end when the user wants to stop.
-    pub fn end_on_stop(&mut self) -> rusqlite::Result<()> {
+    pub(super) fn end_on_stop(&mut self) -> rusqlite::Result<()> {
         let stop = self.stop.clone();
         self.conn.progress_handler(10_000, Some(move || stop.requested()))
     }
@@ -163,17 +163,17 @@ impl File {
         self.conn.execute_batch(&pragma).map_err(|e| self.error(e))
     }
 
-    pub fn path(&self) -> &Path {
+    pub(super) fn path(&self) -> &Path {
         &self.path
     }
 
     /// The sentence for what went wrong, with the file's name and a way out.
-    pub fn error(&self, fault: impl Into<SqlFault>) -> Error {
+    pub(super) fn error(&self, fault: impl Into<SqlFault>) -> Error {
         explain(fault, Database::Source { path: &self.path }, Some(&self.stop))
     }
 
     /// Complains when a file that was opened without locks has changed since.
-    pub fn check_unchanged(&self) -> Result<()> {
+    pub(super) fn check_unchanged(&self) -> Result<()> {
         if !self.unlocked.as_ref().is_some_and(Unlocked::has_changed) {
             return Ok(());
         }

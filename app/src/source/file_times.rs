@@ -25,7 +25,7 @@ const SHOWS: Duration = Duration::from_millis(500);
 type FileTime = (FileId, u64, i64, i64);
 
 /// The times of a database and its write-ahead log, the two files that a commit can change.
-pub struct FileTimes {
+pub(super) struct FileTimes {
     files: [PathBuf; 2],
     seen: [Option<FileTime>; 2],
     /// When the files were first seen so, until a look has come late enough after that to have
@@ -34,7 +34,7 @@ pub struct FileTimes {
 }
 
 impl FileTimes {
-    pub fn new(database: &Path) -> FileTimes {
+    pub(super) fn new(database: &Path) -> FileTimes {
         FileTimes {
             files: [database.to_owned(), open::wal(database)],
             seen: [None, None],
@@ -43,7 +43,7 @@ impl FileTimes {
     }
 
     /// Remembers how the files are now: the database is going to be read.
-    pub fn remember(&mut self) {
+    pub(super) fn remember(&mut self) {
         let now = self.times();
         let late = if now[1].is_some() { SHOWS } else { TICK };
         if now != self.seen {
@@ -57,7 +57,7 @@ impl FileTimes {
     /// Whether something may have been written that the last look did not see. Once nothing is,
     /// this stays false; file systems whose times are coarser than a tick need a look from time to
     /// time all the same.
-    pub fn is_due(&self) -> bool {
+    pub(super) fn is_due(&self) -> bool {
         let now = self.times();
         let wal = now[1].is_some();
         now != self.seen || self.fresh.is_some_and(|since| wal || since.elapsed() > TICK)

@@ -24,13 +24,13 @@ use crate::sqlite::tables::has_table;
 
 /// The state of a run in its file: shared by all who read and write for it.
 #[derive(Debug, Clone)]
-pub struct RunState {
+pub(super) struct RunState {
     epoch: u64,
     notes: Arc<AtomicU64>,
 }
 
 impl RunState {
-    pub fn new(epoch: u64, notes: u64) -> RunState {
+    pub(super) fn new(epoch: u64, notes: u64) -> RunState {
         RunState {
             epoch,
             notes: Arc::new(AtomicU64::new(notes)),
@@ -39,13 +39,13 @@ impl RunState {
 
     /// How many notes are known to be in the file. To be asked before the transaction that `check`
     /// looks at begins.
-    pub fn notes(&self) -> u64 {
+    pub(super) fn notes(&self) -> u64 {
         self.notes.load(Ordering::Acquire)
     }
 
     /// An error unless the run is still the file's last, in a state that has at least so many
     /// notes.
-    pub fn check(&self, conn: &Connection, at_least: u64) -> SqlResult<()> {
+    pub(super) fn check(&self, conn: &Connection, at_least: u64) -> SqlResult<()> {
         let found = state(conn)?;
         match found {
             Some((Some(epoch), notes)) if epoch == self.epoch && notes >= at_least => Ok(()),
@@ -60,7 +60,7 @@ impl RunState {
     }
 
     /// Raises the count inside a write transaction; `confirm` is to follow when that is committed.
-    pub fn renew(&self, conn: &Connection) -> SqlResult<u64> {
+    pub(super) fn renew(&self, conn: &Connection) -> SqlResult<u64> {
         let notes: i64 = conn
             .prepare_cached("UPDATE _rowferry_run SET notes = notes + 1 RETURNING notes")?
             .query_row([], |row| row.get(0))?;
@@ -68,16 +68,16 @@ impl RunState {
     }
 
     /// The transaction of `renew` is committed.
-    pub fn confirm(&self, notes: u64) {
+    pub(super) fn confirm(&self, notes: u64) {
         self.notes.fetch_max(notes, Ordering::Release);
     }
 }
 
 /// The last run's epoch, none before the first one, and its notes.
-pub type FileState = (Option<u64>, u64);
+pub(super) type FileState = (Option<u64>, u64);
 
 /// The state of the file; none where our tables are missing.
-pub fn state(conn: &Connection) -> SqlResult<Option<FileState>> {
+pub(super) fn state(conn: &Connection) -> SqlResult<Option<FileState>> {
     let read = || {
         let mut statement = conn.prepare_cached("SELECT epoch, notes FROM _rowferry_run")?;
         let state = statement.query_row([], |row| {
@@ -94,13 +94,13 @@ pub fn state(conn: &Connection) -> SqlResult<Option<FileState>> {
 
 /// The last change in a table's outbox.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct LastChange {
+pub(super) struct LastChange {
     number: i64,
     tag: i64,
 }
 
 impl LastChange {
-    pub fn read(conn: &Connection, table: &str) -> SqlResult<Option<LastChange>> {
+    pub(super) fn read(conn: &Connection, table: &str) -> SqlResult<Option<LastChange>> {
         let sql = format!(
             "SELECT seq, tag FROM {} ORDER BY seq DESC LIMIT 1",
             capture::outbox(table)
@@ -115,7 +115,7 @@ impl LastChange {
     }
 
     /// An error unless the outbox still holds it.
-    pub fn check(&self, conn: &Connection, table: &str) -> SqlResult<()> {
+    pub(super) fn check(&self, conn: &Connection, table: &str) -> SqlResult<()> {
         let sql = format!("SELECT tag FROM {} WHERE seq = ?1", capture::outbox(table));
         let tag: Option<i64> = conn
             .prepare_cached(&sql)?
@@ -129,14 +129,14 @@ impl LastChange {
 }
 
 /// The file is another one than this run knows: a new run is due.
-pub fn forked(why: &str) -> Error {
+pub(super) fn forked(why: &str) -> Error {
     Error::new(
         Kind::Forked,
         format!("the source was put back or replaced while it was shipped ({why})"),
     )
 }
 
-pub fn taken_over(ours: u64, epoch: u64) -> Error {
+pub(super) fn taken_over(ours: u64, epoch: u64) -> Error {
     Error::failed(format!(
         "another producer has taken over this source (epoch {epoch} after ours, {ours}); nothing is lost"
     ))

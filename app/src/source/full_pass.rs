@@ -11,19 +11,19 @@ use crate::model::TableSchema;
 use crate::sqlite::error::SqlResult;
 
 /// A table as it is now.
-pub struct Found<'a> {
-    pub schema: &'a TableSchema,
-    pub topic: &'a str,
-    pub shape: &'a Shape,
-    pub replace_conflicts: &'a [String],
-    pub triggers: TriggerState,
-    pub schema_version: i64,
-    pub file_tag: i64,
+pub(super) struct Found<'a> {
+    pub(super) schema: &'a TableSchema,
+    pub(super) topic: &'a str,
+    pub(super) shape: &'a Shape,
+    pub(super) replace_conflicts: &'a [String],
+    pub(super) triggers: TriggerState,
+    pub(super) schema_version: i64,
+    pub(super) file_tag: i64,
 }
 
 /// Why all rows of a table that was shipped before are due again; none when all of its changes were
 /// seen.
-pub fn reason(conn: &Connection, found: &Found<'_>, before: &Remembered) -> SqlResult<Option<String>> {
+pub(super) fn reason(conn: &Connection, found: &Found<'_>, before: &Remembered) -> SqlResult<Option<String>> {
     let (schema, topic, progress) = (found.schema, found.topic, &before.progress);
     let steps = if is_continued_copy(conn, found, progress)? {
         0
@@ -60,7 +60,7 @@ pub fn reason(conn: &Connection, found: &Found<'_>, before: &Remembered) -> SqlR
 /// What a file loses when it is built anew from a dump, or by VACUUM: the rowid of our one row in a
 /// table without a key. Whatever its schema's version says, such a file has no history in common
 /// with the one before it. One that has lost it gets another.
-pub fn file_tag(conn: &Connection) -> SqlResult<i64> {
+pub(super) fn file_tag(conn: &Connection) -> SqlResult<i64> {
     const LEAST: i64 = 1 << 32;
     let tag: i64 = conn.query_row("SELECT rowid FROM _rowferry_run", [], |row| row.get(0))?;
     if tag >= LEAST {
@@ -83,7 +83,7 @@ fn is_continued_copy(conn: &Connection, found: &Found<'_>, progress: &Progress) 
 }
 
 /// A pass id above the last one, and above all that the run's epoch is above.
-pub fn next_pass(conn: &Connection, last: u64) -> SqlResult<u64> {
+pub(super) fn next_pass(conn: &Connection, last: u64) -> SqlResult<u64> {
     let epoch: Option<i64> = conn.query_row("SELECT epoch FROM _rowferry_run", [], |row| row.get(0))?;
     Ok((last + 1).max(epoch.unwrap_or(0) as u64))
 }

@@ -4,7 +4,7 @@ use crate::model::TableSchema;
 use crate::sqlite::names::{quote, rowid_name};
 
 /// The names by which a statement reaches the key: the primary key's columns, or the rowid.
-pub fn names(schema: &TableSchema) -> Vec<String> {
+pub(super) fn names(schema: &TableSchema) -> Vec<String> {
     match rowid_name(schema) {
         Some(rowid) if schema.keyed_by_rowid() => vec![rowid.to_owned()],
         _ => schema
@@ -16,12 +16,12 @@ pub fn names(schema: &TableSchema) -> Vec<String> {
 }
 
 /// Whether the key is the rowid, under whatever name.
-pub fn is_rowid(schema: &TableSchema) -> bool {
+pub(super) fn is_rowid(schema: &TableSchema) -> bool {
     schema.keyed_by_rowid() || schema.rowid_alias
 }
 
 /// What orders a table's b-tree: its rowid, or its key.
-pub fn order(schema: &TableSchema) -> Vec<String> {
+pub(super) fn order(schema: &TableSchema) -> Vec<String> {
     match rowid_name(schema) {
         Some(rowid) => vec![quote(rowid)],
         None => schema.key().into_iter().map(|i| collated_column(schema, i)).collect(),
@@ -38,7 +38,7 @@ fn collated_column(schema: &TableSchema, column: usize) -> String {
 }
 
 /// The names of the key, to be compared as the key's index compares them.
-pub fn collated(schema: &TableSchema) -> Vec<String> {
+pub(super) fn collated(schema: &TableSchema) -> Vec<String> {
     if schema.keyed_by_rowid() {
         return names(schema).iter().map(|name| quote(name)).collect();
     }

@@ -30,7 +30,7 @@ const TABLES: &str = "
         source_table TEXT COLLATE NOCASE, key TEXT, packed BLOB, reason TEXT, at TEXT, PRIMARY KEY (source_table, key));";
 
 /// Makes the tables where they are missing; whether the source has got its id just now.
-pub fn make(conn: &Connection) -> SqlResult<bool> {
+pub(super) fn make(conn: &Connection) -> SqlResult<bool> {
     let before = schema_version(conn)?;
     conn.execute_batch(TABLES)?;
     let has = |table: &str, name: &str| -> SqlResult<bool> {
@@ -102,7 +102,7 @@ fn upgrade(conn: &Connection) -> SqlResult<()> {
 
 /// Our own change of the schema is none to the other tables: they stay as many steps behind as they
 /// were.
-pub fn adopt_version(conn: &Connection, before: i64) -> SqlResult<()> {
+pub(super) fn adopt_version(conn: &Connection, before: i64) -> SqlResult<()> {
     let ours = schema_version(conn)? - before;
     conn.execute(
         "UPDATE _rowferry_tracked SET schema_version = schema_version + ?1",

@@ -1,5 +1,5 @@
-//! Over how many partitions a topic's rows were partitioning, and at which run keys last
-//! repartitioned_at between them because that number had changed.
+//! Over how many partitions a topic's rows were spread, and at which run keys last moved between
+//! them because that number had changed.
 
 use rusqlite::{Connection, OptionalExtension, params};
 
@@ -10,12 +10,12 @@ use crate::sqlite::error::SqlResult;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Partitioning {
     pub partitions: i32,
-    /// The run at which keys last repartitioned_at between partitions; none when they never did.
+    /// The epoch of the run at which keys last moved between partitions; none when they never did.
     pub repartitioned_at: Option<u64>,
 }
 
 /// How a run spreads its rows over a topic that has so many partitions.
-pub fn of_run(conn: &Connection, topic: &str, partitions: i32, run: &Run) -> SqlResult<Partitioning> {
+pub(super) fn of_run(conn: &Connection, topic: &str, partitions: i32, run: &Run) -> SqlResult<Partitioning> {
     let repartitioned_at = match remembered(conn, topic)? {
         Some(last) if last.partitions == partitions => last.repartitioned_at,
         Some(_) => Some(run.epoch),
@@ -33,12 +33,12 @@ pub fn of_run(conn: &Connection, topic: &str, partitions: i32, run: &Run) -> Sql
 }
 
 /// Remembers how a run spreads its rows, once every partition has acknowledged its beginning.
-pub fn note(conn: &Connection, topic: &str, partitioning: Partitioning) -> SqlResult<()> {
+pub(super) fn note(conn: &Connection, topic: &str, partitioning: Partitioning) -> SqlResult<()> {
     conn.prepare_cached("INSERT OR REPLACE INTO _rowferry_layout(topic, partitions, moved) VALUES (?1, ?2, ?3)")?
         .execute(params![
             topic,
             partitioning.partitions,
-            partitioning.repartitioned_at.map(|run| run as i64)
+            partitioning.repartitioned_at.map(|epoch| epoch as i64)
         ])?;
     // Where the topic was made anew with fewer partitions, nothing holds the records of the others
     // any more.
@@ -52,7 +52,7 @@ fn remembered(conn: &Connection, topic: &str) -> SqlResult<Option<Partitioning>>
     let partitioning = statement.query_row([topic], |row| {
         Ok(Partitioning {
             partitions: row.get(0)?,
-            repartitioned_at: row.get::<_, Option<i64>>(1)?.map(|run| run as u64),
+            repartitioned_at: row.get::<_, Option<i64>>(1)?.map(|epoch| epoch as u64),
         })
     });
     Ok(partitioning.optional()?)

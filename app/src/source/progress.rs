@@ -10,27 +10,27 @@ use crate::sqlite::names::{quote, rowid_name};
 
 /// How far a table is shipped.
 #[derive(Debug, Clone, Default)]
-pub struct Progress {
+pub(super) struct Progress {
     /// The full pass that is under way, or the last one.
-    pub pass: u64,
-    pub pending: bool,
+    pub(super) pass: u64,
+    pub(super) pending: bool,
     /// The packed key up to which the pass has come; none before anything of it is shipped.
-    pub cursor: Option<Vec<u8>>,
+    pub(super) cursor: Option<Vec<u8>>,
     /// The outbox is shipped up to this number.
-    pub shipped: i64,
+    pub(super) shipped: i64,
     /// The database's schema version when the table was last brought up to date.
-    pub schema_version: i64,
+    pub(super) schema_version: i64,
 }
 
 impl Progress {
     /// How many changes wait in the outbox.
-    pub fn changes_waiting(&self, conn: &Connection, schema: &TableSchema) -> SqlResult<u64> {
+    pub(super) fn changes_waiting(&self, conn: &Connection, schema: &TableSchema) -> SqlResult<u64> {
         let last = capture::last_number(conn, &schema.table)?.unwrap_or(0);
         Ok(last.saturating_sub(self.shipped).max(0) as u64)
     }
 
     /// About how many rows the full pass still has to send: all of them, or none.
-    pub fn rows_in_pass(&self, conn: &Connection, schema: &TableSchema) -> SqlResult<u64> {
+    pub(super) fn rows_in_pass(&self, conn: &Connection, schema: &TableSchema) -> SqlResult<u64> {
         if !self.pending {
             return Ok(0);
         }
@@ -52,7 +52,7 @@ impl Progress {
 
 /// Moves a table's progress as far as a checkpoint says. A checkpoint of a pass that has been
 /// replaced by a newer one moves nothing: all is sent again.
-pub fn advance(conn: &Connection, checkpoint: &Checkpoint) -> SqlResult<()> {
+pub(super) fn advance(conn: &Connection, checkpoint: &Checkpoint) -> SqlResult<()> {
     let (table, pass) = (&checkpoint.table, checkpoint.pass as i64);
     let now = conn
         .prepare_cached("SELECT pass FROM _rowferry_tracked WHERE name = ?1")?

@@ -20,7 +20,7 @@ struct Term {
 
 /// The conditions for all unique indexes that can push out a row of another key. SQLite drops such
 /// rows without a delete trigger.
-pub fn read(conn: &Connection, schema: &TableSchema) -> SqlResult<Vec<String>> {
+pub(super) fn read(conn: &Connection, schema: &TableSchema) -> SqlResult<Vec<String>> {
     let indexes = tables::indexes(conn, &schema.table)?;
     let sql = without_comments(&sql_of(conn, "table", &schema.table)?);
     let (defaults, generated) = (defaults(conn, schema)?, generated(conn, schema, &sql)?);
@@ -51,7 +51,7 @@ pub fn read(conn: &Connection, schema: &TableSchema) -> SqlResult<Vec<String>> {
 
 /// Under which name a condition's SELECT knows the table: its own, unless that is what triggers
 /// call the row that comes or goes.
-pub fn row_name(schema: &TableSchema) -> String {
+pub(super) fn row_name(schema: &TableSchema) -> String {
     match schema.table.to_ascii_lowercase().as_str() {
         "new" | "old" => quote("_rowferry_row"),
         _ => quote(&schema.table),

@@ -14,7 +14,7 @@ use crate::sqlite::tables::has_temporary_table;
 use crate::sqlite::values::borrow;
 
 /// Keeps keys that a topic holds for `enqueue`, each once. The user's file is not touched.
-pub fn keep(conn: &Connection, topic: &str, keys: &[Vec<Value<'_>>]) -> SqlResult<()> {
+pub(super) fn keep(conn: &Connection, topic: &str, keys: &[Vec<Value<'_>>]) -> SqlResult<()> {
     conn.execute_batch(
         "CREATE TEMP TABLE IF NOT EXISTS _rowferry_resend(
              topic TEXT, packed BLOB, PRIMARY KEY (topic, packed)) WITHOUT ROWID; SAVEPOINT resend",
@@ -33,13 +33,18 @@ fn insert(conn: &Connection, topic: &str, keys: &[Vec<Value<'_>>]) -> SqlResult<
 }
 
 /// Forgets all keys that were kept.
-pub fn forget(conn: &Connection) -> SqlResult<()> {
+pub(super) fn forget(conn: &Connection) -> SqlResult<()> {
     Ok(conn.execute_batch("DROP TABLE IF EXISTS temp._rowferry_resend")?)
 }
 
 /// Whether a topic holds a key that does not wait in its table's outbox: one that was read after
 /// this state of the file.
-pub fn tells_of_later_reads(conn: &Connection, topic: &str, schema: &TableSchema, shipped: i64) -> SqlResult<bool> {
+pub(super) fn tells_of_later_reads(
+    conn: &Connection,
+    topic: &str,
+    schema: &TableSchema,
+    shipped: i64,
+) -> SqlResult<bool> {
     if !has_temporary_table(conn, "_rowferry_resend")? {
         return Ok(false);
     }
@@ -66,7 +71,7 @@ pub fn tells_of_later_reads(conn: &Connection, topic: &str, schema: &TableSchema
 }
 
 /// Puts the keys that were kept for a topic into its table's outbox: how many.
-pub fn enqueue(conn: &Connection, topic: &str, schema: &TableSchema) -> SqlResult<u64> {
+pub(super) fn enqueue(conn: &Connection, topic: &str, schema: &TableSchema) -> SqlResult<u64> {
     if !has_temporary_table(conn, "_rowferry_resend")? {
         return Ok(0);
     }

@@ -38,7 +38,7 @@ impl Run {
     /// Begins a run whose epoch is larger than `above` and than all epochs and passes that the file
     /// knows, and stores it. An error when the file is not in the state `read` any more, or not in
     /// the one that our last run has left.
-    pub fn begin(conn: &Connection, above: u64, read: Option<FileState>, ours: Option<&Run>) -> SqlResult<Run> {
+    pub(super) fn begin(conn: &Connection, above: u64, read: Option<FileState>, ours: Option<&Run>) -> SqlResult<Run> {
         if let Some(ours) = ours {
             ours.state.check(conn, ours.state.notes())?;
         } else if fork::state(conn)? != read {
@@ -59,7 +59,7 @@ impl Run {
     }
 
     /// Begins a run on a source that is only read.
-    pub fn unnoted(path: &Path, above: u64) -> Result<Run> {
+    pub(super) fn unnoted(path: &Path, above: u64) -> Result<Run> {
         let epoch = next_epoch(above)?;
         Ok(Run {
             source: id_from_place(path),
@@ -81,7 +81,7 @@ fn next_epoch(above: u64) -> Result<u64> {
 }
 
 /// A source that cannot be written has no other name than its place: the machine and the path.
-pub fn id_from_place(path: &Path) -> String {
+pub(super) fn id_from_place(path: &Path) -> String {
     let machine = || {
         fs::read("/etc/machine-id")
             .ok()

@@ -12,10 +12,10 @@ use crate::sqlite::names::{MOST_COLUMNS, quote};
 use crate::sqlite::values::{Bind, borrow};
 
 /// Why a row whose key holds a NULL stays behind: no one could tell it from another such row.
-pub const NULL_IN_KEY: &str = "its primary key holds a NULL, which no record's key can stand for";
+pub(super) const NULL_IN_KEY: &str = "its primary key holds a NULL, which no record's key can stand for";
 
 /// How to read a table from a place on.
-pub struct Scan {
+pub(super) struct Scan {
     from_start: String,
     from_cursor: String,
     /// Statements that go beside those two, row by row: the rowid, whether the row's text is whole,
@@ -33,7 +33,7 @@ pub struct Scan {
 }
 
 impl Scan {
-    pub fn new(schema: &TableSchema, in_utf16: bool) -> Scan {
+    pub(super) fn new(schema: &TableSchema, in_utf16: bool) -> Scan {
         let key = schema.key();
         let by_rowid = !schema.without_rowid && !schema.rowid_alias;
         let is_wide = by_rowid && schema.columns.len() == MOST_COLUMNS;
@@ -75,7 +75,7 @@ impl Scan {
     }
 
     /// How to read the copy that `snapshot` makes of a table.
-    pub fn of_copy(schema: &TableSchema, in_utf16: bool) -> Scan {
+    pub(super) fn of_copy(schema: &TableSchema, in_utf16: bool) -> Scan {
         let columns: Vec<String> = (0..schema.columns.len()).map(snapshot::column).collect();
         let key = schema.key();
         let key_columns: Vec<String> = key.iter().map(|&i| columns[i].clone()).collect();
@@ -110,7 +110,7 @@ impl Scan {
 
     /// Gives the rows after the cursor to `each`; the next cursor, or none when these were the last
     /// rows.
-    pub fn read(
+    pub(super) fn read(
         &self,
         conn: &Connection,
         cursor: Option<&[u8]>,
@@ -192,12 +192,12 @@ impl Scan {
 }
 
 /// A row that stays behind.
-pub fn refused<'a>(key: &'a [Value<'a>], reason: &'a str) -> Event<'a> {
+pub(super) fn refused<'a>(key: &'a [Value<'a>], reason: &'a str) -> Event<'a> {
     Event::Refused { key, reason }
 }
 
 /// A row that travels, or one that cannot.
-pub fn upsert<'a>(key: &'a [Value<'a>], row: &'a [Value<'a>]) -> Event<'a> {
+pub(super) fn upsert<'a>(key: &'a [Value<'a>], row: &'a [Value<'a>]) -> Event<'a> {
     if key.iter().any(Value::is_null) {
         Event::Refused {
             key,

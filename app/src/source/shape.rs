@@ -1,16 +1,24 @@
-//! What a table was when it was last looked at, and what a change of the schema since then is
-//! proved not to have touched.
+//! What a table was when it was last brought up to date, and what a change of the schema since then
+//! is proved not to have touched.
 //!
 //! `PRAGMA schema_version` counts the statements that change the schema, one step each. Where it
 //! has gone one step, one statement ran, and what has gone and come back, as a column that was
 //! dropped and added or a table that was made anew, took two. So one step is looked through, and
 //! more are not: rows may have changed in a way that leaves the same schema.
 //!
-//! In the source it is kept as JSON, in `_rowferry_tracked.shape`: `{"v":1,"sql":CREATE
-//! TABLE,"root":PAGE,"unique":[[NAME,CREATE INDEX or null,PAGE],...],"triggers":[[NAME,CREATE
-//! TRIGGER],...]}`, the table, its unique indexes by name and all triggers on it in the order in
-//! which they were made. Anything else there was kept by an earlier version; it says nothing but
-//! that the table was looked at.
+//! In the source it is kept as JSON, in `_rowferry_tracked.shape`:
+//!
+//! ```text
+//! {"v":1,
+//!  "sql":CREATE TABLE,
+//!  "root":PAGE,
+//!  "unique":[[NAME,CREATE INDEX or null,PAGE],...],
+//!  "triggers":[[NAME,CREATE TRIGGER],...]}
+//! ```
+//!
+//! That is the table, its unique indexes by name and all triggers on it in the order in which they
+//! were made. Anything else there was kept by an earlier version; it says nothing but that the
+//! table was known.
 
 use rusqlite::{Connection, OptionalExtension};
 use serde::{Deserialize, Serialize};
@@ -24,7 +32,7 @@ use crate::sqlite::tables;
 const VERSION: u32 = 1;
 
 #[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Shape {
+pub(super) struct Shape {
     v: u32,
     sql: String,
     root: i64,
@@ -33,7 +41,7 @@ pub struct Shape {
 }
 
 impl Shape {
-    pub fn read(conn: &Connection, schema: &TableSchema) -> SqlResult<Shape> {
+    pub(super) fn read(conn: &Connection, schema: &TableSchema) -> SqlResult<Shape> {
         let table = [&schema.table];
         let sql = "SELECT sql, rootpage FROM sqlite_schema WHERE type = 'table' AND name = ?1";
         let (sql, root) = conn.query_row(sql, table, |row| Ok((row.get(0)?, row.get(1)?)))?;
@@ -60,7 +68,7 @@ impl Shape {
         })
     }
 
-    pub fn to_json(&self) -> String {
+    pub(super) fn to_json(&self) -> String {
         serde_json::to_string(self).expect("a shape is always JSON")
     }
 
@@ -68,7 +76,7 @@ impl Shape {
     /// steps of the schema's version ago; none when it is proved that all were seen. What has gone
     /// hides nothing: an index pushes no row out any more, a trigger that ran before ours does so
     /// no more.
-    pub fn doubt(&self, before: &str, steps: i64) -> Option<String> {
+    pub(super) fn doubt(&self, before: &str, steps: i64) -> Option<String> {
         let before = serde_json::from_str::<Shape>(before)
             .ok()
             .filter(|shape| shape.v == VERSION);

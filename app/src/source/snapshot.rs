@@ -18,15 +18,15 @@ use crate::sqlite::names::{quote, rowid_name};
 
 /// The copy's name. Its rowid is the row's, where that is the key, and otherwise its number in the
 /// order of the table's b-tree.
-pub const COPY: &str = "temp.rows_of_one_moment";
+pub(super) const COPY: &str = "temp.rows_of_one_moment";
 
 /// The name of the copy's column for the table's column at this place.
-pub fn column(place: usize) -> String {
+pub(super) fn column(place: usize) -> String {
     format!("c{place}")
 }
 
 /// Copies all rows in one read transaction, which is over at the end.
-pub fn copy(file: &mut File, schema: &TableSchema) -> Result<()> {
+pub(super) fn copy(file: &mut File, schema: &TableSchema) -> Result<()> {
     let columns = (0..schema.columns.len()).map(column).collect::<Vec<_>>().join(", ");
     let names = schema.columns.iter().map(|c| quote(&c.name)).collect::<Vec<_>>();
     let rowid = rowid_name(schema).filter(|_| schema.keyed_by_rowid());

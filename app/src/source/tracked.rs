@@ -43,7 +43,7 @@ impl Tracked {
 }
 
 /// A table as it was when it was last brought up to date.
-pub struct Remembered {
+pub(super) struct Remembered {
     pub topic: String,
     pub id: Option<String>,
     pub shape: String,
@@ -66,7 +66,7 @@ pub fn tracked_tables(conn: &Connection) -> Result<Vec<String>> {
 }
 
 /// What is remembered of a table; none when it was not shipped before.
-pub fn remembered(conn: &Connection, table: &str) -> SqlResult<Option<Remembered>> {
+pub(super) fn remembered(conn: &Connection, table: &str) -> SqlResult<Option<Remembered>> {
     let row = conn.query_row(
         "SELECT topic, shape, guards, schema_version, pass, pending, cursor, shipped, id, mark
          FROM _rowferry_tracked WHERE name = ?1",
@@ -92,7 +92,7 @@ pub fn remembered(conn: &Connection, table: &str) -> SqlResult<Option<Remembered
 }
 
 /// What is remembered of the table's schema version; none when nothing is.
-pub fn seen_version(conn: &Connection, table: &str) -> SqlResult<Option<i64>> {
+pub(super) fn seen_version(conn: &Connection, table: &str) -> SqlResult<Option<i64>> {
     let mut statement = conn.prepare_cached("SELECT schema_version FROM _rowferry_tracked WHERE name = ?1")?;
     Ok(statement.query_row([table], |row| row.get(0)).optional()?)
 }
@@ -100,7 +100,7 @@ pub fn seen_version(conn: &Connection, table: &str) -> SqlResult<Option<i64>> {
 /// Sees to it that a topic carries one table of the source only. One that is gone, or has another
 /// name by now, leaves the topic to this table: its id and the last pass that was begun there, so
 /// that a sink takes this one for the other.
-pub fn take_topic(conn: &Connection, table: &str, topic: &str) -> SqlResult<Option<(String, u64)>> {
+pub(super) fn take_topic(conn: &Connection, table: &str, topic: &str) -> SqlResult<Option<(String, u64)>> {
     let sql = "SELECT name, ifnull(id, name), pass FROM _rowferry_tracked WHERE topic = ?1 AND name <> ?2";
     let other = conn.query_row(sql, [topic, table], |row| {
         Ok((row.get::<_, String>(0)?, row.get(1)?, row.get::<_, i64>(2)?))
@@ -124,7 +124,7 @@ pub fn take_topic(conn: &Connection, table: &str, topic: &str) -> SqlResult<Opti
 
 /// An id for a table that has none: its name, as long as no other table has that for an id, so that
 /// a source which was put back makes the same one again.
-pub fn new_id(conn: &Connection, table: &str) -> SqlResult<String> {
+pub(super) fn new_id(conn: &Connection, table: &str) -> SqlResult<String> {
     let taken = conn
         .prepare("SELECT 1 FROM _rowferry_tracked WHERE id = ?1 COLLATE NOCASE AND name <> ?1")?
         .exists([table])?;

@@ -17,7 +17,7 @@ use crate::sqlite::pragmas::schema_version;
 
 /// Why a table is brought up to date.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub enum Occasion {
+pub(super) enum Occasion {
     /// A run begins.
     Run { backfill: bool },
     /// The database's schema changed under a run.
@@ -25,16 +25,16 @@ pub enum Occasion {
 }
 
 /// A table that is up to date.
-pub struct Updated {
+pub(super) struct Updated {
     /// See `Tracked`.
-    pub id: String,
-    pub schema: Arc<TableSchema>,
-    pub progress: Progress,
+    pub(super) id: String,
+    pub(super) schema: Arc<TableSchema>,
+    pub(super) progress: Progress,
 }
 
 /// Brings a table up to date inside a write transaction: triggers as they should be, and a new pass
 /// where one is due.
-pub fn update(conn: &Connection, table: &str, topic: &str, occasion: Occasion) -> SqlResult<Updated> {
+pub(super) fn update(conn: &Connection, table: &str, topic: &str, occasion: Occasion) -> SqlResult<Updated> {
     let schema = schema::read(conn, table)?;
     let replace_conflicts = replace_conflicts::read(conn, &schema)?;
     let version = schema_version(conn)?;

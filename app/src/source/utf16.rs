@@ -10,11 +10,11 @@ use crate::sqlite::error::SqlResult;
 use crate::sqlite::pragmas::encoding;
 
 /// Why a row stays behind whose text cannot be read exactly.
-pub const BROKEN_TEXT: &str =
+pub(super) const BROKEN_TEXT: &str =
     "it holds text that is no UTF-16 (half of a surrogate pair), which cannot be read as it is";
 
 /// Why a row stays behind whose key could not be looked up.
-pub const BROKEN_KEY: &str = "its key holds text that is no UTF-16 (half of a surrogate pair), so it cannot be looked up: \
+pub(super) const BROKEN_KEY: &str = "its key holds text that is no UTF-16 (half of a surrogate pair), so it cannot be looked up: \
      give it another key; --backfill looks again";
 
 /// The SQL function that tells whether UTF-16 text, given as blobs, is whole.
@@ -24,7 +24,7 @@ const WHOLE: &str = "_rowferry_whole";
 const COLUMNS: usize = 50;
 
 /// Makes the function where the database keeps its text as UTF-16; whether it does.
-pub fn prepare(conn: &Connection) -> SqlResult<bool> {
+pub(super) fn prepare(conn: &Connection) -> SqlResult<bool> {
     let unit: fn([u8; 2]) -> u16 = match encoding(conn)?.as_str() {
         "UTF-16le" => u16::from_le_bytes,
         "UTF-16be" => u16::from_be_bytes,
@@ -46,7 +46,7 @@ fn is_whole(bytes: &[u8], unit: fn([u8; 2]) -> u16) -> bool {
 }
 
 /// The condition that the text in all of these columns is whole.
-pub fn whole(columns: &[String]) -> String {
+pub(super) fn whole(columns: &[String]) -> String {
     let call = |columns: &[String]| {
         let blobs = columns
             .iter()

@@ -3,7 +3,7 @@
 use crate::model::Value;
 
 /// About how many bytes a value takes in a record.
-pub fn weight(value: &Value<'_>) -> usize {
+pub(super) fn weight(value: &Value<'_>) -> usize {
     match value {
         Value::Text(bytes) | Value::Blob(bytes) => bytes.len() + 2,
         _ => 9,
@@ -11,7 +11,7 @@ pub fn weight(value: &Value<'_>) -> usize {
 }
 
 /// Appends a value: a letter for its class, the length where it varies, the bytes.
-pub fn pack(value: &Value<'_>, out: &mut Vec<u8>) {
+pub(super) fn pack(value: &Value<'_>, out: &mut Vec<u8>) {
     let mut long = |class: u8, bytes: &[u8]| {
         out.push(class);
         out.extend_from_slice(&(bytes.len() as u64).to_le_bytes());
@@ -33,14 +33,14 @@ pub fn pack(value: &Value<'_>, out: &mut Vec<u8>) {
 }
 
 /// All of a key's values, packed.
-pub fn packed(values: &[Value<'_>]) -> Vec<u8> {
+pub(super) fn packed(values: &[Value<'_>]) -> Vec<u8> {
     let mut out = Vec::new();
     values.iter().for_each(|value| pack(value, &mut out));
     out
 }
 
 /// Appends the values that `packed` holds; false when it holds something else.
-pub fn unpack<'a>(mut packed: &'a [u8], values: &mut Vec<Value<'a>>) -> bool {
+pub(super) fn unpack<'a>(mut packed: &'a [u8], values: &mut Vec<Value<'a>>) -> bool {
     while let Some((class, rest)) = packed.split_first() {
         let Some((value, rest)) = unpack_one(*class, rest) else {
             return false;

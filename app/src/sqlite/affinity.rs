@@ -4,7 +4,7 @@ use crate::model::{Column, TableSchema, Value};
 
 /// What the declared type of a column does to the values that are stored in it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Affinity {
+pub(crate) enum Affinity {
     /// Keeps everything as it is.
     Blob,
     /// Turns numbers into text.
@@ -19,7 +19,7 @@ pub enum Affinity {
 
 /// The storage classes that a column can be confined to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Class {
+pub(crate) enum Class {
     Integer,
     Real,
     Text,
@@ -28,7 +28,7 @@ pub enum Class {
 
 impl Affinity {
     /// What a declared type means, by SQLite's own rules.
-    pub fn of(declared: &str, strict: bool) -> Self {
+    pub(crate) fn of(declared: &str, strict: bool) -> Self {
         let declared = declared.to_ascii_uppercase();
         let has = |part: &str| declared.contains(part);
         if strict {
@@ -54,7 +54,7 @@ impl Affinity {
     }
 
     /// The affinity of each column of a table.
-    pub fn of_columns(shape: &TableSchema) -> Vec<Self> {
+    pub(crate) fn of_columns(shape: &TableSchema) -> Vec<Self> {
         let of_column = |column: &Column| {
             if shape.rowid_alias && column.pk > 0 {
                 return Affinity::Only(Class::Integer);
@@ -66,7 +66,7 @@ impl Affinity {
 
     /// The type that a CAST names to convert a value as such a column does; none where it leaves
     /// all alone.
-    pub fn cast(self) -> Option<&'static str> {
+    pub(crate) fn cast(self) -> Option<&'static str> {
         match self {
             Affinity::Blob | Affinity::Only(Class::Blob) => None,
             Affinity::Text | Affinity::Only(Class::Text) => Some("TEXT"),
@@ -76,7 +76,7 @@ impl Affinity {
     }
 
     /// Whether the value comes back from such a column as it went in.
-    pub fn keeps(self, value: &Value<'_>) -> bool {
+    pub(crate) fn keeps(self, value: &Value<'_>) -> bool {
         match (self, value) {
             (_, Value::Null) => true,
             (_, Value::Real(r)) if r.is_nan() => false,

@@ -3,7 +3,7 @@
 use std::cmp::Ordering;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Collation {
+pub(crate) enum Collation {
     Binary,
     NoCase,
     RTrim,
@@ -11,18 +11,18 @@ pub enum Collation {
 
 impl Collation {
     /// The name of the usual one.
-    pub const BINARY: &str = "BINARY";
+    pub(crate) const BINARY: &str = "BINARY";
 
-    pub const ALL: [Self; 3] = [Self::Binary, Self::NoCase, Self::RTrim];
+    pub(crate) const ALL: [Self; 3] = [Self::Binary, Self::NoCase, Self::RTrim];
 
     /// The collation of this name, if it is one of SQLite's own.
-    pub fn named(name: &str) -> Option<Self> {
+    pub(crate) fn named(name: &str) -> Option<Self> {
         Self::ALL
             .into_iter()
             .find(|collation| collation.name().eq_ignore_ascii_case(name))
     }
 
-    pub fn name(self) -> &'static str {
+    pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Binary => Self::BINARY,
             Self::NoCase => "NOCASE",
@@ -31,7 +31,7 @@ impl Collation {
     }
 
     /// Compares two texts as SQLite does.
-    pub fn compare(self, a: &[u8], b: &[u8]) -> Ordering {
+    pub(crate) fn compare(self, a: &[u8], b: &[u8]) -> Ordering {
         match self {
             Self::Binary => a.cmp(b),
             Self::NoCase => {

@@ -14,12 +14,12 @@ use crate::stop::Stop;
 
 /// What goes wrong inside a transaction: SQLite's own error, or a sentence that is ready.
 #[derive(Debug)]
-pub enum SqlFault {
+pub(crate) enum SqlFault {
     Sqlite(rusqlite::Error),
     Explained(Error),
 }
 
-pub type SqlResult<T> = std::result::Result<T, SqlFault>;
+pub(crate) type SqlResult<T> = std::result::Result<T, SqlFault>;
 
 impl From<rusqlite::Error> for SqlFault {
     fn from(error: rusqlite::Error) -> Self {
@@ -35,7 +35,7 @@ impl From<Error> for SqlFault {
 
 /// Which database it is, and how its errors are explained.
 #[derive(Clone, Copy)]
-pub enum Database<'a> {
+pub(crate) enum Database<'a> {
     Source {
         path: &'a Path,
     },
@@ -54,7 +54,7 @@ pub enum Database<'a> {
 }
 
 /// The sentence for a fault. What ended because the user wants to stop is no failure.
-pub fn explain(fault: impl Into<SqlFault>, database: Database<'_>, stop: Option<&Stop>) -> Error {
+pub(crate) fn explain(fault: impl Into<SqlFault>, database: Database<'_>, stop: Option<&Stop>) -> Error {
     let error = match fault.into() {
         SqlFault::Explained(error) => return error,
         SqlFault::Sqlite(error) => error,
@@ -89,7 +89,7 @@ fn of_source(error: &rusqlite::Error, path: &Path) -> Error {
     }
 }
 
-pub fn source_is_read_only(path: &Path) -> Error {
+pub(crate) fn source_is_read_only(path: &Path) -> Error {
     Error::failed(format!("the source database {} cannot be written", path.display())).way_out(
         "make the file and its folder writable (the outbox of changes lives in it), or only read it with --capture none",
     )

@@ -8,7 +8,7 @@ use std::path::Path;
 /// What tells a file from all others that are there on this running system, by whatever path it is
 /// reached: its device and its number there.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct FileId {
+pub(crate) struct FileId {
     device: u64,
     inode: u64,
 }
@@ -16,11 +16,11 @@ pub struct FileId {
 impl FileId {
     /// The file that a path leads to; none when it leads to none. The file is not opened: to close
     /// it again would give up all locks that SQLite holds on it in this process.
-    pub fn at(path: &Path) -> Option<FileId> {
+    pub(crate) fn at(path: &Path) -> Option<FileId> {
         fs::metadata(path).ok().map(|found| FileId::of(&found))
     }
 
-    pub fn of(file: &Metadata) -> FileId {
+    pub(crate) fn of(file: &Metadata) -> FileId {
         FileId {
             device: file.dev(),
             inode: file.ino(),

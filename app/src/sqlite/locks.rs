@@ -10,7 +10,7 @@ const SILENCE: Duration = Duration::from_secs(1);
 
 /// How soon a lock is tried again.
 #[derive(Debug, Clone, Copy)]
-pub enum Pace {
+pub(crate) enum Pace {
     /// After 1 to 20 milliseconds: each try takes a lock for a moment, which the user's own
     /// writers must hardly ever meet.
     Gentle,
@@ -30,7 +30,7 @@ impl Pace {
 
 /// Waits whenever another process holds a lock, for as long as `goes_on` says so of the time that
 /// has passed. Where that is long, `notice` is logged, once for each such time.
-pub fn wait(
+pub(crate) fn wait(
     conn: &mut Connection,
     pace: Pace,
     notice: String,

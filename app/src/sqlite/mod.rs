@@ -13,15 +13,15 @@
 //! - `values`: values in and out, and when two are exactly equal
 //! - `tokens`: SQL cut into its parts
 
-pub mod affinity;
-pub mod collation;
-pub mod error;
-pub mod file_id;
-pub mod locks;
-pub mod names;
-pub mod open;
-pub mod pragmas;
-pub mod schema;
-pub mod tables;
-pub mod tokens;
-pub mod values;
+pub(crate) mod affinity;
+pub(crate) mod collation;
+pub(crate) mod error;
+pub(crate) mod file_id;
+pub(crate) mod locks;
+pub(crate) mod names;
+pub(crate) mod open;
+pub(crate) mod pragmas;
+pub(crate) mod schema;
+pub(crate) mod tables;
+pub(crate) mod tokens;
+pub(crate) mod values;

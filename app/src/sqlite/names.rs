@@ -3,18 +3,18 @@
 use crate::model::TableSchema;
 
 /// The rowid's own names. A column of such a name hides it.
-pub const ROWID_NAMES: [&str; 3] = ["rowid", "_rowid_", "oid"];
+pub(crate) const ROWID_NAMES: [&str; 3] = ["rowid", "_rowid_", "oid"];
 
 /// As many columns as a table or the result of a statement can have, as SQLite is built here.
-pub const MOST_COLUMNS: usize = 2000;
+pub(crate) const MOST_COLUMNS: usize = 2000;
 
 /// Writes a name so that SQL takes it for nothing but a name.
-pub fn quote(name: &str) -> String {
+pub(crate) fn quote(name: &str) -> String {
     format!("\"{}\"", name.replace('"', "\"\""))
 }
 
 /// The place of the column of this name. To SQLite the case of ASCII letters makes no difference.
-pub fn column_named(schema: &TableSchema, name: &str) -> Option<usize> {
+pub(crate) fn column_named(schema: &TableSchema, name: &str) -> Option<usize> {
     schema
         .columns
         .iter()
@@ -23,7 +23,7 @@ pub fn column_named(schema: &TableSchema, name: &str) -> Option<usize> {
 
 /// The name under which a statement can reach the rowid; none for a WITHOUT ROWID table, or when
 /// columns hide all three.
-pub fn rowid_name(schema: &TableSchema) -> Option<&str> {
+pub(crate) fn rowid_name(schema: &TableSchema) -> Option<&str> {
     if schema.without_rowid {
         return None;
     }

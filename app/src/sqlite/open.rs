@@ -11,7 +11,7 @@ use rusqlite::{Connection, ErrorCode, OpenFlags};
 
 /// What a file is opened for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Access {
+pub(crate) enum Access {
     Read,
     Write,
     /// To write, and made when it is missing.
@@ -19,7 +19,7 @@ pub enum Access {
 }
 
 /// Opens a database. Nothing is read of it yet.
-pub fn open(path: &Path, access: Access) -> rusqlite::Result<Connection> {
+pub(crate) fn open(path: &Path, access: Access) -> rusqlite::Result<Connection> {
     let access = match access {
         Access::Read => OpenFlags::SQLITE_OPEN_READ_ONLY,
         Access::Write => OpenFlags::SQLITE_OPEN_READ_WRITE,
@@ -39,7 +39,7 @@ fn literal(path: &Path) -> PathBuf {
 /// Opens a database to read it; `begin` settles the connection and reads for the first time. A WAL
 /// database needs a file beside it for its locks: where none can be made and no log waits, none is
 /// needed, and the database is opened without locks.
-pub fn open_to_read(
+pub(crate) fn open_to_read(
     path: &Path,
     begin: impl Fn(&mut Connection) -> rusqlite::Result<()>,
 ) -> rusqlite::Result<(Connection, Option<Unlocked>)> {
@@ -62,7 +62,7 @@ fn lacks_access(error: &rusqlite::Error) -> bool {
 }
 
 /// Reads the file for the first time.
-pub fn read_first(conn: &Connection) -> rusqlite::Result<()> {
+pub(crate) fn read_first(conn: &Connection) -> rusqlite::Result<()> {
     conn.query_row("SELECT count(*) FROM sqlite_schema", [], |_| Ok(()))
 }
 
@@ -79,7 +79,7 @@ fn open_without_locks(path: &Path) -> rusqlite::Result<Connection> {
 
 /// A database that is open without locks, as its file was then.
 #[derive(Debug)]
-pub struct Unlocked {
+pub(crate) struct Unlocked {
     path: PathBuf,
     before: FileState,
 }
@@ -96,7 +96,7 @@ impl Unlocked {
     }
 
     /// Whether somebody has written since: then what was read may be of no one state.
-    pub fn has_changed(&self) -> bool {
+    pub(crate) fn has_changed(&self) -> bool {
         state(&self.path) != self.before || has_wal(&self.path)
     }
 }
@@ -119,12 +119,12 @@ fn has_wal(path: &Path) -> bool {
 }
 
 /// The write-ahead log of a database.
-pub fn wal(path: &Path) -> PathBuf {
+pub(crate) fn wal(path: &Path) -> PathBuf {
     beside(path, "-wal")
 }
 
 /// The file beside another one whose name goes on like this.
-pub fn beside(path: &Path, end: impl AsRef<OsStr>) -> PathBuf {
+pub(crate) fn beside(path: &Path, end: impl AsRef<OsStr>) -> PathBuf {
     let mut name = path.as_os_str().to_owned();
     name.push(end);
     name.into()

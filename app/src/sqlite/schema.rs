@@ -8,7 +8,7 @@ use crate::model::{Column, TableSchema};
 
 /// Reads the schema of a table that is listed, with all columns that a SELECT can name, generated
 /// ones among them.
-pub fn read(conn: &Connection, table: Listed) -> rusqlite::Result<TableSchema> {
+pub(crate) fn read(conn: &Connection, table: Listed) -> rusqlite::Result<TableSchema> {
     let key_index = tables::indexes(conn, &table.name)?
         .into_iter()
         .find(|index| index.of_key);

@@ -9,16 +9,16 @@ use rusqlite::{Connection, OptionalExtension, Row};
 use super::names::quote;
 
 /// What `main` holds under a name that a FROM can name.
-pub struct Listed {
-    pub name: String,
+pub(crate) struct Listed {
+    pub(crate) name: String,
     /// "table", "view", "virtual" or "shadow".
-    pub kind: String,
-    pub without_rowid: bool,
-    pub strict: bool,
+    pub(crate) kind: String,
+    pub(crate) without_rowid: bool,
+    pub(crate) strict: bool,
 }
 
 /// Everything that `main` holds, by name.
-pub fn tables(conn: &Connection) -> rusqlite::Result<Vec<Listed>> {
+pub(crate) fn tables(conn: &Connection) -> rusqlite::Result<Vec<Listed>> {
     let mut tables = ask(conn, "PRAGMA main.table_list", |row| {
         Ok(Listed {
             name: row.get("name")?,
@@ -32,32 +32,32 @@ pub fn tables(conn: &Connection) -> rusqlite::Result<Vec<Listed>> {
 }
 
 /// What `main` holds under this name, however it is spelled.
-pub fn table(conn: &Connection, name: &str) -> rusqlite::Result<Option<Listed>> {
+pub(crate) fn table(conn: &Connection, name: &str) -> rusqlite::Result<Option<Listed>> {
     let is_it = |listed: &Listed| listed.name.eq_ignore_ascii_case(name);
     Ok(tables(conn)?.into_iter().find(is_it))
 }
 
 /// Whether `main` holds a table of this name, however it is spelled. A view of that name is none.
-pub fn has_table(conn: &Connection, name: &str) -> rusqlite::Result<bool> {
+pub(crate) fn has_table(conn: &Connection, name: &str) -> rusqlite::Result<bool> {
     conn.prepare_cached("SELECT 1 FROM main.sqlite_schema WHERE type = 'table' AND name = ?1 COLLATE NOCASE")?
         .exists([name])
 }
 
 /// Whether there is a temporary table of this name.
-pub fn has_temporary_table(conn: &Connection, name: &str) -> rusqlite::Result<bool> {
+pub(crate) fn has_temporary_table(conn: &Connection, name: &str) -> rusqlite::Result<bool> {
     conn.prepare_cached("SELECT 1 FROM temp.sqlite_schema WHERE type = 'table' AND name = ?1 COLLATE NOCASE")?
         .exists([name])
 }
 
 /// Whether anything in `main` has this name, so that no table can be made under it: a view or an
 /// index too.
-pub fn is_taken(conn: &Connection, name: &str) -> rusqlite::Result<bool> {
+pub(crate) fn is_taken(conn: &Connection, name: &str) -> rusqlite::Result<bool> {
     conn.prepare_cached("SELECT 1 FROM main.sqlite_schema WHERE name = ?1 COLLATE NOCASE")?
         .exists([name])
 }
 
 /// The statement that made a table or an index; nothing for an index that came with its table.
-pub fn sql_of(conn: &Connection, kind: &str, name: &str) -> rusqlite::Result<String> {
+pub(crate) fn sql_of(conn: &Connection, kind: &str, name: &str) -> rusqlite::Result<String> {
     let sql: Option<Option<String>> = conn
         .query_row(
             "SELECT sql FROM sqlite_schema WHERE type = ?1 AND name = ?2",
@@ -69,21 +69,21 @@ pub fn sql_of(conn: &Connection, kind: &str, name: &str) -> rusqlite::Result<Str
 }
 
 /// A column of a table.
-pub struct Declared {
-    pub cid: i64,
-    pub name: String,
-    pub declared: String,
-    pub not_null: bool,
+pub(crate) struct Declared {
+    pub(crate) cid: i64,
+    pub(crate) name: String,
+    pub(crate) declared: String,
+    pub(crate) not_null: bool,
     /// The text of its default, with the comments that stand in it.
-    pub default: Option<String>,
+    pub(crate) default: Option<String>,
     /// Its place in the primary key, from 1 on.
-    pub pk: u16,
+    pub(crate) pk: u16,
     /// 1 for a virtual table's hidden column, 2 and 3 for generated ones.
-    pub hidden: u8,
+    pub(crate) hidden: u8,
 }
 
 /// The columns of a table in their order; none where it is not there.
-pub fn columns(conn: &Connection, table: &str) -> rusqlite::Result<Vec<Declared>> {
+pub(crate) fn columns(conn: &Connection, table: &str) -> rusqlite::Result<Vec<Declared>> {
     ask(conn, &format!("PRAGMA main.table_xinfo({})", quote(table)), |row| {
         Ok(Declared {
             cid: row.get("cid")?,
@@ -98,15 +98,15 @@ pub fn columns(conn: &Connection, table: &str) -> rusqlite::Result<Vec<Declared>
 }
 
 /// An index of a table.
-pub struct Index {
-    pub name: String,
-    pub unique: bool,
+pub(crate) struct Index {
+    pub(crate) name: String,
+    pub(crate) unique: bool,
     /// Whether it is the primary key's.
-    pub of_key: bool,
+    pub(crate) of_key: bool,
 }
 
 /// The indexes of a table, in SQLite's order.
-pub fn indexes(conn: &Connection, table: &str) -> rusqlite::Result<Vec<Index>> {
+pub(crate) fn indexes(conn: &Connection, table: &str) -> rusqlite::Result<Vec<Index>> {
     ask(conn, &format!("PRAGMA main.index_list({})", quote(table)), |row| {
         Ok(Index {
             name: row.get("name")?,
@@ -117,15 +117,15 @@ pub fn indexes(conn: &Connection, table: &str) -> rusqlite::Result<Vec<Index>> {
 }
 
 /// One term of an index.
-pub struct Term {
+pub(crate) struct Term {
     /// The column's number; below zero for the rowid and for an expression, which have no name.
-    pub cid: i64,
-    pub column: Option<String>,
-    pub collation: String,
+    pub(crate) cid: i64,
+    pub(crate) column: Option<String>,
+    pub(crate) collation: String,
 }
 
 /// The terms that an index is ordered by.
-pub fn terms(conn: &Connection, index: &str) -> rusqlite::Result<Vec<Term>> {
+pub(crate) fn terms(conn: &Connection, index: &str) -> rusqlite::Result<Vec<Term>> {
     let terms = ask(conn, &format!("PRAGMA main.index_xinfo({})", quote(index)), |row| {
         let term = Term {
             cid: row.get("cid")?,

@@ -1,7 +1,7 @@
 //! SQL as SQLite keeps it, cut into its parts: just as far as `source::replace_conflicts` needs it.
 
 /// The expression in a generated column's definition.
-pub fn expression(definition: &str) -> Option<&str> {
+pub(crate) fn expression(definition: &str) -> Option<&str> {
     let (mut depth, mut start, mut after_as) = (0, None, false);
     for (at, token) in placed(definition).skip(1) {
         match token {
@@ -25,7 +25,7 @@ pub fn expression(definition: &str) -> Option<&str> {
 }
 
 /// A name without its quotes.
-pub fn bare(token: &str) -> String {
+pub(crate) fn bare(token: &str) -> String {
     let inner = |token: &str| token[1..token.len() - 1].to_string();
     match token.as_bytes() {
         [quote @ (b'"' | b'`' | b'\''), .., last] if quote == last => {
@@ -38,7 +38,7 @@ pub fn bare(token: &str) -> String {
 }
 
 /// The terms of a CREATE INDEX statement as they stand, without their direction, and its WHERE.
-pub fn parts(sql: &str) -> (Vec<&str>, Option<&str>) {
+pub(crate) fn parts(sql: &str) -> (Vec<&str>, Option<&str>) {
     let (mut terms, mut filter) = (Vec::new(), None);
     let (mut depth, mut start) = (0, 0);
     for (at, token) in placed(sql) {
@@ -77,7 +77,7 @@ fn undirected(term: &str) -> &str {
 }
 
 /// The SQL with a space for each comment.
-pub fn without_comments(sql: &str) -> String {
+pub(crate) fn without_comments(sql: &str) -> String {
     let (mut out, mut end) = (String::new(), 0);
     for (at, token) in placed(sql) {
         out.push_str(if at > end { " " } else { "" });
@@ -88,7 +88,7 @@ pub fn without_comments(sql: &str) -> String {
 }
 
 /// Cuts SQL into words, quoted names and texts, and single signs; spaces and comments are left out.
-pub fn tokens(sql: &str) -> impl Iterator<Item = &str> {
+pub(crate) fn tokens(sql: &str) -> impl Iterator<Item = &str> {
     placed(sql).map(|(_, token)| token)
 }
 

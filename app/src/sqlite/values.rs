@@ -7,10 +7,10 @@ use rusqlite::types::{ToSql, ToSqlOutput, ValueRef};
 use crate::model::Value;
 
 /// The SQL function that tells whether two values are exactly equal.
-pub const EXACTLY: &str = "_rowferry_exactly";
+pub(crate) const EXACTLY: &str = "_rowferry_exactly";
 
 /// Borrows a value from a row of SQLite's.
-pub fn borrow(from: ValueRef<'_>) -> Value<'_> {
+pub(crate) fn borrow(from: ValueRef<'_>) -> Value<'_> {
     match from {
         ValueRef::Null => Value::Null,
         ValueRef::Integer(i) => Value::Integer(i),
@@ -21,7 +21,7 @@ pub fn borrow(from: ValueRef<'_>) -> Value<'_> {
 }
 
 /// A value as a parameter of a statement: text stays text, though it be no UTF-8.
-pub struct Bind<'a>(pub &'a Value<'a>);
+pub(crate) struct Bind<'a>(pub &'a Value<'a>);
 
 impl ToSql for Bind<'_> {
     fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> {
@@ -36,12 +36,12 @@ impl ToSql for Bind<'_> {
 }
 
 /// Equal by storage class and by every bit, as values of the model are.
-pub fn exactly(a: ValueRef<'_>, b: ValueRef<'_>) -> bool {
+pub(crate) fn exactly(a: ValueRef<'_>, b: ValueRef<'_>) -> bool {
     borrow(a) == borrow(b)
 }
 
 /// Lets SQL ask for `exactly`.
-pub fn add_exactly(conn: &Connection) -> rusqlite::Result<()> {
+pub(crate) fn add_exactly(conn: &Connection) -> rusqlite::Result<()> {
     let flags = FunctionFlags::SQLITE_UTF8 | FunctionFlags::SQLITE_DETERMINISTIC;
     conn.create_scalar_function(EXACTLY, 2, flags, |values| {
         Ok(exactly(values.get_raw(0), values.get_raw(1)))

@@ -14,7 +14,7 @@ use crate::source::schema;
 use crate::sqlite::values::exactly;
 
 /// Compares one table.
-pub fn table(source: &File, sinks: &[File], table: &str) -> Result<Report> {
+pub(super) fn table(source: &File, sinks: &[File], table: &str) -> Result<Report> {
     let schema = schema::read(source, table).map_err(|e| e.at(source))?;
     let table = schema.table.clone();
     let mut sides = vec![Side { file: source, schema }];

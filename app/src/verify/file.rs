@@ -19,7 +19,7 @@ use crate::sqlite::pragmas;
 const PATIENCE: Duration = Duration::from_secs(120);
 
 /// One of the databases, in a read transaction that lasts as long as this.
-pub struct File {
+pub(super) struct File {
     connection: Connection,
     path: PathBuf,
     /// "source" or "sink", which is also the name of its flag.
@@ -30,7 +30,7 @@ pub struct File {
 
 impl File {
     /// Opens a database that is there; `maker` is how one comes to be.
-    pub fn open(path: &Path, side: &'static str, maker: &str) -> Result<File> {
+    pub(super) fn open(path: &Path, side: &'static str, maker: &str) -> Result<File> {
         let name = format!("the {side} database {}", path.display());
         match fs::metadata(path) {
             Ok(file) if file.is_dir() => {
@@ -54,18 +54,18 @@ impl File {
     }
 
     /// Its path, as the user gave it.
-    pub fn name(&self) -> String {
+    pub(super) fn name(&self) -> String {
         self.path.display().to_string()
     }
 
     /// Whether it keeps text as UTF-8, and so orders it by the bytes that a reader gets.
-    pub fn is_utf8(&self) -> Result<bool> {
+    pub(super) fn is_utf8(&self) -> Result<bool> {
         let encoding = pragmas::encoding(&self.connection).map_err(|e| self.error(e))?;
         Ok(encoding == "UTF-8")
     }
 
     /// Complains when a file that was opened without locks has changed since.
-    pub fn check_unchanged(&self) -> Result<()> {
+    pub(super) fn check_unchanged(&self) -> Result<()> {
         if !self.unlocked.as_ref().is_some_and(Unlocked::has_changed) {
             return Ok(());
         }
@@ -74,7 +74,7 @@ impl File {
     }
 
     /// The sentence for what went wrong, with the file's name and a way out.
-    pub fn error(&self, fault: impl Into<SqlFault>) -> Error {
+    pub(super) fn error(&self, fault: impl Into<SqlFault>) -> Error {
         explain(fault, &self.to_string(), self.side)
     }
 }

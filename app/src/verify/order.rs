@@ -11,7 +11,7 @@ use crate::sqlite::collation::Collation;
 
 /// By what the rows of both sides are ordered.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Order {
+pub(super) enum Order {
     /// As SQLite orders values, text by the collation of each key column. An index can give it.
     Native(Vec<Collation>),
     /// By storage class and bytes, whatever the declarations say. SQLite has to sort for it.
@@ -23,7 +23,7 @@ const EXACT: &str = "_rowferry_exact";
 
 impl Order {
     /// The terms of ORDER BY for these columns, written as SQL names them.
-    pub fn terms(&self, columns: &[String]) -> String {
+    pub(super) fn terms(&self, columns: &[String]) -> String {
         let terms: Vec<String> = match self {
             Order::Native(collations) => {
                 let pairs = columns.iter().zip(collations);
@@ -37,7 +37,7 @@ impl Order {
     }
 
     /// Compares the value of the key column at `place`.
-    pub fn compare(&self, place: usize, a: ValueRef<'_>, b: ValueRef<'_>) -> Ordering {
+    pub(super) fn compare(&self, place: usize, a: ValueRef<'_>, b: ValueRef<'_>) -> Ordering {
         match (self, a, b) {
             (Order::Native(_), ValueRef::Integer(a), ValueRef::Integer(b)) => a.cmp(&b),
             (Order::Native(collations), a, b) => native(a, b, collations[place]),
@@ -101,7 +101,7 @@ fn exact_bytes(value: ValueRef<'_>) -> Vec<u8> {
 }
 
 /// Lets SQL order by `exact_bytes`.
-pub fn add_function(connection: &Connection) -> Result<()> {
+pub(super) fn add_function(connection: &Connection) -> Result<()> {
     let flags = FunctionFlags::SQLITE_UTF8 | FunctionFlags::SQLITE_DETERMINISTIC;
     connection.create_scalar_function(EXACT, 1, flags, |args| Ok(exact_bytes(args.get_raw(0))))
 }

@@ -10,14 +10,14 @@ use crate::sqlite::names::{column_named, quote, rowid_name};
 
 /// The table in one of the databases. Of several sides the source's is the first, and those of the
 /// sinks follow.
-pub struct Side<'a> {
-    pub file: &'a File,
-    pub schema: TableSchema,
+pub(super) struct Side<'a> {
+    pub(super) file: &'a File,
+    pub(super) schema: TableSchema,
 }
 
 /// The rows that are read together.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Rows {
+pub(super) enum Rows {
     /// Those that their key tells apart.
     Keyed,
     /// Those with a null in the key, which may be there many times: all of their columns are their
@@ -25,12 +25,12 @@ pub enum Rows {
     Nulls,
 }
 
-pub struct Plan {
+pub(super) struct Plan {
     /// The columns as people name them.
-    pub columns: Vec<String>,
+    pub(super) columns: Vec<String>,
     /// How many of them are the key.
-    pub key_columns: usize,
-    pub may_hold_nulls: bool,
+    pub(super) key_columns: usize,
+    pub(super) may_hold_nulls: bool,
     /// The columns as SQL names them, for each side.
     names: Vec<Vec<String>>,
     order: Order,
@@ -38,7 +38,7 @@ pub struct Plan {
 
 impl Plan {
     /// Columns that one of the sides does not have are left out.
-    pub fn new(sides: &[Side<'_>]) -> Result<Plan> {
+    pub(super) fn new(sides: &[Side<'_>]) -> Result<Plan> {
         let ours = &sides[0].schema;
         let by_rowid = ours.keyed_by_rowid();
         let mut columns: Vec<&str> = ours.key_names();
@@ -78,14 +78,14 @@ impl Plan {
     }
 
     /// How many columns are the key of these rows.
-    pub fn keys(&self, rows: Rows) -> usize {
+    pub(super) fn keys(&self, rows: Rows) -> usize {
         match rows {
             Rows::Keyed => self.key_columns,
             Rows::Nulls => self.columns.len(),
         }
     }
 
-    pub fn order(&self, rows: Rows) -> &Order {
+    pub(super) fn order(&self, rows: Rows) -> &Order {
         match rows {
             Rows::Keyed => &self.order,
             Rows::Nulls => &Order::Exact,
@@ -93,7 +93,7 @@ impl Plan {
     }
 
     /// The statement that reads these rows of a side, in their order.
-    pub fn select(&self, sides: &[Side<'_>], side: usize, rows: Rows) -> String {
+    pub(super) fn select(&self, sides: &[Side<'_>], side: usize, rows: Rows) -> String {
         let names = &self.names[side];
         let (what, glue) = match rows {
             Rows::Keyed => ("IS NOT NULL", " AND "),
@@ -137,6 +137,6 @@ fn order(sides: &[Side<'_>]) -> Result<Order> {
 }
 
 /// The name of a column in a table that may spell it in other letters.
-pub fn place<'a>(schema: &'a TableSchema, name: &str) -> Option<&'a str> {
+pub(super) fn place<'a>(schema: &'a TableSchema, name: &str) -> Option<&'a str> {
     column_named(schema, name).map(|i| schema.columns[i].name.as_str())
 }

@@ -4,7 +4,7 @@ use std::fmt::{self, Display};
 
 use rusqlite::types::ValueRef;
 
-/// How many differing rows are lines one by one.
+/// How many differing rows have a line each.
 const MOST_LINES: u64 = 10;
 
 /// How much of a long value is shown.

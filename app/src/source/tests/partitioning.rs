@@ -1,4 +1,4 @@
-//! What is remembered of the number of partitions, and which run repartitioned_at keys between
+//! What is remembered of the number of partitions, and which run moved keys between
 //! them.
 
 use super::super::checkpoint::Step;
