@@ -45,8 +45,9 @@ pub struct BrokerArgs {
 }
 
 impl BrokerArgs {
-    pub fn options(&self, client_id: &str, compression: Compression) -> broker::Options {
-        broker::Options {
+    /// What the options say of the cluster.
+    pub fn options(&self, client_id: &str, compression: Compression) -> broker::ClusterOptions {
+        broker::ClusterOptions {
             brokers: vec![self.brokers.clone()],
             request_timeout: self.request_timeout,
             patience: self.patience,

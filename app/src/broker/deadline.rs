@@ -78,6 +78,15 @@ pub(super) fn wait<R>(
     }
 }
 
+/// Waits on a thread that somebody else waits for with a deadline.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "who waits for this thread looks at the wish to stop"
+)]
+pub(crate) fn pause(time: Duration) {
+    thread::sleep(time);
+}
+
 /// Starts a thread whose panics are not printed.
 pub(super) fn spawn(name: &str, work: impl FnOnce() + Send + 'static) {
     hush();

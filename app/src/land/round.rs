@@ -6,7 +6,7 @@ use crate::error::{Error, Kind, Result};
 use crate::sink::Sink;
 
 use super::merge_by_key::Span;
-use super::options::Options;
+use super::options::LandOptions;
 use super::partition_applier::{Applied, ApplyContext, PartitionApplier};
 use super::prefetch::Round;
 use super::summary::Counts;
@@ -28,7 +28,7 @@ pub(crate) struct LandedRound {
 /// Lands a round. After an error nothing of it is in the sink.
 pub(crate) fn land(
     sink: &mut Sink,
-    options: &Options,
+    options: &LandOptions,
     topics: &LandedTopics,
     appliers: &mut [PartitionApplier],
     round: &Round,
@@ -64,7 +64,7 @@ pub(crate) fn land(
 
 fn land_in_transaction(
     sink: &mut Sink,
-    options: &Options,
+    options: &LandOptions,
     topics: &LandedTopics,
     appliers: &mut [PartitionApplier],
     round: &Round,

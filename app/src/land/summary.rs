@@ -4,7 +4,8 @@ use std::iter::Sum;
 
 /// What a consumer did, and what its user should know.
 #[derive(Debug, Default)]
-pub struct Summary {
+pub struct LandSummary {
+    /// What became of the records.
     pub counts: Counts,
     /// "topic \"users\" partition 0" where rows from before the first contact are missing.
     pub partial: Vec<String>,
@@ -25,7 +26,7 @@ pub struct Counts {
     pub skipped: u64,
     /// Put into the dead letters.
     pub dead_letters: u64,
-    /// Rows that the producer had to keep back.
+    /// DecodedRows that the producer had to keep back.
     pub kept_back: u64,
     /// Holes that `--allow-gaps` let pass.
     pub gaps: u64,

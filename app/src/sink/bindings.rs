@@ -30,7 +30,7 @@ pub enum Conflict {
     /// It is another table's.
     Other { carried: String },
     /// It is the same table under a new name, which something else has.
-    LastTaken { carried: String },
+    NameTaken { carried: String },
 }
 
 impl Landing<'_> {
@@ -110,7 +110,7 @@ impl Landing<'_> {
             || catalog::other_topic(self.conn, topic, table)
                 .map_err(|e| cannot(e, "read the tables of the sink"))?
                 .is_some();
-        Ok(is_taken.then_some(Conflict::LastTaken { carried }))
+        Ok(is_taken.then_some(Conflict::NameTaken { carried }))
     }
 }
 

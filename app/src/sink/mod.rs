@@ -47,8 +47,7 @@ use crate::error::Result;
 use crate::model::Schemas;
 use crate::stop::Stop;
 
-pub use bindings::{Binding, Conflict};
-pub use foreign::Member;
+pub(crate) use bindings::{Binding, Conflict};
 pub use landing::{Landed, Landing};
 pub use position::{LastTaken, SinkPosition};
 

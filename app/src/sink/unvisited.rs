@@ -10,7 +10,7 @@ use crate::sqlite::values::borrow;
 use super::catalog;
 use super::ddl::{self, GO_ON};
 use super::landing::Landing;
-use super::table::{Statements, Table, bind, prepared};
+use super::table::{LandedTable, Statements, bind, prepared};
 
 impl Landing<'_> {
     /// Begins a pass: every row that is there now has yet to be touched by it.
@@ -72,7 +72,7 @@ impl Landing<'_> {
 
 /// Takes a key out of those that the running pass has not touched.
 pub(super) fn visit<'a>(
-    table: &mut Table,
+    table: &mut LandedTable,
     statements: &mut Statements<'a>,
     conn: &'a Connection,
     key: &[Value<'_>],
@@ -95,7 +95,7 @@ pub(super) fn visit<'a>(
 
 /// Puts a key back among those that the running pass has not touched.
 pub(super) fn unvisit<'a>(
-    table: &mut Table,
+    table: &mut LandedTable,
     statements: &mut Statements<'a>,
     conn: &'a Connection,
     key: &[Value<'_>],

@@ -18,7 +18,7 @@ use crate::sqlite::pragmas;
 use crate::stop::Stop;
 
 /// An open source database.
-pub(super) struct File {
+pub(super) struct SourceFile {
     pub(super) conn: Connection,
     path: PathBuf,
     /// As the user named it, and what was there when it was opened.
@@ -47,9 +47,9 @@ impl Patience {
     }
 }
 
-impl File {
+impl SourceFile {
     /// Opens a database that is there, to write into it too or only to read.
-    pub(super) fn open(path: &Path, writes: bool, stop: &Stop) -> Result<File> {
+    pub(super) fn open(path: &Path, writes: bool, stop: &Stop) -> Result<SourceFile> {
         let real = fs::canonicalize(path).map_err(|e| {
             Error::failed(format!("cannot open the source database {}: {e}", path.display()))
                 .way_out("name an existing SQLite database with --source; --fake N makes one with N rows")
@@ -74,7 +74,7 @@ impl File {
             open_to_read(&real, begin)
         };
         let (conn, unlocked) = opened.map_err(|e| explain(e, Database::Source { path: &real }, Some(stop)))?;
-        let file = File {
+        let file = SourceFile {
             conn,
             path: real,
             named: path.to_owned(),

@@ -25,7 +25,7 @@
 
 pub(super) mod crate_kafka;
 #[cfg(test)]
-pub mod fake;
+pub(super) mod fake;
 pub(super) mod kind;
 pub(super) mod records;
 pub(super) mod requests;

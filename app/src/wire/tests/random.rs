@@ -1,4 +1,4 @@
-//! Rows made of chance: both readers agree with the writer.
+//! DecodedRows made of chance: both readers agree with the writer.
 
 use super::*;
 

@@ -1,4 +1,4 @@
-//! Rows, deletions and what decides their partition.
+//! DecodedRows, deletions and what decides their partition.
 
 use super::*;
 

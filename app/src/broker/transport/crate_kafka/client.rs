@@ -134,7 +134,7 @@ fn connect(config: &ClientConfig, deadline: &Deadline) -> Result<KafkaClient, Ka
     let leaders = leaders.iter().flat_map(|topic| topic.partitions());
     config
         .hosts
-        .learn(leaders.filter_map(|p| p.leader().map(|broker| broker.host())));
+        .learn(leaders.filter_map(|p| p.leader().map(kafka::client::metadata::Broker::host)));
     Ok(kafka)
 }
 
