@@ -8,7 +8,7 @@ use crate::error::Result;
 use crate::model::Schemas;
 use crate::sqlite::pragmas;
 
-use super::bindings::Binding;
+use super::binding::Binding;
 use super::error::cannot;
 use super::table::LandedTable;
 
