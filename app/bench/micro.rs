@@ -102,7 +102,7 @@ fn decode(bencher: Bencher<'_, '_>) {
     });
 }
 
-/// DecodedRows that are new to the table, then the same ones again.
+/// Rows that are new to the table, then the same ones again.
 #[divan::bench(args = ["insert", "update"])]
 fn apply(bencher: Bencher<'_, '_>, what: &str) {
     let (schema, rows) = (schema(), rows());

@@ -26,7 +26,7 @@ pub struct Counts {
     pub skipped: u64,
     /// Put into the dead letters.
     pub dead_letters: u64,
-    /// DecodedRows that the producer had to keep back.
+    /// Rows that the producer had to keep back.
     pub kept_back: u64,
     /// Holes that `--allow-gaps` let pass.
     pub gaps: u64,

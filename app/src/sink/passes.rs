@@ -28,14 +28,11 @@ impl Landing<'_> {
         schema: &Arc<TableSchema>,
         begin: Option<u64>,
     ) -> Result<Landed> {
-        let SinkPosition {
-            at: TopicPartition { topic, partition },
-            ..
-        } = &*position;
+        let topic = &position.at.topic;
         if let Some(pass) = begin.filter(|pass| *pass < position.pass) {
             return Ok(Landed::Unfit(format!(
-                "full pass {pass} begins after full pass {} in partition {partition} of topic {topic}, though a source numbers its passes upwards",
-                position.pass
+                "full pass {pass} begins after full pass {} in {}, though a source numbers its passes upwards",
+                position.pass, position.at
             )));
         }
         let is_known = match self.table(topic)? {

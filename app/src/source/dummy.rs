@@ -16,6 +16,7 @@ use super::schema;
 use crate::error::{Error, Result};
 use crate::sqlite::error::SqlResult;
 use crate::sqlite::names::quote;
+use crate::sqlite::open::{Access, open};
 use crate::stop::Stop;
 
 /// The demo table's name.
@@ -38,7 +39,7 @@ pub fn create_if_missing(path: &Path, rows: u64, seed: u64, stop: &Stop) -> Resu
     if let Some(folder) = path.parent() {
         fs::create_dir_all(folder).map_err(|e| cannot(&e))?;
     }
-    let conn = Connection::open(path).map_err(|e| cannot(&e))?;
+    let conn = open(path, Access::Create).map_err(|e| cannot(&e))?;
     conn.pragma_update(None, "journal_mode", "WAL")
         .map_err(|e| cannot(&e))?;
     drop(conn);

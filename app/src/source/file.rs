@@ -1,5 +1,6 @@
 //! The source's database file: opening it, its transactions, whether it is still there.
 
+use std::cell::Cell;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -61,7 +62,10 @@ impl SourceFile {
             );
         }
         let patience = Arc::<Patience>::default();
+        // What is open is told from what takes its place, also while a lock is waited for.
+        let id = Cell::new(None);
         let begin = |conn: &mut Connection| {
+            id.set(FileId::at(path));
             let notice = format!("another process holds the lock of {}: waiting for it", real.display());
             let (stop, patience) = (stop.clone(), patience.clone());
             let goes_on = move |_: Duration| patience.lasts() && !stop.requested();
@@ -78,7 +82,7 @@ impl SourceFile {
             conn,
             path: real,
             named: path.to_owned(),
-            id: FileId::at(path),
+            id: id.get(),
             stop: stop.clone(),
             patience,
             unlocked,
@@ -170,6 +174,15 @@ impl SourceFile {
     /// The sentence for what went wrong, with the file's name and a way out.
     pub(super) fn error(&self, fault: impl Into<SqlFault>) -> Error {
         explain(fault, Database::Source { path: &self.path }, Some(&self.stop))
+    }
+
+    /// The same as if it had been opened without locks.
+    #[cfg(test)]
+    pub(super) fn without_locks(self) -> Self {
+        Self {
+            unlocked: Some(Unlocked::now(&self.path)),
+            ..self
+        }
     }
 
     /// Complains when a file that was opened without locks has changed since.

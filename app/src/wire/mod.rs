@@ -122,7 +122,7 @@
 //! RTRIM  {"id":"Ann  "}  {"id":"Ann"}
 //! ```
 //!
-//! # DecodedRows
+//! # Rows
 //! The columns in the table's order, then the id. The row is as it was when it was read: several
 //! changes may have become one record. Of a table without a primary key the rowid stands in the key
 //! alone.

@@ -1,4 +1,4 @@
-//! DecodedRows that are read before it is their turn to land, on another core.
+//! Rows that are read before it is their turn to land, on another core.
 
 use std::borrow::Cow;
 use std::sync::Arc;

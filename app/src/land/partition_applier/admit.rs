@@ -110,7 +110,7 @@ impl PartitionApplier {
         self.admit(message, id, record, context)
     }
 
-    /// DecodedRows that landed here go on in partitions that this sink does not land, unless the
+    /// Rows that landed here go on in partitions that this sink does not land, unless the
     /// whole table follows.
     fn moved_away(&self, record: &Record<'_>, landed: &[i32]) -> Option<Gap> {
         let header = record.header()?;

@@ -1,4 +1,4 @@
-//! DecodedRows made of chance: both readers agree with the writer.
+//! Rows made of chance: both readers agree with the writer.
 
 use super::*;
 

@@ -1,4 +1,4 @@
-//! DecodedRows, deletions and what decides their partition.
+//! Rows, deletions and what decides their partition.
 
 use super::*;
 
