@@ -45,12 +45,12 @@ pub(crate) enum AssignmentEnd {
 
 impl AssignmentEnd {
     /// What ended a run inside of a wait, for a broker or for the sink's lock, comes up as an
-    /// error.
-    pub(crate) fn of(outcome: Result<Self>, stop: &Stop) -> Result<Self> {
+    /// error: `stop` is the user's, and `over` the end of the assignment.
+    pub(crate) fn of(outcome: Result<Self>, stop: &Stop, over: &Stop) -> Result<Self> {
         match outcome {
             Err(error) => match error.kind() {
-                Kind::Stopped if stop.requested() => Ok(AssignmentEnd::Stopped),
-                Kind::Stopped => Ok(AssignmentEnd::Revoked),
+                Kind::Stopped if over.requested() && !stop.requested() => Ok(AssignmentEnd::Revoked),
+                Kind::Stopped => Ok(AssignmentEnd::Stopped),
                 Kind::Rival => Ok(AssignmentEnd::Overtaken(error)),
                 _ => Err(error),
             },

@@ -258,8 +258,8 @@ fn find_pass(
         &mut |partition, part| {
             match part {
                 LogEntry::Record(record) if is_it(partition, &record) => found = Some((partition, record.offset)),
-                LogEntry::Record(_) | LogEntry::Hole(_) => return Ok(true),
-                LogEntry::Expired(_) | LogEntry::EndOfLog(_) => {} // it has changed again
+                LogEntry::Record(_) | LogEntry::Hole(_) | LogEntry::EndOfLog(_) => return Ok(true),
+                LogEntry::Expired(_) => {} // it has changed again
             }
             Ok(false)
         },

@@ -61,7 +61,7 @@ const OVERTAKEN_WITHIN: Duration = Duration::from_secs(60);
 pub fn land(options: &LandOptions, cluster: &Cluster, progress: &mut Progress, stop: &Stop) -> Result<LandSummary> {
     let mut summary = LandSummary::default();
     let end = land_assignments(options, cluster, progress, &mut summary, stop);
-    match AssignmentEnd::of(end, stop)? {
+    match AssignmentEnd::of(end, stop, stop)? {
         AssignmentEnd::CaughtUp if !summary.healing.is_empty() => Err(Error::loss(
             "everything that is there was passed over, and no full pass follows the gap",
         )
@@ -95,7 +95,7 @@ fn land_assignments(
         };
         let source = &mut assignments;
         let end = land_assignment(options, &targets, cluster, &assignment, source, progress, summary);
-        match AssignmentEnd::of(end, stop)? {
+        match AssignmentEnd::of(end, stop, &assignment.over)? {
             AssignmentEnd::Revoked => {}
             // A member of the group that was late has landed its last round, or this one is late
             // itself: get new assignments, and look again.

@@ -70,9 +70,11 @@ fn land_in_transaction(
     round: &Round,
 ) -> Result<LandedRound> {
     let mut places = Vec::new();
+    let mut topics_of_parts = Vec::new();
     for (fetched, _) in &round.parts {
         let place = appliers.iter().position(|applier| applier.position.at == *fetched.at());
         places.push(place.ok_or_else(|| Error::failed("the broker answered for a partition that was not asked for"))?);
+        topics_of_parts.push(&topics[&fetched.at().topic]);
     }
     let mut landing = sink.begin()?;
     let mut applied = Applied::default();
@@ -82,7 +84,7 @@ fn land_in_transaction(
         let mut context = ApplyContext {
             landing: &mut landing,
             options,
-            topic: &topics[&fetched.at().topic],
+            topic: topics_of_parts[*part],
         };
         let applier = &mut appliers[places[*part]];
         match applier.apply(&mut context, fetched, rows, records.clone(), &mut applied) {

@@ -137,7 +137,7 @@ impl Client {
     /// done.
     fn call<R>(&mut self, all: usize, work: impl FnOnce(&mut State, usize) -> R) -> Result<R, KafkaError> {
         assert!(!self.has_failed, "a client that failed is used again");
-        self.deadline.begin(self.limit);
+        self.deadline.begin(self.limit)?;
         let fault = self.cluster.state().faults.pop_front();
         let lost = || KafkaError::passing("the connection was closed");
         if let Some(Fault::Hang) = fault {
@@ -157,7 +157,7 @@ impl Client {
     }
 
     pub(crate) fn leaders(&mut self, partitions: &[TopicPartition]) -> Result<Vec<Option<String>>, KafkaError> {
-        self.deadline.begin(self.limit);
+        self.deadline.begin(self.limit)?;
         let state = self.cluster.state();
         let leader = |at: &TopicPartition| state.logs.get(at)?.leader.clone();
         Ok(partitions.iter().map(leader).collect())
@@ -209,7 +209,7 @@ impl Client {
     }
 
     pub(crate) fn offsets(&mut self, request: &OffsetsRequest) -> Result<Vec<i64>, KafkaError> {
-        self.deadline.begin(self.limit);
+        self.deadline.begin(self.limit)?;
         let mut state = self.cluster.state();
         let mut logs: Vec<_> = state
             .logs

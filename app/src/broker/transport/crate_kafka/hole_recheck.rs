@@ -56,7 +56,7 @@ impl Client {
             Some(_) => return Ok(None),
             None => return Err(KafkaError::passing("the broker has not told yet what it speaks")),
         }
-        self.deadline.begin(config.limit + CONNECT_TIMEOUT);
+        self.deadline.begin(config.limit + CONNECT_TIMEOUT)?;
         let (base, behind) = match batch_header::read(host, &config.client_id, &ask.position, config.limit)? {
             Some(BatchFound::Nothing { behind }) => return Ok(Some(behind)),
             Some(BatchFound::Batch { base, behind }) if base < ask.position.offset => (base, behind),
