@@ -1,4 +1,5 @@
-//! The floor under both sides: the same rows through SQLite and JSON, without Kafka and without any promise.
+//! The floor under both sides: the same rows through SQLite and JSON, without Kafka and without any
+//! promise.
 //!
 //!   floor users SOURCE ROWS SEED   makes the table that all contenders ship
 //!   floor produce SOURCE LINES     reads the rows and serialises them into a file, a line each

@@ -12,7 +12,7 @@ const LONGEST: Duration = Duration::from_secs(2);
 
 /// One series of tries.
 #[derive(Debug)]
-pub struct Backoff {
+pub(crate) struct Backoff {
     next: Duration,
     started: Instant,
     patience: Duration,
@@ -20,7 +20,7 @@ pub struct Backoff {
 
 impl Backoff {
     /// A series that gives up after `patience`.
-    pub fn new(patience: Duration) -> Self {
+    pub(crate) fn new(patience: Duration) -> Self {
         Self {
             next: FIRST,
             started: Instant::now(),
@@ -29,13 +29,13 @@ impl Backoff {
     }
 
     /// How long this series has gone on.
-    pub fn waited(&self) -> Duration {
+    pub(crate) fn waited(&self) -> Duration {
         self.started.elapsed()
     }
 
     /// Waits for the next try; false when the patience is used up, an error when the user wants to
     /// stop.
-    pub fn wait(&mut self, stop: &Stop) -> Result<bool> {
+    pub(crate) fn wait(&mut self, stop: &Stop) -> Result<bool> {
         let left = self.patience.saturating_sub(self.started.elapsed());
         if left.is_zero() {
             return Ok(false);

@@ -45,8 +45,9 @@ pub struct BrokerArgs {
 }
 
 impl BrokerArgs {
-    pub fn options(&self, client_id: &str, compression: Compression) -> broker::Options {
-        broker::Options {
+    /// What the options say of the cluster.
+    pub fn options(&self, client_id: &str, compression: Compression) -> broker::ClusterOptions {
+        broker::ClusterOptions {
             brokers: vec![self.brokers.clone()],
             request_timeout: self.request_timeout,
             patience: self.patience,
@@ -68,8 +69,9 @@ pub fn flag() -> FalseyValueParser {
 
 /// A time such as 500ms, 3s or 1m30s, of whole milliseconds.
 pub fn duration(text: &str) -> Result<Duration, String> {
-    // `humantime` takes spaces and fractions too, which look like a slip on a command line.
-    let is_plain = text.bytes().all(|byte| byte.is_ascii_alphanumeric());
+    // `humantime` takes more, which is a slip on a command line: spaces, fractions, and M for months.
+    let mut units = text.split(|c: char| c.is_ascii_digit()).filter(|unit| !unit.is_empty());
+    let is_plain = units.all(|unit| matches!(unit, "ms" | "s" | "m" | "h"));
     let millis = || {
         let time = humantime::parse_duration(text).ok().filter(|_| is_plain)?;
         // What is longer is beyond what can be added to an instant.
@@ -104,6 +106,10 @@ mod tests {
             "584554531y",
             "999us",
             "1m 30s",
+            "2M",
+            "5d",
+            "2min",
+            "1ms999us",
         ] {
             assert!(duration(bad).is_err(), "{bad}");
         }

@@ -4,6 +4,7 @@ use std::fmt;
 
 use crate::terminal::escape::escape;
 
+/// What most of the library returns.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
 /// What an error means for the program.
@@ -34,6 +35,7 @@ pub struct Error {
 }
 
 impl Error {
+    /// An error of this kind, as a sentence.
     pub fn new(kind: Kind, what: impl Into<String>) -> Self {
         Self {
             kind,
@@ -42,18 +44,22 @@ impl Error {
         }
     }
 
+    /// What did not work: exit code 1.
     pub fn failed(what: impl Into<String>) -> Self {
         Self::new(Kind::Failed, what)
     }
 
+    /// What was asked for wrongly: exit code 2.
     pub fn usage(what: impl Into<String>) -> Self {
         Self::new(Kind::Usage, what)
     }
 
+    /// Records that are missing: exit code 3.
     pub fn loss(what: impl Into<String>) -> Self {
         Self::new(Kind::Loss, what)
     }
 
+    /// The user wants to stop: exit code 0.
     pub fn stopped() -> Self {
         Self::new(Kind::Stopped, "stopped as asked")
     }
@@ -75,10 +81,12 @@ impl Error {
         &self.what
     }
 
+    /// Of what kind it is.
     pub fn kind(&self) -> Kind {
         self.kind
     }
 
+    /// What the program ends with.
     pub fn exit_code(&self) -> u8 {
         match self.kind {
             Kind::Stopped => 0,

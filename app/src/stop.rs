@@ -40,10 +40,12 @@ impl Stop {
         }
     }
 
+    /// Asks everybody to stop.
     pub fn request(&self) {
         self.flag.store(true, Ordering::Relaxed);
     }
 
+    /// Whether somebody asked.
     pub fn requested(&self) -> bool {
         self.flag.load(Ordering::Relaxed) || self.whole.as_ref().is_some_and(|whole| whole.requested())
     }
@@ -57,6 +59,7 @@ impl Stop {
     }
 
     /// Sleeps, but no longer than until the flag is raised.
+    #[expect(clippy::disallowed_methods, reason = "the one place that sleeps in pieces")]
     pub fn sleep(&self, time: Duration) -> Result<()> {
         let end = Instant::now() + time;
         loop {

@@ -1,4 +1,5 @@
-//! A record that is no row is kept with all that is known of it, and the rest lands; or it ends the consumer.
+//! A record that is no row is kept with all that is known of it, and the rest lands; or it ends the
+//! consumer.
 
 use std::time::Duration;
 

@@ -1,4 +1,5 @@
-//! A topic is bound at first contact: to one table of the sink, and to one source or to others. What does not belong changes nothing.
+//! A topic is bound at first contact: to one table of the sink, and to one source or to others.
+//! What does not belong changes nothing.
 
 use rusqlite::types::Value;
 use serde_json::Value as Json;
@@ -33,7 +34,8 @@ impl Forged {
         Record::new(key, format!("{{{members},\"_ferry\":\"{source}.{epoch}.{seq}\"}}"))
     }
 
-    /// The schema of a table with the columns id and name, at the beginning of a run and of a full pass.
+    /// The schema of a table with the columns id and name, at the beginning of a run and of a full
+    /// pass.
     fn begin(&mut self, table: &str, id: Option<&str>) -> Record {
         let id = id.map_or(String::new(), |id| format!("\"id\":\"{id}\","));
         let columns = r#"[{"name":"id","type":"INTEGER","pk":1},{"name":"name","type":"TEXT"}]"#;
@@ -338,7 +340,8 @@ fn partitions_of_a_topic_are_bound_together() {
 
 #[test]
 fn what_does_not_land_binds_nothing() {
-    // A row of ours without its schema, and one of others', whose key is another than the value says.
+    // A row of ours without its schema, and one of others', whose key is another than the value
+    // says.
     let stamped = Forged::new("forged", 1_700_000_000_000_000).record(r#"{"id":1}"#, r#""id":2,"name":"x""#);
     let others = Record::new(r#"{"id":1}"#, r#"{"id":2,"name":"x"}"#);
     let tombstone = Record::new(r#"{"id":1}"#, "");

@@ -249,7 +249,8 @@ fn what_is_rolled_back_never_arrives() {
         "SAVEPOINT s; {insert}; REPLACE INTO t VALUES (11, 'rolled back', 'a'); ROLLBACK TO s; RELEASE s"
     ))
     .expect("it is rolled back");
-    // Statements that fail: the whole statement goes, or the whole transaction, or what came after the failure.
+    // Statements that fail: the whole statement goes, or the whole transaction, or what came after
+    // the failure.
     fails("INSERT INTO t VALUES (12, 'rolled back', 'y'), (13, 'rolled back', 'a')");
     fails("UPDATE t SET v = 'rolled back', u = 'same'");
     fails("BEGIN; UPDATE t SET v = 'rolled back'; INSERT OR ROLLBACK INTO t VALUES (1, 'rolled back', 'q')");
@@ -305,7 +306,8 @@ fn uninstall_leaves_the_sources_schema_as_it_was() {
             .producer(&["--uninstall"])
             .ok()
             .says("nothing of Rowferry's was there");
-        // Installed again it is a new source to the sink, which follows it when it is told to; what happened meanwhile arrives too.
+        // Installed again it is a new source to the sink, which follows it when it is told to; what
+        // happened meanwhile arrives too.
         workspace.sql(
             &source,
             "DELETE FROM t WHERE u = 'a'; UPDATE t SET u = 'B' WHERE u = 'b'",

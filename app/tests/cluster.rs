@@ -20,7 +20,8 @@ fn down() -> PathBuf {
     top().join("server_down.sh")
 }
 
-/// The process ids that the scripts have noted, by their files: first the brokers', then ZooKeeper's.
+/// The process ids that the scripts have noted, by their files: first the brokers', then
+/// ZooKeeper's.
 fn pids(cluster: &Cluster) -> Vec<(String, String)> {
     let files = fs::read_dir(cluster.folder())
         .expect("the cluster has started")
@@ -342,7 +343,8 @@ fn only_a_folder_that_is_ours_is_removed_or_filled() {
         .says("ROWFERRY_CLUSTER_DIR");
     script(down(), &["--native"]).ok().says("nothing of ours runs here");
     assert!(are_there());
-    // One that a cluster was put into by an earlier version is known by its settings; what else lies there stays.
+    // One that a cluster was put into by an earlier version is known by its settings; what else
+    // lies there stays.
     put("broker-1.properties", "broker.id=1\nlog.dirs=broker-1\n");
     script(down(), &["--native", "-v"]).ok().says("is removed");
     let left: Vec<_> = theirs.iter().filter(|name| folder.join(name).exists()).collect();

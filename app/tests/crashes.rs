@@ -1,7 +1,8 @@
-//! Whatever dies, hangs or fails in mid-flight: once everything runs again both sides are equal, and each record was applied once and in order.
+//! Whatever dies, hangs or fails in mid-flight: once everything runs again both sides are equal,
+//! and each record was applied once and in order.
 
 mod answers;
-pub mod audit;
+pub(crate) mod audit;
 mod brokers;
 mod kills;
 mod rivals;
@@ -9,25 +10,26 @@ mod stops;
 
 use std::time::Duration;
 
-pub use self::audit::Audit;
+pub(crate) use self::audit::Audit;
 use crate::support::*;
 
 /// How long something that is due may take on a busy machine.
-pub const LIMIT: Duration = Duration::from_secs(60);
+pub(crate) const LIMIT: Duration = Duration::from_secs(60);
 
 /// How each side says that a broker gives trouble, and that the trouble is over.
-pub const TROUBLE: &str = "trying again";
-pub const OVER: &str = "Kafka answers again";
+pub(crate) const TROUBLE: &str = "trying again";
+pub(crate) const OVER: &str = "Kafka answers again";
 
-/// A table `t` with rows that have landed, an audit of the sink, and a writer that keeps changing the source.
-pub struct Scene<'w> {
+/// A table `t` with rows that have landed, an audit of the sink, and a writer that keeps changing
+/// the source.
+pub(crate) struct Scene<'w> {
     workspace: &'w Workspace,
     audit: Audit,
     pub writer: Writer,
 }
 
 impl<'w> Scene<'w> {
-    pub fn start(workspace: &'w Workspace, random: &mut Random) -> Self {
+    pub(crate) fn start(workspace: &'w Workspace, random: &mut Random) -> Self {
         workspace.cluster().create_topic(workspace.topic(), 3, &[]);
         workspace.sql(
             &workspace.source(),
@@ -42,17 +44,19 @@ impl<'w> Scene<'w> {
         }
     }
 
-    /// Ends the writer, lets both sides come to rest, and compares what the log says with what the sink did.
+    /// Ends the writer, lets both sides come to rest, and compares what the log says with what the
+    /// sink did.
     #[track_caller]
-    pub fn end(self, ferry: Ferry) -> audit::Tally {
+    pub(crate) fn end(self, ferry: Ferry) -> audit::Tally {
         self.writer.stop();
         ferry.end();
         self.audit.check(self.workspace)
     }
 }
 
-/// Keeps changing rows in small transactions; each change of a row gives it a version above all before.
-pub fn start_writer(workspace: &Workspace, random: &mut Random) -> Writer {
+/// Keeps changing rows in small transactions; each change of a row gives it a version above all
+/// before.
+pub(crate) fn start_writer(workspace: &Workspace, random: &mut Random) -> Writer {
     Writer::start(&workspace.source(), random.next(), |user, random, version| {
         std::thread::sleep(Duration::from_micros(random.below(3000))); // its pace
         let (id, text) = (random.below(600), random.next());
@@ -70,14 +74,14 @@ pub fn start_writer(workspace: &Workspace, random: &mut Random) -> Writer {
 }
 
 /// Whether the source has changes that the sink has not.
-pub fn is_behind(workspace: &Workspace) -> bool {
+pub(crate) fn is_behind(workspace: &Workspace) -> bool {
     let newest = |database| workspace.number(database, "SELECT max(version) FROM t");
     newest(&workspace.sink()) < newest(&workspace.source())
 }
 
 /// Waits until the sink has made another change.
 #[track_caller]
-pub fn wait_until_it_lands(workspace: &Workspace) {
+pub(crate) fn wait_until_it_lands(workspace: &Workspace) {
     let before = Audit::changes(workspace);
     assert!(
         wait_until(LIMIT, || Audit::changes(workspace) > before),

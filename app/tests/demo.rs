@@ -93,7 +93,8 @@ fn the_demo_ends_with_equal_databases_and_can_be_run_again() {
         .says("0 rows landed")
         .says("users: 1000 rows, equal");
     assert!(demo.copy.join("data/source.db").exists() && demo.copy.join("data/sink.db").exists());
-    // A new cluster, as the demo itself says: the log is gone, and a new one can be exactly as long.
+    // A new cluster, as the demo itself says: the log is gone, and a new one can be exactly as
+    // long.
     for change in ["SELECT 1", "UPDATE users SET name = name || '!'"] {
         demo.script("server_down.sh", &["--native", "-v"])
             .wait(LIMIT)

@@ -1,5 +1,5 @@
-//! Where Kafka's old protocol and its clients have sharp edges: mixed codecs, large rows, missing topics, and what else may
-//! listen where a broker should.
+//! Where Kafka's old protocol and its clients have sharp edges: mixed codecs, large rows, missing
+//! topics, and what else may listen where a broker should.
 
 use std::io::{Read, Write};
 use std::net::{Ipv4Addr, TcpListener, TcpStream};
@@ -264,7 +264,8 @@ fn what_is_no_broker_is_told_quickly_and_nothing_is_made() {
         1,
         &["what answers at", "is no Kafka broker", "--brokers HOST:PORT"],
     );
-    // What a broker that starts, stops or is slow may do as well is borne, as long as the user wants.
+    // What a broker that starts, stops or is slow may do as well is borne, as long as the user
+    // wants.
     let silent = listener(|client| {
         thread::spawn(move || drop(read_all(client)));
     });

@@ -1,4 +1,5 @@
-//! Nodes of a cluster of three brokers die while rows flow: both sides end equal, and each record was applied once and in order.
+//! Nodes of a cluster of three brokers die while rows flow: both sides end equal, and each record
+//! was applied once and in order.
 
 mod coordinator;
 mod endings;
@@ -57,7 +58,8 @@ impl std::ops::Deref for Trio {
     }
 }
 
-/// Rows on their way over a cluster: a topic of three partitions, each led by another broker at first, and both sides running.
+/// Rows on their way over a cluster: a topic of three partitions, each led by another broker at
+/// first, and both sides running.
 struct Passage<'w> {
     workspace: &'w Workspace,
     scene: Scene<'w>,
@@ -91,8 +93,9 @@ impl<'w> Passage<'w> {
         );
     }
 
-    /// Waits until both sides have told of trouble once more than they had. Only trouble that lasts is sure to be told: a batch may
-    /// wait at a broker that lives, and find new leaders afterwards.
+    /// Waits until both sides have told of trouble once more than they had. Only trouble that lasts
+    /// is sure to be told: a batch may wait at a broker that lives, and find new leaders
+    /// afterwards.
     #[track_caller]
     fn hear(&mut self, text: &str, before: [usize; 2]) {
         for (side, before) in [&mut self.ferry.producer, &mut self.ferry.consumer]
@@ -150,7 +153,8 @@ fn wait_until_in_sync(workspace: &Workspace, brokers: &[u32]) {
 fn kill_leader(cluster: &Cluster, topic: &str, partition: u32) -> u32 {
     let killed = cluster.leader(topic, partition);
     cluster.kill_broker_number(killed);
-    // For some seconds, until its session is over, the others hold it for the leader: it was that when it died.
+    // For some seconds, until its session is over, the others hold it for the leader: it was that
+    // when it died.
     assert_eq!(
         cluster.leader(topic, partition),
         killed,

@@ -1,5 +1,5 @@
-//! Records that somebody else wrote in a source's name: what is not right costs one dead letter, and what the source sent is lost in silence
-//! by none of them.
+//! Records that somebody else wrote in a source's name: what is not right costs one dead letter,
+//! and what the source sent is lost in silence by none of them.
 
 use std::time::Duration;
 
@@ -168,7 +168,8 @@ fn a_run_that_names_other_partitions_than_there_are_is_waited_for_no_longer_than
     assert_equal(&w);
 }
 
-/// A topic whose records are all forged: a good table, a bad schema with rows behind it, and the good one again.
+/// A topic whose records are all forged: a good table, a bad schema with rows behind it, and the
+/// good one again.
 fn poison(bad: &str, rows_behind: &[&str]) -> Vec<Record> {
     let run = r#""_run":{"acked":null,"full":false}"#;
     let mut records = vec![
@@ -309,7 +310,8 @@ fn a_row_of_a_keyless_table_without_a_rowid_is_a_dead_letter() {
     );
 }
 
-/// The consumer finds a loss, and finds it again; then the source sends all rows, and both sides are equal.
+/// The consumer finds a loss, and finds it again; then the source sends all rows, and both sides
+/// are equal.
 #[track_caller]
 fn is_found_and_healed(w: &Workspace, text: &str) {
     for _ in 0..2 {

@@ -1,4 +1,5 @@
-//! Histories that fork: a source that was put back, rewound, copied or replaced, and a run that is cut while it reads the log back.
+//! Histories that fork: a source that was put back, rewound, copied or replaced, and a run that is
+//! cut while it reads the log back.
 
 mod beginnings;
 mod copies;
@@ -25,7 +26,8 @@ fn take_backup(w: &Workspace, name: &str) -> PathBuf {
     copy
 }
 
-/// Puts the content of one database in the place of another's, under whoever has that open, as `.restore` does.
+/// Puts the content of one database in the place of another's, under whoever has that open, as
+/// `.restore` does.
 fn copy_over(from: &Path, to: &Path) {
     let from = Connection::open(from).expect("it can be opened");
     let mut to = Connection::open(to).expect("it can be opened");

@@ -1,4 +1,5 @@
-//! The consumers of a group share the partitions and one sink: whoever comes, goes or dies, each record is applied once.
+//! The consumers of a group share the partitions and one sink: whoever comes, goes or dies, each
+//! record is applied once.
 
 mod files;
 mod others;
@@ -31,7 +32,7 @@ fn berth(consumer: &Process) -> Option<Vec<i32>> {
 
 /// Waits until the consumers have these numbers of partitions, in any order.
 #[track_caller]
-pub fn wait_until_shared(consumers: &[&Process], wanted: &[usize]) {
+pub(crate) fn wait_until_shared(consumers: &[&Process], wanted: &[usize]) {
     let mut wanted = wanted.to_vec();
     wanted.sort();
     let shared = wait_until(LIMIT, || {
@@ -62,8 +63,9 @@ fn new_consumer(cluster: &Cluster) -> Vec<&'static str> {
     args
 }
 
-/// What kafka-consumer-groups.sh says of a group: a line for each partition, with its words. 0.9 parts them by commas, names the
-/// owner by client and host only, and tells nothing of a group without members.
+/// What kafka-consumer-groups.sh says of a group: a line for each partition, with its words. 0.9
+/// parts them by commas, names the owner by client and host only, and tells nothing of a group
+/// without members.
 fn described(cluster: &Cluster, group: &str) -> Vec<Vec<String>> {
     let args = [&new_consumer(cluster)[..], &["--describe", "--group", group]].concat();
     let told = cluster.tool("kafka-consumer-groups", &args).ok();

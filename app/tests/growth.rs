@@ -1,4 +1,5 @@
-//! Partitions are added to a topic: keys move between them, and no row goes back to an older version.
+//! Partitions are added to a topic: keys move between them, and no row goes back to an older
+//! version.
 
 mod consumer;
 mod producer;
@@ -17,7 +18,8 @@ const LIMIT: Duration = Duration::from_secs(60);
 /// How long a producer that follows may take to see new partitions and to send rows to them.
 const NOTICE: Duration = Duration::from_secs(15);
 
-/// A workspace with a topic of three partitions and a table `t` of 300 rows; each change of a row raises its version.
+/// A workspace with a topic of three partitions and a table `t` of 300 rows; each change of a row
+/// raises its version.
 fn three_partitions(workspace: Workspace) -> Workspace {
     let w = workspace.of("t");
     w.cluster().create_topic(w.topic(), 3, &[]);
@@ -107,7 +109,8 @@ fn records(w: &Workspace, partition: u32) -> Vec<(u64, u64, Json)> {
         .collect()
 }
 
-/// Fails unless each run has every row in one partition, and the log's newest versions are those of the source.
+/// Fails unless each run has every row in one partition, and the log's newest versions are those of
+/// the source.
 #[track_caller]
 fn assert_log_is_whole(w: &Workspace) {
     let mut homes: HashMap<(u64, i64), u32> = HashMap::new();

@@ -3,6 +3,6 @@
 mod anew;
 mod contact;
 mod records;
-pub mod shop;
+pub(crate) mod shop;
 mod sources;
 mod topics;

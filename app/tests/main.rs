@@ -1,4 +1,8 @@
-//! Black-box tests: the built commands, real SQLite files, a real Kafka and ZooKeeper. A module per subject.
+//! Black-box tests: the built commands, real SQLite files, a real Kafka and ZooKeeper. A module per
+//! subject.
+
+#![allow(unsafe_code)] // signals and user ids, through libc
+#![allow(clippy::disallowed_methods)] // nobody stops a test
 
 mod bad_records;
 mod bindings;

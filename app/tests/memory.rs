@@ -30,9 +30,10 @@ fn fill(ws: &Workspace, rows: u64) {
 /// The number of the last row that has landed; 0 where there is no table yet.
 fn last_row(ws: &Workspace) -> i64 {
     let last = |connection: Connection| connection.query_row("SELECT max(id) FROM rows", [], |row| row.get(0));
-    match ws.sink().exists() {
-        true => last(ws.connection(&ws.sink())).unwrap_or(0),
-        false => 0,
+    if ws.sink().exists() {
+        last(ws.connection(&ws.sink())).unwrap_or(0)
+    } else {
+        0
     }
 }
 

@@ -4,7 +4,8 @@ use crate::support::*;
 
 const KEY: &str = "0123456789abcdef0123456789abcdef";
 
-/// A workspace with a table of three rows, a topic of one partition with these settings, and the file of a key.
+/// A workspace with a table of three rows, a topic of one partition with these settings, and the
+/// file of a key.
 fn workspace(sentence: &str, settings: &[(&str, &str)]) -> (Workspace, String) {
     let ws = Workspace::new(sentence).of("t");
     ws.cluster().create_topic(ws.topic(), 1, settings);

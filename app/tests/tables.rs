@@ -1,4 +1,5 @@
-//! Every kind of table arrives, with its rows, its key and its names; what cannot be shipped is refused by name.
+//! Every kind of table arrives, with its rows, its key and its names; what cannot be shipped is
+//! refused by name.
 
 mod keys;
 mod names;
@@ -32,7 +33,8 @@ fn arrives(workspace: &Workspace, table: &str, rows: i64) {
     assert_eq!(workspace.number(&workspace.sink(), &count), rows, "rows in the sink");
 }
 
-/// The table `t` is made and changed by these statements, and after each it arrives with so many rows.
+/// The table `t` is made and changed by these statements, and after each it arrives with so many
+/// rows.
 #[track_caller]
 fn travels(sentence: &str, steps: &[(&str, i64)]) -> Workspace {
     let workspace = Workspace::new(sentence).of("t");
@@ -43,7 +45,8 @@ fn travels(sentence: &str, steps: &[(&str, i64)]) -> Workspace {
     workspace
 }
 
-/// The same by full passes alone: the source is only read, and after each of the statements `t` arrives with so many rows.
+/// The same by full passes alone: the source is only read, and after each of the statements `t`
+/// arrives with so many rows.
 #[track_caller]
 fn passes(workspace: &Workspace, steps: &[(&str, i64)]) {
     for (statements, rows) in steps {
@@ -67,7 +70,8 @@ fn becomes_equal(workspace: &Workspace) {
     assert!(equal, "{}", workspace.verify(&[]));
 }
 
-/// What a database says of a table: names, types and places in the key of its columns, WITHOUT ROWID, STRICT.
+/// What a database says of a table: names, types and places in the key of its columns, WITHOUT
+/// ROWID, STRICT.
 fn shape(workspace: &Workspace, database: &Path, table: &str) -> Vec<Vec<Value>> {
     let table = table.replace('\'', "''");
     let columns = format!("SELECT name, type, pk FROM pragma_table_xinfo('{table}')");

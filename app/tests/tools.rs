@@ -1,4 +1,5 @@
-//! What the tests stand on does what it says: a fault strikes as often as it was told to, a failure is seen.
+//! What the tests stand on does what it says: a fault strikes as often as it was told to, a failure
+//! is seen.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::process::Command;

@@ -15,7 +15,8 @@ fn insert(connection: &Connection, values: &[Exact]) {
     done.unwrap_or_else(|e| panic!("{e}: {values:?}"));
 }
 
-/// A source with a table `t (id INTEGER PRIMARY KEY, <columns>)`; each value stands once in each column, which may convert it.
+/// A source with a table `t (id INTEGER PRIMARY KEY, <columns>)`; each value stands once in each
+/// column, which may convert it.
 fn every_value_in(workspace: &Workspace, columns: &[&str], options: &str, values: &[Exact]) {
     let connection = workspace.connection(&workspace.source());
     let list = columns.join(", ");
@@ -154,7 +155,8 @@ fn any_value_but_null_arrives_as_a_key() {
     }
 }
 
-/// Declares other types for columns of `t` whose values are there already, which leaves those as they were stored.
+/// Declares other types for columns of `t` whose values are there already, which leaves those as
+/// they were stored.
 fn declare(workspace: &Workspace, columns: &[&str], options: &str) {
     let list = columns.join(", ");
     let sql = format!("CREATE TABLE t(id INTEGER PRIMARY KEY, {list}){options}").replace('\'', "''");
@@ -265,8 +267,9 @@ fn random_rows_arrive_though_their_columns_were_declared_after_them() {
     random_rows_arrive(&COLUMNS, Some(""), &["--batch-rows", "50"]);
 }
 
-/// How the first batch in the log of a topic is compressed, by the bits that the broker stored: 0 none, 1 gzip, 2 snappy.
-/// Before Kafka 0.10 the log has messages of magic 0 and a byte of attributes; today it has batches of magic 2, with two.
+/// How the first batch in the log of a topic is compressed, by the bits that the broker stored: 0
+/// none, 1 gzip, 2 snappy. Before Kafka 0.10 the log has messages of magic 0 and a byte of
+/// attributes; today it has batches of magic 2, with two.
 fn codec(workspace: &Workspace) -> u8 {
     let log = format!("broker-1/{}-0/00000000000000000000.log", workspace.topic());
     let bytes = std::fs::read(workspace.cluster().folder().join(log)).expect("the broker keeps the log");

@@ -1,10 +1,12 @@
-//! Stands in for the crate `crc`, of which `kafka` and `kafka-protocol` use just CRC-32; the top Cargo.toml puts it in its place.
-//! `kafka` makes a `Crc` for each record, and the real one fills a table of 256 numbers each time: that took longer than all the
-//! rest of the fetching. Here a `Crc` is nothing, and `crc32fast` computes with what the processor has for it.
+//! Stands in for the crate `crc`, of which `kafka` and `kafka-protocol` use just CRC-32; the top
+//! Cargo.toml puts it in its place. `kafka` makes a `Crc` for each record, and the real one fills a
+//! table of 256 numbers each time: that took longer than all the rest of the fetching. Here a `Crc`
+//! is nothing, and `crc32fast` computes with what the processor has for it.
 
 //!
-//! `kafka` takes the checksum of each message that it fetched before it looks at what is in it, and unpacks a compressed one whatever
-//! comes out. So here is the place to look at it first, see `looking`.
+//! `kafka` takes the checksum of each message that it fetched before it looks at what is in it, and
+//! unpacks a compressed one whatever comes out. So here is the place to look at it first, see
+//! `looking`.
 
 use std::cell::Cell;
 use std::marker::PhantomData;

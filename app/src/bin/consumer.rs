@@ -9,7 +9,7 @@ use indicatif::HumanCount;
 use rowferry::broker::{Cluster, Compression};
 use rowferry::cli::{self, BrokerArgs};
 use rowferry::error::Result;
-use rowferry::land::{self, BadRecords, From, Sharing, Summary};
+use rowferry::land::{self, BadRecords, From, LandSummary, Sharing};
 use rowferry::stop::Stop;
 use rowferry::terminal::progress::Progress;
 use rowferry::terminal::{exit_with, say, start_log};
@@ -95,7 +95,7 @@ fn run(args: Args) -> Result<u8> {
     let mut partitions = args.partitions;
     partitions.sort_unstable();
     partitions.dedup();
-    let options = land::Options {
+    let options = land::LandOptions {
         sink: args.sink,
         topics,
         sharing: if partitions.is_empty() {
@@ -136,7 +136,7 @@ fn run(args: Args) -> Result<u8> {
 }
 
 /// What the user should know beside the number of rows.
-fn report(summary: &Summary) {
+fn report(summary: &LandSummary) {
     let counts = &summary.counts;
     for (count, what) in [
         (

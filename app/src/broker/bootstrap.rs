@@ -271,7 +271,7 @@ fn contact_of_failures(failures: Vec<(String, ConnectionError)>) -> Contact {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::broker::config::{Compression, Options};
+    use crate::broker::config::{ClusterOptions, Compression};
     use crate::stop::Stop;
 
     fn at(host: &str, why: ConnectionError) -> (String, ConnectionError) {
@@ -315,7 +315,7 @@ mod tests {
     fn an_address_where_nobody_listens_is_told_at_once_and_silence_can_be_stopped() {
         let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap().to_string();
-        let options = Options {
+        let options = ClusterOptions {
             brokers: Vec::new(),
             request_timeout: Duration::from_millis(200),
             patience: Duration::ZERO,

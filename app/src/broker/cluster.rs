@@ -4,12 +4,12 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crate::broker::bootstrap::{self, Contact};
-use crate::broker::config::{ClientConfig, Options};
+use crate::broker::config::{ClientConfig, ClusterOptions};
 use crate::broker::connection::address;
 use crate::broker::deadline;
 use crate::broker::error::KafkaError;
 use crate::broker::fetcher::Fetcher;
-use crate::broker::group::{Group, GroupConfig, Member, Membership};
+use crate::broker::group::{Group, GroupConfig, GroupMember, Membership};
 use crate::broker::hosts::Hosts;
 use crate::broker::list_offsets::list_offsets;
 use crate::broker::metadata::{self, TopicState};
@@ -45,7 +45,7 @@ pub struct Cluster {
 impl Cluster {
     /// Finds a broker that speaks our protocol, or says what is there instead: soon where nobody
     /// takes a connection, and after the patience where somebody does.
-    pub fn connect(options: Options, stop: Stop) -> Result<Self> {
+    pub fn connect(options: ClusterOptions, stop: Stop) -> Result<Self> {
         let hosts = Hosts::new(address::parse(&options.brokers)?);
         let cluster = Self {
             config: Arc::new(ClientConfig::new(options, hosts, stop)),
@@ -206,11 +206,11 @@ impl Cluster {
     }
 
     /// A place in a consumer group.
-    pub fn join(&self, group: GroupConfig) -> Member {
+    pub fn join(&self, group: GroupConfig) -> GroupMember {
         // A member has the last word when the user has stopped everything else; its tries are
         // bounded.
         let to_the_end = Arc::new(self.config.until(&Stop::default()));
-        Member::start(to_the_end, self.retry(), group, &self.config.stop)
+        GroupMember::start(to_the_end, self.retry(), group, &self.config.stop)
     }
 
     /// The offsets that a consumer group shows to others, committed as one of its members.

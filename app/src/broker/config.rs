@@ -14,6 +14,7 @@ use crate::stop::Stop;
 
 /// How records are compressed on their way and in the log.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, clap::ValueEnum)]
+#[allow(missing_docs)] // --help would show them
 pub enum Compression {
     #[default]
     None,
@@ -23,14 +24,16 @@ pub enum Compression {
 
 /// What the user chose.
 #[derive(Debug, Clone)]
-pub struct Options {
+pub struct ClusterOptions {
     /// Addresses as the user wrote them: HOST or HOST:PORT, also several with commas between.
     pub brokers: Vec<String>,
     /// How long one request may take.
     pub request_timeout: Duration,
     /// How long to wait for brokers that went away.
     pub patience: Duration,
+    /// How the client calls itself at the brokers.
     pub client_id: String,
+    /// How records are compressed.
     pub compression: Compression,
 }
 
@@ -52,7 +55,7 @@ pub(super) struct ClientConfig {
 }
 
 impl ClientConfig {
-    pub(super) fn new(options: Options, hosts: Hosts, stop: Stop) -> Self {
+    pub(super) fn new(options: ClusterOptions, hosts: Hosts, stop: Stop) -> Self {
         Self {
             hosts,
             versions: KnownVersions::default(),
@@ -69,8 +72,8 @@ impl ClientConfig {
 
     /// Clients of a scripted cluster.
     #[cfg(test)]
-    pub fn fake(cluster: &fake::Cluster, patience: Duration, stop: &Stop) -> Arc<Self> {
-        let options = Options {
+    pub(super) fn fake(cluster: &fake::Cluster, patience: Duration, stop: &Stop) -> Arc<Self> {
+        let options = ClusterOptions {
             brokers: Vec::new(),
             request_timeout: Duration::from_millis(400),
             patience,

@@ -21,24 +21,44 @@ thread_local! {
 }
 
 /// When what is under way must be done. Who does several things, one after another, moves it on
-/// with each, so that each has its own limit.
+/// with each, so that each has its own limit. Who waits for it can give it up: then nothing more is
+/// begun.
 #[derive(Debug, Clone)]
-pub(super) struct Deadline(Arc<Mutex<Instant>>);
+pub(super) struct Deadline(Arc<Mutex<Phase>>);
+
+#[derive(Debug)]
+enum Phase {
+    Until(Instant),
+    GivenUp,
+}
 
 impl Deadline {
     pub(super) fn within(limit: Duration) -> Self {
-        Self(Arc::new(Mutex::new(Instant::now() + limit)))
+        Self(Arc::new(Mutex::new(Phase::Until(Instant::now() + limit))))
     }
 
-    /// The next thing begins, which may take so long.
-    pub(super) fn begin(&self, limit: Duration) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Instant::now() + limit;
+    /// The next thing begins, which may take so long. An error when nobody waits for it any more:
+    /// what is done late, such as sending records, would come behind what was done since.
+    pub(super) fn begin(&self, limit: Duration) -> Result<(), KafkaError> {
+        let mut phase = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if matches!(*phase, Phase::GivenUp) {
+            return Err(KafkaError::passing("the call was given up"));
+        }
+        *phase = Phase::Until(Instant::now() + limit);
+        Ok(())
+    }
+
+    /// Nobody waits any more.
+    pub(super) fn give_up(&self) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Phase::GivenUp;
     }
 
     /// How much time is left.
     pub(super) fn left(&self) -> Duration {
-        let end = *self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        end.saturating_duration_since(Instant::now())
+        match *self.0.lock().unwrap_or_else(PoisonError::into_inner) {
+            Phase::Until(end) => end.saturating_duration_since(Instant::now()),
+            Phase::GivenUp => Duration::ZERO,
+        }
     }
 }
 
@@ -76,6 +96,15 @@ pub(super) fn wait<R>(
             Err(RecvTimeoutError::Timeout) => {}
         }
     }
+}
+
+/// Waits on a thread that somebody else waits for with a deadline.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "who waits for this thread looks at the wish to stop"
+)]
+pub(crate) fn pause(time: Duration) {
+    thread::sleep(time);
 }
 
 /// Starts a thread whose panics are not printed.
@@ -170,11 +199,19 @@ mod tests {
         let moved_on = deadline.clone();
         thread::spawn(move || {
             for _ in 0..4 {
-                moved_on.begin(LIMIT);
+                moved_on.begin(LIMIT).unwrap();
                 thread::sleep(LIMIT / 2);
             }
             let _ = done.send(Ok(()));
         });
         wait(&answer, &deadline, LIMIT, &Stop::default()).unwrap();
+    }
+
+    #[test]
+    fn what_was_given_up_begins_nothing_more() {
+        let deadline = Deadline::within(LIMIT);
+        deadline.begin(LIMIT).unwrap();
+        deadline.give_up();
+        assert!(deadline.begin(LIMIT).is_err() && deadline.left().is_zero());
     }
 }

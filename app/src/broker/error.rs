@@ -153,6 +153,12 @@ impl KafkaError {
         self.cause == Cause::Broken
     }
 
+    /// Whether the next try, at once, may find nothing of it: a connection that broke while it was
+    /// idle, or a new leader that hears from its replicas within a moment.
+    pub(super) fn may_pass_at_once(&self) -> bool {
+        matches!(self.cause, Cause::Broken | Cause::UnknownHighWatermark)
+    }
+
     /// Whether a leader does not know yet how far its log goes.
     pub(super) fn is_unknown_high_watermark(&self) -> bool {
         self.cause == Cause::UnknownHighWatermark

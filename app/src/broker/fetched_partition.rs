@@ -36,7 +36,8 @@ impl FetchedPartition {
         }
     }
 
-    /// What a partition answered by the word of a test: records by offset, key and value, then nothing up to `next`.
+    /// What a partition answered by the word of a test: records by offset, key and value, then
+    /// nothing up to `next`.
     #[cfg(test)]
     pub(crate) fn made(
         at: TopicPartition,

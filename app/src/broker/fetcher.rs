@@ -24,7 +24,7 @@ const LEAST_PARTITION_BYTES: i32 = 64 << 10;
 /// How long a topic may go without an answer, from any of its partitions, before its log is no
 /// longer taken for the one that it was. To take a topic out of the brokers, to make it again and
 /// to fill it takes longer, and who asks meanwhile gets an error.
-pub const SILENCE: Duration = Duration::from_secs(1);
+pub(crate) const SILENCE: Duration = Duration::from_secs(1);
 
 /// A position that the log does not hold: records expired before they were read, or the topic was
 /// made anew.
@@ -183,8 +183,7 @@ impl Fetcher {
                 partition_bytes,
                 total_bytes,
             };
-            self.calls
-                .start(to, request, |client, leader, request| client.fetch(leader, request));
+            self.calls.start(to, request, super::transport::Transport::fetch);
         }
     }
 

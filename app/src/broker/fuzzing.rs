@@ -13,7 +13,7 @@ use crate::broker::group::range_assignor;
 use crate::broker::transport::crate_kafka::{batch_header, unpack};
 
 /// Members of a group that say this of themselves: each partition goes to one that wants its topic.
-pub fn group_metadata(counts: &HashMap<String, i32>, members: &[&[u8]]) {
+pub(crate) fn group_metadata(counts: &HashMap<String, i32>, members: &[&[u8]]) {
     let _: Vec<_> = members
         .iter()
         .map(|bytes| (range_assignor::user_data(bytes), range_assignor::read_assignment(bytes)))
@@ -43,7 +43,7 @@ pub fn group_metadata(counts: &HashMap<String, i32>, members: &[&[u8]]) {
 }
 
 /// An answer of this kind.
-pub fn answer(kind: u8, bytes: &[u8]) {
+pub(crate) fn answer(kind: u8, bytes: &[u8]) {
     fn read<R: Answer>(mut bytes: &[u8]) {
         if bounds::are_kept::<R>(bytes) {
             let _ = R::decode(&mut bytes, R::VERSION);
@@ -67,7 +67,7 @@ pub fn answer(kind: u8, bytes: &[u8]) {
 }
 
 /// A message of the old format, and batches of today's.
-pub fn batch(bytes: &[u8]) {
+pub(crate) fn batch(bytes: &[u8]) {
     const LIMIT: usize = 1 << 20;
     let mut left = LIMIT;
     let _ = unpack::look(bytes, &mut left);

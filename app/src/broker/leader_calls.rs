@@ -34,7 +34,7 @@ pub(super) struct Call<Q> {
 }
 
 /// What came of a call.
-type Answer<R> = std::result::Result<R, KafkaError>;
+type LeaderAnswer<R> = std::result::Result<R, KafkaError>;
 
 /// The partitions' leaders, as far as they are known, and the calls that they have not answered
 /// yet.
@@ -47,8 +47,8 @@ pub(super) struct LeaderCalls<Q, R> {
     /// By number. An answer whose number is not here belongs to a call that was given up.
     calls: HashMap<u64, Call<Q>>,
     last: u64,
-    post: Sender<(u64, Answer<R>)>,
-    inbox: Receiver<(u64, Answer<R>)>,
+    post: Sender<(u64, LeaderAnswer<R>)>,
+    inbox: Receiver<(u64, LeaderAnswer<R>)>,
 }
 
 impl<Q: Send + Sync + 'static, R: Send + 'static> LeaderCalls<Q, R> {
@@ -67,7 +67,7 @@ impl<Q: Send + Sync + 'static, R: Send + 'static> LeaderCalls<Q, R> {
     }
 
     /// Asks who leads these partitions now. Returns those that nobody leads.
-    pub(super) fn find_leaders(&mut self, partitions: Vec<TopicPartition>) -> Answer<Vec<TopicPartition>> {
+    pub(super) fn find_leaders(&mut self, partitions: Vec<TopicPartition>) -> LeaderAnswer<Vec<TopicPartition>> {
         let asked = partitions.clone();
         let mut worker = Worker::new(self.config.clone(), ClientMemory::default());
         let found = worker.call(move |client| client.leaders(&asked))?;
@@ -116,7 +116,7 @@ impl<Q: Send + Sync + 'static, R: Send + 'static> LeaderCalls<Q, R> {
         &mut self,
         to: LeaderConnection,
         request: Q,
-        call: impl FnOnce(&mut Transport, &str, &Q) -> Answer<R> + Send + 'static,
+        call: impl FnOnce(&mut Transport, &str, &Q) -> LeaderAnswer<R> + Send + 'static,
     ) {
         self.last += 1;
         let (number, post) = (self.last, self.post.clone());
@@ -141,7 +141,7 @@ impl<Q: Send + Sync + 'static, R: Send + 'static> LeaderCalls<Q, R> {
 
     /// Waits for the first answer and takes all that are there by then. A call that is overdue is
     /// given up, and a client that failed is too.
-    pub(super) fn answers(&mut self) -> Result<Vec<(Call<Q>, Answer<R>)>> {
+    pub(super) fn answers(&mut self) -> Result<Vec<(Call<Q>, LeaderAnswer<R>)>> {
         let mut answered = Vec::new();
         while answered.is_empty() && !self.calls.is_empty() {
             self.config.stop.check()?;

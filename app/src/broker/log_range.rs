@@ -26,7 +26,7 @@ pub(crate) struct OffsetRange {
 
 /// What stands at an offset of a partition.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Found<'a> {
+pub(crate) enum LogEntry<'a> {
     Record(Message<'a>),
     /// No record at this offset, nor at those before the next that is told: compaction took it, or
     /// it never was one.
@@ -45,7 +45,7 @@ pub(crate) fn read(
     ranges: Vec<OffsetRange>,
     patience: Duration,
     goes_on: &dyn Fn(),
-    each: &mut dyn FnMut(i32, Found<'_>) -> Result<bool>,
+    each: &mut dyn FnMut(i32, LogEntry<'_>) -> Result<bool>,
 ) -> Result<()> {
     let mut fetcher = cluster.fetcher();
     read_by(
@@ -72,7 +72,7 @@ fn read_by(
     topic: &Arc<str>,
     ranges: Vec<OffsetRange>,
     patience: Duration,
-    each: &mut dyn FnMut(i32, Found<'_>) -> Result<bool>,
+    each: &mut dyn FnMut(i32, LogEntry<'_>) -> Result<bool>,
 ) -> Result<()> {
     let unread = ranges.into_iter().map(|range| Unread { range, ended: None });
     let mut unread: Vec<Unread> = unread.filter(|unread| !unread.range.is_read()).collect();
@@ -89,13 +89,13 @@ fn read_by(
                 if message.offset >= range.to {
                     break;
                 }
-                let goes_on = range.pass_to(message.offset, Found::Hole, each)?;
-                if !(goes_on && each(range.partition, Found::Record(message))?) {
+                let goes_on = range.pass_to(message.offset, LogEntry::Hole, each)?;
+                if !(goes_on && each(range.partition, LogEntry::Record(message))?) {
                     return Ok(());
                 }
                 range.from = message.offset + 1;
             }
-            if !range.pass_to(answer.next_offset(), Found::Hole, each)? {
+            if !range.pass_to(answer.next_offset(), LogEntry::Hole, each)? {
                 return Ok(());
             }
             if answer.stands_still() {
@@ -110,7 +110,7 @@ fn read_by(
                 continue;
             };
             let goes_on = if out.earliest > range.from {
-                range.pass_to(out.earliest, Found::Expired, each)?
+                range.pass_to(out.earliest, LogEntry::Expired, each)?
             } else {
                 range.end(each)?
             };
@@ -145,8 +145,8 @@ impl OffsetRange {
     fn pass_to(
         &mut self,
         offset: i64,
-        found: fn(i64) -> Found<'static>,
-        each: &mut dyn FnMut(i32, Found<'_>) -> Result<bool>,
+        found: fn(i64) -> LogEntry<'static>,
+        each: &mut dyn FnMut(i32, LogEntry<'_>) -> Result<bool>,
     ) -> Result<bool> {
         let (first, to) = (self.from, offset.min(self.to));
         if first >= to {
@@ -157,10 +157,10 @@ impl OffsetRange {
     }
 
     /// Tells that the log ends before the range, and reads no more of it.
-    fn end(&mut self, each: &mut dyn FnMut(i32, Found<'_>) -> Result<bool>) -> Result<bool> {
+    fn end(&mut self, each: &mut dyn FnMut(i32, LogEntry<'_>) -> Result<bool>) -> Result<bool> {
         let at = self.from;
         self.from = self.to;
-        each(self.partition, Found::EndOfLog(at))
+        each(self.partition, LogEntry::EndOfLog(at))
     }
 }
 
@@ -214,10 +214,10 @@ mod tests {
         };
         read_by(&mut fetch, &"t".into(), ranges, PATIENCE, &mut |partition, part| {
             found.push(match part {
-                Found::Record(message) => format!("{partition}: {}", message.offset),
-                Found::Hole(offset) => format!("{partition}: hole at {offset}"),
-                Found::Expired(offset) => format!("{partition}: expired at {offset}"),
-                Found::EndOfLog(offset) => format!("{partition}: ends at {offset}"),
+                LogEntry::Record(message) => format!("{partition}: {}", message.offset),
+                LogEntry::Hole(offset) => format!("{partition}: hole at {offset}"),
+                LogEntry::Expired(offset) => format!("{partition}: expired at {offset}"),
+                LogEntry::EndOfLog(offset) => format!("{partition}: ends at {offset}"),
             });
             Ok(found.len() < enough)
         })

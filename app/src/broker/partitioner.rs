@@ -2,7 +2,7 @@
 //! agrees.
 
 /// The partition of `key` among `partitions`.
-pub fn partition_for(key: &[u8], partitions: i32) -> i32 {
+pub(crate) fn partition_for(key: &[u8], partitions: i32) -> i32 {
     (murmur2(key) & 0x7fff_ffff) as i32 % partitions
 }
 

@@ -123,13 +123,14 @@ impl Sending<'_> {
     /// Sends to each connection that has nothing to answer what is next of its partitions. Returns
     /// why some of it can't be sent.
     fn start_calls(&mut self) -> Option<KafkaError> {
-        let next = self.next_slices();
+        let next = self.next_batches();
         let failure = self.know_leaders(&next);
         let Producer { calls, config, .. } = &mut *self.producer;
         let mut requests: HashMap<LeaderConnection, (ProduceRequest, usize)> = HashMap::new();
         let mut full: HashSet<LeaderConnection> = HashSet::new();
-        for (pending, slice) in next {
-            let at = &slice.batch.at;
+        for i in next {
+            let pending = &self.pending[i];
+            let at = pending.at();
             let Some(leader) = calls.leader(at) else { continue };
             let to = LeaderConnection {
                 leader: leader.to_string(),
@@ -138,6 +139,7 @@ impl Sending<'_> {
             if full.contains(&to) || calls.is_busy(&to) {
                 continue;
             }
+            let Some(slice) = pending.slice() else { continue };
             let size: usize = (slice.from..slice.to).map(|record| slice.batch.wire_size(record)).sum();
             let (request, bytes) = requests.entry(to.clone()).or_default();
             if !request.slices.is_empty() && *bytes + size > REQUEST_BYTES {
@@ -145,7 +147,7 @@ impl Sending<'_> {
                 continue;
             }
             *bytes += size;
-            request.pending.push(pending);
+            request.pending.push(i);
             request.slices.push(slice);
         }
         // What the leader waits for takes a part of the time that we wait for the leader.
@@ -158,21 +160,21 @@ impl Sending<'_> {
         failure
     }
 
-    /// Of each partition that has no request in flight, what is next of its first unfinished batch.
-    fn next_slices(&self) -> Vec<(usize, ProduceSlice)> {
+    /// Of each partition that has no request in flight, its first unfinished batch.
+    fn next_batches(&self) -> Vec<usize> {
         let in_flight = self.producer.calls.requests().flat_map(|request| &request.slices);
         let mut taken: HashSet<&TopicPartition> = in_flight.map(|slice| &slice.batch.at).collect();
         let pending = self.pending.iter().enumerate();
         pending
             .filter(|(_, pending)| !pending.is_done() && taken.insert(pending.at()))
-            .filter_map(|(i, pending)| Some((i, pending.slice()?)))
+            .map(|(i, _)| i)
             .collect()
     }
 
     /// Finds out who leads the partitions that are next, as far as that is not known.
-    fn know_leaders(&mut self, next: &[(usize, ProduceSlice)]) -> Option<KafkaError> {
+    fn know_leaders(&mut self, next: &[usize]) -> Option<KafkaError> {
         let Producer { calls, failed, .. } = &mut *self.producer;
-        let partitions = next.iter().map(|(_, slice)| &slice.batch.at);
+        let partitions = next.iter().map(|&i| self.pending[i].at());
         let unknown: Vec<TopicPartition> = partitions.filter(|at| calls.leader(at).is_none()).cloned().collect();
         let sending_to = |at: &TopicPartition| format!("sending to {at}");
         let first = sending_to(unknown.first()?);

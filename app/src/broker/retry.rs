@@ -12,6 +12,9 @@ use crate::stop::Stop;
 use crate::broker::error::KafkaError;
 use crate::broker::error_codes::RetryClass;
 
+/// How long what may pass at once is not told.
+const AT_ONCE: Duration = Duration::from_secs(1);
+
 /// What the user has heard of the failures of several clients, which are to be heard of as one.
 #[derive(Debug, Clone, Default)]
 pub(super) struct OutageLog(Arc<Heard>);
@@ -54,8 +57,7 @@ impl RetryBudget {
         }
         let Some(since) = &self.since else {
             self.since = Some(Backoff::new(self.patience));
-            // A connection that broke while it was idle is no news when a new one stands at once.
-            if failure.is_broken() {
+            if failure.may_pass_at_once() {
                 log::debug!("{failure}");
             } else {
                 self.tell(&failure);
@@ -65,7 +67,12 @@ impl RetryBudget {
         if since.waited() >= self.patience {
             return Err(failure.after(since.waited().as_secs()).into_error());
         }
-        self.tell(&failure);
+        // Several idle connections break one after the other.
+        if !self.told && failure.may_pass_at_once() && since.waited() < AT_ONCE {
+            log::debug!("{failure}");
+        } else {
+            self.tell(&failure);
+        }
         Ok(())
     }
 

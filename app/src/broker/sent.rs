@@ -6,7 +6,7 @@ use crate::broker::produce_batch::ProduceBatch;
 
 /// The small record that takes the place of one that the broker refused as too large: key and
 /// value.
-pub type Placeholder = (Vec<u8>, Option<Vec<u8>>);
+pub(crate) type Placeholder = (Vec<u8>, Option<Vec<u8>>);
 
 /// A batch whose records have all been acknowledged.
 #[derive(Debug)]

@@ -25,6 +25,12 @@ struct Thread {
     deadline: Deadline,
 }
 
+impl Drop for Thread {
+    fn drop(&mut self) {
+        self.deadline.give_up();
+    }
+}
+
 impl Worker {
     pub(super) fn new(config: Arc<ClientConfig>, memory: ClientMemory) -> Self {
         Self {
@@ -56,7 +62,8 @@ impl Worker {
             Thread { jobs, deadline }
         });
         let deadline = thread.deadline.clone();
-        deadline.begin(config.limit);
+        // Nobody but this worker gives its thread up.
+        let _ = deadline.begin(config.limit);
         let (config, memory, of_job) = (config.clone(), self.memory.clone(), deadline.clone());
         let job: Job = Box::new(move |client| {
             let answer = deadline::contained(|| {

@@ -16,12 +16,12 @@ use crate::terminal::progress::Progress;
 use super::catch_up::{CatchUp, CatchUpTarget};
 use super::group_offsets::{self, OffsetCommitter, SinkTag};
 use super::log_identity;
-use super::options::{Options, Sharing};
+use super::options::{LandOptions, Sharing};
 use super::partition_applier::{Activity, PartitionApplier};
 use super::prefetch::{self, LONGEST_FETCH, Round};
 use super::resume;
 use super::round;
-use super::summary::Summary;
+use super::summary::LandSummary;
 use super::topics::LandedTopics;
 use super::waiting::Waiting;
 
@@ -32,7 +32,7 @@ const QUIET: Duration = Duration::from_secs(10);
 const WAITING_POLL: Duration = Duration::from_millis(100);
 
 /// How a run on an assignment ended that did not fail.
-pub(crate) enum RunEnd {
+pub(crate) enum AssignmentEnd {
     /// Everything that was asked for has landed.
     CaughtUp,
     /// The partitions are to be another member's.
@@ -43,15 +43,15 @@ pub(crate) enum RunEnd {
     Overtaken(Error),
 }
 
-impl RunEnd {
+impl AssignmentEnd {
     /// What ended a run inside of a wait, for a broker or for the sink's lock, comes up as an
-    /// error.
-    pub(crate) fn of(outcome: Result<Self>, stop: &Stop) -> Result<Self> {
+    /// error: `stop` is the user's, and `over` the end of the assignment.
+    pub(crate) fn of(outcome: Result<Self>, stop: &Stop, over: &Stop) -> Result<Self> {
         match outcome {
             Err(error) => match error.kind() {
-                Kind::Stopped if stop.requested() => Ok(RunEnd::Stopped),
-                Kind::Stopped => Ok(RunEnd::Revoked),
-                Kind::Rival => Ok(RunEnd::Overtaken(error)),
+                Kind::Stopped if over.requested() && !stop.requested() => Ok(AssignmentEnd::Revoked),
+                Kind::Stopped => Ok(AssignmentEnd::Stopped),
+                Kind::Rival => Ok(AssignmentEnd::Overtaken(error)),
                 _ => Err(error),
             },
             end => end,
@@ -61,7 +61,7 @@ impl RunEnd {
 
 /// The applying side, as long as an assignment lasts.
 pub(crate) struct AssignmentRun<'a> {
-    options: &'a Options,
+    options: &'a LandOptions,
     cluster: Cluster,
     sink: Sink,
     appliers: Vec<PartitionApplier>,
@@ -76,7 +76,7 @@ pub(crate) struct AssignmentRun<'a> {
 
 impl<'a> AssignmentRun<'a> {
     pub(crate) fn begin(
-        options: &'a Options,
+        options: &'a LandOptions,
         targets: &'a [CatchUpTarget],
         cluster: &Cluster,
         assignment: &Assignment,
@@ -121,7 +121,7 @@ impl<'a> AssignmentRun<'a> {
     }
 
     /// Lands until everything that was asked for has landed, or the assignment is over.
-    pub(crate) fn land(&mut self, progress: &mut Progress, goes_on: &dyn Fn()) -> Result<RunEnd> {
+    pub(crate) fn land(&mut self, progress: &mut Progress, goes_on: &dyn Fn()) -> Result<AssignmentEnd> {
         self.note_start()?;
         loop {
             // A partition that has waited for others was not asked for meanwhile.
@@ -152,7 +152,7 @@ impl<'a> AssignmentRun<'a> {
     }
 
     /// Tells the group the last of it, and adds up what was done.
-    pub(crate) fn finish(mut self, summary: &mut Summary) {
+    pub(crate) fn finish(mut self, summary: &mut LandSummary) {
         if let Some(offsets) = &mut self.offsets {
             offsets.finish();
         }
@@ -162,7 +162,7 @@ impl<'a> AssignmentRun<'a> {
             wanted.map(|applier| applier.position.at.to_string()).collect()
         };
         let late = |applier: &PartitionApplier| Some((applier.position.at.to_string(), applier.goes_on()?));
-        *summary = Summary {
+        *summary = LandSummary {
             counts: [&summary.counts]
                 .into_iter()
                 .chain(appliers.iter().map(|applier| &applier.counts))
@@ -180,7 +180,7 @@ impl<'a> AssignmentRun<'a> {
         rounds: &Receiver<Result<Round>>,
         progress: &mut Progress,
         goes_on: &dyn Fn(),
-    ) -> Result<ControlFlow<RunEnd>> {
+    ) -> Result<ControlFlow<AssignmentEnd>> {
         let count_waiting = |run: &Self| run.appliers.iter().filter(|applier| is_waiting(applier)).count();
         let waited = count_waiting(self);
         let patience = if waited > 0 { WAITING_POLL } else { LONGEST_FETCH };
@@ -192,7 +192,7 @@ impl<'a> AssignmentRun<'a> {
             }
             if self.options.until_caught_up && self.catch_up.is_done(&self.appliers, &self.topics, &self.sink)? {
                 self.check_late(Duration::ZERO, |_| true)?;
-                return Ok(ControlFlow::Break(RunEnd::CaughtUp));
+                return Ok(ControlFlow::Break(AssignmentEnd::CaughtUp));
             }
             self.check_late(QUIET, |applier| applier.at_end)?;
             self.over.check()?;
@@ -222,14 +222,14 @@ impl<'a> AssignmentRun<'a> {
         appliers.try_for_each(|applier| applier.check_late(quiet))
     }
 
-    fn land_round(&mut self, round: &Round, progress: &mut Progress) -> Result<ControlFlow<RunEnd>> {
+    fn land_round(&mut self, round: &Round, progress: &mut Progress) -> Result<ControlFlow<AssignmentEnd>> {
         let landed = round::land(&mut self.sink, self.options, &self.topics, &mut self.appliers, round)?;
         progress.add(landed.records, landed.bytes);
         if let Some(offsets) = &self.offsets {
             offsets.tell(landed.moved.iter().map(|&place| &self.appliers[place].position));
         }
         if !landed.prints.is_empty() && std::io::stdout().write_all(&landed.prints).is_err() {
-            return Ok(ControlFlow::Break(RunEnd::Stopped));
+            return Ok(ControlFlow::Break(AssignmentEnd::Stopped));
         }
         match landed.loss {
             Some(loss) => Err(loss),

@@ -4,14 +4,14 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::broker::{Assignment, Cluster, GroupConfig, Member};
+use crate::broker::{Assignment, Cluster, GroupConfig, GroupMember};
 use crate::error::Result;
 use crate::model::TopicPartition;
 use crate::stop::Stop;
 use crate::terminal::progress::Progress;
 
 use super::group_offsets::SinkTag;
-use super::options::{Options, Sharing};
+use super::options::{LandOptions, Sharing};
 
 /// The longest time between two looks at the user's wish to stop.
 const STOP_POLL: Duration = Duration::from_millis(50);
@@ -23,13 +23,13 @@ pub(crate) enum AssignmentSource {
         stop: Stop,
     },
     Group {
-        member: Member,
+        member: GroupMember,
         said: Option<String>,
     },
 }
 
 impl AssignmentSource {
-    pub(crate) fn new(options: &Options, cluster: &Cluster, tag: &SinkTag, stop: &Stop) -> Self {
+    pub(crate) fn new(options: &LandOptions, cluster: &Cluster, tag: &SinkTag, stop: &Stop) -> Self {
         match &options.sharing {
             Sharing::Pinned(pinned) => {
                 let topics = options.topics.iter().map(|topic| Arc::<str>::from(topic.as_str()));

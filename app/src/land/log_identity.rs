@@ -11,7 +11,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::broker::log_range::{self, Found, OffsetRange};
+use crate::broker::log_range::{self, LogEntry, OffsetRange};
 use crate::broker::{Cluster, Message};
 use crate::error::{Error, Result};
 use crate::sink::SinkPosition;
@@ -19,7 +19,7 @@ use crate::wire::decode::{self, Record};
 use crate::wire::fingerprint::fingerprint;
 use crate::wire::sign::SignKey;
 
-use super::options::Options;
+use super::options::LandOptions;
 use super::partition_applier::PartitionApplier;
 
 /// How long a log may end before a record that should be there, until it is asked again how far it
@@ -58,7 +58,7 @@ pub(crate) struct Log {
 /// it, those that show nothing are set back too. All of that has to be noted in one transaction, or
 /// what is left would look whole to the next run.
 pub(crate) fn settle(
-    options: &Options,
+    options: &LandOptions,
     cluster: &Cluster,
     topic: &Arc<str>,
     known: &[SinkPosition],
@@ -151,7 +151,7 @@ impl Log {
         log_range::read(cluster, topic, ranges, PATIENCE, &|| {}, &mut |partition, found| {
             let taken = asked.iter().find(|(range, _)| range.partition == partition);
             let below = match found {
-                Found::Record(record) => {
+                LogEntry::Record(record) => {
                     let stands = fingerprint(record.key, record.value);
                     if taken.is_some_and(|(_, taken)| stands == *taken) {
                         Below::Same
@@ -159,8 +159,8 @@ impl Log {
                         Below::Other
                     }
                 }
-                Found::Hole(_) => Below::Nothing,
-                Found::Expired(_) | Found::EndOfLog(_) => {
+                LogEntry::Hole(_) => Below::Nothing,
+                LogEntry::Expired(_) | LogEntry::EndOfLog(_) => {
                     is_same_log = false;
                     return Ok(false);
                 }
@@ -257,9 +257,9 @@ fn find_pass(
         goes_on,
         &mut |partition, part| {
             match part {
-                Found::Record(record) if is_it(partition, &record) => found = Some((partition, record.offset)),
-                Found::Record(_) | Found::Hole(_) => return Ok(true),
-                Found::Expired(_) | Found::EndOfLog(_) => {} // it has changed again
+                LogEntry::Record(record) if is_it(partition, &record) => found = Some((partition, record.offset)),
+                LogEntry::Record(_) | LogEntry::Hole(_) | LogEntry::EndOfLog(_) => return Ok(true),
+                LogEntry::Expired(_) => {} // it has changed again
             }
             Ok(false)
         },

@@ -5,7 +5,7 @@
 use std::ops::Range;
 
 use crate::broker::FetchedPartition;
-use crate::wire::rows::Rows;
+use crate::wire::rows::DecodedRows;
 
 /// Partitions that land beside one another: of more, finding the next record takes longer than it
 /// spares.
@@ -20,8 +20,8 @@ pub(crate) struct Span {
 }
 
 /// All records of a round's parts.
-pub(crate) fn order(parts: &[(FetchedPartition, Rows)]) -> Vec<Span> {
-    let comes_twice = |(i, (fetched, _)): (usize, &(FetchedPartition, Rows))| {
+pub(crate) fn order(parts: &[(FetchedPartition, DecodedRows)]) -> Vec<Span> {
+    let comes_twice = |(i, (fetched, _)): (usize, &(FetchedPartition, DecodedRows))| {
         let mut before = parts[..i].iter();
         before.any(|(before, _)| before.at() == fetched.at())
     };

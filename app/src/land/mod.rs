@@ -44,10 +44,10 @@ use crate::sink::Sink;
 use crate::stop::Stop;
 use crate::terminal::progress::Progress;
 
-pub use self::options::{BadRecords, From, Options, Sharing};
-pub use self::summary::{Counts, Summary};
+pub use self::options::{BadRecords, From, LandOptions, Sharing};
+pub use self::summary::{Counts, LandSummary};
 
-use self::assignment_run::{AssignmentRun, RunEnd};
+use self::assignment_run::{AssignmentEnd, AssignmentRun};
 use self::assignment_source::AssignmentSource;
 use self::catch_up::CatchUpTarget;
 use self::group_offsets::SinkTag;
@@ -58,27 +58,27 @@ const OVERTAKEN_AT_MOST: usize = 20;
 const OVERTAKEN_WITHIN: Duration = Duration::from_secs(60);
 
 /// Lands the topics until it is caught up or the user wants to stop.
-pub fn land(options: &Options, cluster: &Cluster, progress: &mut Progress, stop: &Stop) -> Result<Summary> {
-    let mut summary = Summary::default();
+pub fn land(options: &LandOptions, cluster: &Cluster, progress: &mut Progress, stop: &Stop) -> Result<LandSummary> {
+    let mut summary = LandSummary::default();
     let end = land_assignments(options, cluster, progress, &mut summary, stop);
-    match RunEnd::of(end, stop)? {
-        RunEnd::CaughtUp if !summary.healing.is_empty() => Err(Error::loss(
+    match AssignmentEnd::of(end, stop, stop)? {
+        AssignmentEnd::CaughtUp if !summary.healing.is_empty() => Err(Error::loss(
             "everything that is there was passed over, and no full pass follows the gap",
         )
         .way_out("run `producer --backfill`, then `consumer --heal` again")),
-        RunEnd::Overtaken(error) => Err(error),
-        RunEnd::CaughtUp | RunEnd::Revoked | RunEnd::Stopped => Ok(summary),
+        AssignmentEnd::Overtaken(error) => Err(error),
+        AssignmentEnd::CaughtUp | AssignmentEnd::Revoked | AssignmentEnd::Stopped => Ok(summary),
     }
 }
 
 /// Lands one assignment after the other.
 fn land_assignments(
-    options: &Options,
+    options: &LandOptions,
     cluster: &Cluster,
     progress: &mut Progress,
-    summary: &mut Summary,
+    summary: &mut LandSummary,
     stop: &Stop,
-) -> Result<RunEnd> {
+) -> Result<AssignmentEnd> {
     let (targets, tag) = {
         let mut sink = Sink::open(&options.sink, stop.clone())?;
         let targets = resume::targets(options, cluster, &sink, stop)?;
@@ -91,15 +91,15 @@ fn land_assignments(
     let mut overtaken: Vec<Instant> = Vec::new();
     let mut land_all = || loop {
         let Some(assignment) = assignments.next(progress, stop)? else {
-            return Ok(RunEnd::Stopped);
+            return Ok(AssignmentEnd::Stopped);
         };
         let source = &mut assignments;
         let end = land_assignment(options, &targets, cluster, &assignment, source, progress, summary);
-        match RunEnd::of(end, stop)? {
-            RunEnd::Revoked => {}
+        match AssignmentEnd::of(end, stop, &assignment.over)? {
+            AssignmentEnd::Revoked => {}
             // A member of the group that was late has landed its last round, or this one is late
             // itself: get new assignments, and look again.
-            RunEnd::Overtaken(error) => {
+            AssignmentEnd::Overtaken(error) => {
                 overtaken.retain(|at| at.elapsed() < OVERTAKEN_WITHIN);
                 overtaken.push(Instant::now());
                 if overtaken.len() >= OVERTAKEN_AT_MOST || has_other_groups(options, stop).unwrap_or(true) {
@@ -107,7 +107,7 @@ fn land_assignments(
                 }
                 log::debug!("{error}");
             }
-            end @ (RunEnd::CaughtUp | RunEnd::Stopped) => return Ok(end),
+            end @ (AssignmentEnd::CaughtUp | AssignmentEnd::Stopped) => return Ok(end),
         }
         // Where the sink's lock is held for long, an assignment is of no use to this member.
         Sink::open(&options.sink, stop.clone()).and_then(|mut sink| sink.begin().map(drop))?;
@@ -120,14 +120,14 @@ fn land_assignments(
 
 /// Lands the partitions of one assignment until all is caught up, or the assignment is over.
 fn land_assignment(
-    options: &Options,
+    options: &LandOptions,
     targets: &[CatchUpTarget],
     cluster: &Cluster,
     assignment: &Assignment,
     assignments: &mut AssignmentSource,
     progress: &mut Progress,
-    summary: &mut Summary,
-) -> Result<RunEnd> {
+    summary: &mut LandSummary,
+) -> Result<AssignmentEnd> {
     let mut run = AssignmentRun::begin(options, targets, cluster, assignment, &|| assignments.goes_on())?;
     assignments.say(assignment, run.all_partitions());
     let end = run.land(progress, &|| assignments.goes_on());
@@ -136,7 +136,7 @@ fn land_assignment(
 }
 
 /// Whether a consumer that is not of this one's group lands in the same sink.
-fn has_other_groups(options: &Options, stop: &Stop) -> Result<bool> {
+fn has_other_groups(options: &LandOptions, stop: &Stop) -> Result<bool> {
     match &options.sharing {
         Sharing::Group { name, .. } => Sink::open(&options.sink, stop.clone())?.has_other_groups(name),
         Sharing::Pinned(_) => Ok(true),

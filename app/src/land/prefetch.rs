@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use crate::broker::{FetchPosition, Fetched, FetchedPartition, Fetcher, OutOfRange};
 use crate::error::Result;
-use crate::wire::rows::{Reader, Rows};
+use crate::wire::rows::{DecodedRows, Reader};
 
 use super::merge_by_key::{Span, order};
 
@@ -19,7 +19,7 @@ const ROOM: usize = 1 << 18;
 
 /// What was fetched at one time, its rows, and the order in which they land.
 pub(crate) struct Round {
-    pub(crate) parts: Vec<(FetchedPartition, Rows)>,
+    pub(crate) parts: Vec<(FetchedPartition, DecodedRows)>,
     pub(crate) order: Vec<Span>,
     pub(crate) out_of_range: Vec<OutOfRange>,
     /// Topics whose logs are to be looked at before this round is believed.
@@ -91,7 +91,7 @@ fn read(unread: &Receiver<Result<Fetched>>, mut from: Vec<FetchStart>, rounds: &
                     Some(from) => from
                         .reader
                         .read(fetched.records().map(|message| (message.key, message.value)), &mut room),
-                    None => Rows::default(),
+                    None => DecodedRows::default(),
                 };
             let parts = partitions.into_iter().map(|fetched| (rows(&fetched), fetched));
             let parts: Vec<_> = parts.map(|(rows, fetched)| (fetched, rows)).collect();

@@ -18,7 +18,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use crate::broker::log_range::{self, Found, OffsetRange};
+use crate::broker::log_range::{self, LogEntry, OffsetRange};
 use crate::broker::{Cluster, Message};
 use crate::error::Result;
 use crate::model::{LastApplied, RecordId};
@@ -121,9 +121,9 @@ pub(crate) fn recall(
         &|| {},
         &mut |partition, found| {
             let message = match found {
-                Found::Record(message) => message,
-                Found::Expired(_) => return Ok(false),
-                Found::Hole(_) | Found::EndOfLog(_) => return Ok(true),
+                LogEntry::Record(message) => message,
+                LogEntry::Expired(_) => return Ok(false),
+                LogEntry::Hole(_) | LogEntry::EndOfLog(_) => return Ok(true),
             };
             let mut all = partitions.iter_mut();
             if let Some((position, recent)) = all.find(|(position, _)| position.at.partition == partition)

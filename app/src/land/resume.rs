@@ -4,7 +4,7 @@ use crate::model::TopicPartition;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::broker::log_range::{self, Found, OffsetRange};
+use crate::broker::log_range::{self, LogEntry, OffsetRange};
 use crate::broker::{Assignment, Cluster, Message};
 use crate::error::{Error, Result};
 use crate::sequence::{Gap, Verdict, decide};
@@ -15,7 +15,7 @@ use crate::wire::sign::SignKey;
 
 use super::catch_up::CatchUpTarget;
 use super::log_identity::{self, Log};
-use super::options::{From, Options, Sharing};
+use super::options::{From, LandOptions, Sharing};
 use super::partition_applier::PartitionApplier;
 use super::recent_records;
 use super::topics::{LandedTopic, LandedTopics};
@@ -28,7 +28,12 @@ const PATIENCE: Duration = Duration::from_secs(5);
 
 /// What the consumer is to have landed when it is caught up. Waits for topics that do not exist
 /// yet.
-pub(crate) fn targets(options: &Options, cluster: &Cluster, sink: &Sink, stop: &Stop) -> Result<Vec<CatchUpTarget>> {
+pub(crate) fn targets(
+    options: &LandOptions,
+    cluster: &Cluster,
+    sink: &Sink,
+    stop: &Stop,
+) -> Result<Vec<CatchUpTarget>> {
     let target = |name: &String| {
         let topic: Arc<str> = name.as_str().into();
         let partitions = partitions(options, cluster, &topic, landed(&sink.positions(name)?), stop)?;
@@ -54,7 +59,7 @@ pub(crate) struct Start {
 }
 
 pub(crate) fn start(
-    options: &Options,
+    options: &LandOptions,
     cluster: &Cluster,
     sink: &Sink,
     assignment: &Assignment,
@@ -126,7 +131,7 @@ fn landed(positions: &[SinkPosition]) -> i32 {
 
 /// The topic's partitions, once it is there; `known` of them have landed. What ends the run is
 /// believed only of a cluster that says so steadily: a young broker does not know its topics.
-fn partitions(options: &Options, cluster: &Cluster, topic: &Arc<str>, known: i32, stop: &Stop) -> Result<i32> {
+fn partitions(options: &LandOptions, cluster: &Cluster, topic: &Arc<str>, known: i32, stop: &Stop) -> Result<i32> {
     let mut said = false;
     loop {
         let waits = known == 0 && !options.until_caught_up;
@@ -218,9 +223,9 @@ fn gap_ahead(key: Option<&SignKey>, cluster: &Cluster, position: &SinkPosition, 
         &|| {},
         &mut |_, found| {
             match found {
-                Found::Record(next) => is_gap = tells_of_gap(key, position, &next),
-                Found::Hole(_) => return Ok(true),
-                Found::Expired(_) | Found::EndOfLog(_) => {}
+                LogEntry::Record(next) => is_gap = tells_of_gap(key, position, &next),
+                LogEntry::Hole(_) => return Ok(true),
+                LogEntry::Expired(_) | LogEntry::EndOfLog(_) => {}
             }
             Ok(false)
         },

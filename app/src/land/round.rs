@@ -6,7 +6,7 @@ use crate::error::{Error, Kind, Result};
 use crate::sink::Sink;
 
 use super::merge_by_key::Span;
-use super::options::Options;
+use super::options::LandOptions;
 use super::partition_applier::{Applied, ApplyContext, PartitionApplier};
 use super::prefetch::Round;
 use super::summary::Counts;
@@ -28,7 +28,7 @@ pub(crate) struct LandedRound {
 /// Lands a round. After an error nothing of it is in the sink.
 pub(crate) fn land(
     sink: &mut Sink,
-    options: &Options,
+    options: &LandOptions,
     topics: &LandedTopics,
     appliers: &mut [PartitionApplier],
     round: &Round,
@@ -64,15 +64,17 @@ pub(crate) fn land(
 
 fn land_in_transaction(
     sink: &mut Sink,
-    options: &Options,
+    options: &LandOptions,
     topics: &LandedTopics,
     appliers: &mut [PartitionApplier],
     round: &Round,
 ) -> Result<LandedRound> {
     let mut places = Vec::new();
+    let mut topics_of_parts = Vec::new();
     for (fetched, _) in &round.parts {
         let place = appliers.iter().position(|applier| applier.position.at == *fetched.at());
         places.push(place.ok_or_else(|| Error::failed("the broker answered for a partition that was not asked for"))?);
+        topics_of_parts.push(&topics[&fetched.at().topic]);
     }
     let mut landing = sink.begin()?;
     let mut applied = Applied::default();
@@ -82,7 +84,7 @@ fn land_in_transaction(
         let mut context = ApplyContext {
             landing: &mut landing,
             options,
-            topic: &topics[&fetched.at().topic],
+            topic: topics_of_parts[*part],
         };
         let applier = &mut appliers[places[*part]];
         match applier.apply(&mut context, fetched, rows, records.clone(), &mut applied) {

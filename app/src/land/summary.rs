@@ -4,7 +4,8 @@ use std::iter::Sum;
 
 /// What a consumer did, and what its user should know.
 #[derive(Debug, Default)]
-pub struct Summary {
+pub struct LandSummary {
+    /// What became of the records.
     pub counts: Counts,
     /// "topic \"users\" partition 0" where rows from before the first contact are missing.
     pub partial: Vec<String>,

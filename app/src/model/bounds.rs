@@ -11,14 +11,17 @@ const LAST_SEQ: u64 = i64::MAX as u64;
 /// than these.
 const PASSES: u64 = 1 << 32;
 
+/// Reads an epoch as we write it.
 pub fn epoch(text: &str) -> Option<u64> {
     number(text).filter(|&epoch| is_epoch(epoch))
 }
 
+/// Reads a sequence number as we write it.
 pub fn seq(text: &str) -> Option<u64> {
     number(text).filter(|seq| *seq <= LAST_SEQ)
 }
 
+/// Whether a run can have this epoch.
 pub fn is_epoch(number: u64) -> bool {
     (1..=LAST_EPOCH).contains(&number)
 }

@@ -8,12 +8,16 @@ use super::bounds;
 /// partition in the run with this epoch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct RecordId<'a> {
+    /// The id of the source database.
     pub source: &'a str,
+    /// The epoch of the run that sent it.
     pub epoch: u64,
+    /// Its number within the run and the partition, from 1 on.
     pub seq: u64,
 }
 
 impl<'a> RecordId<'a> {
+    /// Reads an id as we write it.
     pub fn parse(text: &'a str) -> Option<Self> {
         let (rest, seq) = text.rsplit_once('.')?;
         let (source, epoch) = rest.rsplit_once('.')?;
@@ -34,8 +38,11 @@ impl fmt::Display for RecordId<'_> {
 /// The last record of ours that the sink took from a partition.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LastApplied {
+    /// The id of the source database.
     pub source: String,
+    /// The epoch of its run.
     pub epoch: u64,
+    /// Its number.
     pub seq: u64,
     /// How many partitions its run spreads rows over, as far as it told.
     pub partitions: Option<i32>,

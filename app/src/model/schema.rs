@@ -3,6 +3,7 @@
 /// One column of a table, as its source declares it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Column {
+    /// The column's name.
     pub name: String,
     /// The declared type as it stands ("" where there is none).
     pub declared: String,
@@ -17,9 +18,13 @@ pub struct Column {
 /// What the sink needs to know to make the same table.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TableSchema {
+    /// The table's name.
     pub table: String,
+    /// Its columns, in their order.
     pub columns: Vec<Column>,
+    /// Whether it is STRICT.
     pub strict: bool,
+    /// Whether it is WITHOUT ROWID.
     pub without_rowid: bool,
     /// The single primary-key column is another name of the rowid.
     pub rowid_alias: bool,

@@ -14,12 +14,14 @@ const MOST_SCHEMAS: usize = 256;
 pub struct Schemas(Arc<Mutex<Vec<Weak<TableSchema>>>>);
 
 impl Schemas {
+    /// How many of them are in use.
     #[cfg(test)]
     pub fn in_use(&self) -> usize {
         let known = self.0.lock().unwrap();
         known.iter().filter(|known| known.strong_count() > 0).count()
     }
 
+    /// The schema in use that equals this one, or this one.
     pub fn shared(&self, schema: TableSchema) -> Arc<TableSchema> {
         let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let mut same = None;

@@ -5,10 +5,15 @@ use std::borrow::Cow;
 /// A value in one of the five storage classes. Text is bytes: SQLite keeps what is no UTF-8 too.
 #[derive(Debug, Clone)]
 pub enum Value<'a> {
+    /// NULL.
     Null,
+    /// An integer of 64 bits.
     Integer(i64),
+    /// A double.
     Real(f64),
+    /// Text, in UTF-8 or not.
     Text(Cow<'a, [u8]>),
+    /// A blob.
     Blob(Cow<'a, [u8]>),
 }
 
@@ -28,6 +33,7 @@ impl PartialEq for Value<'_> {
 impl Eq for Value<'_> {}
 
 impl<'a> Value<'a> {
+    /// The same value, on its own.
     pub fn into_owned(self) -> Value<'static> {
         match self {
             Value::Null => Value::Null,
@@ -49,6 +55,7 @@ impl<'a> Value<'a> {
         }
     }
 
+    /// Whether it is NULL.
     pub fn is_null(&self) -> bool {
         matches!(self, Value::Null)
     }

@@ -4,7 +4,7 @@ use std::fmt;
 
 /// Why the records before this one cannot all have landed.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Gap {
+pub(crate) enum Gap {
     /// Records of this epoch are missing from the log.
     Missing { after: u64, found: u64 },
     /// A new epoch does not start with its first record.
@@ -28,7 +28,7 @@ pub enum Gap {
 
 impl Gap {
     /// Holes that compaction makes too, so that a user can allow them.
-    pub fn is_hole(&self) -> bool {
+    pub(crate) fn is_hole(&self) -> bool {
         matches!(
             self,
             Gap::Missing { .. } | Gap::NoStart { .. } | Gap::NoDeletion | Gap::LostEnd { .. }

@@ -9,6 +9,6 @@ mod gap;
 mod repartitioning;
 mod verdict;
 
-pub use gap::Gap;
-pub use repartitioning::{RunProgress, epoch_at, is_through};
-pub use verdict::{Verdict, decide};
+pub(crate) use gap::Gap;
+pub(crate) use repartitioning::{RunProgress, epoch_at, is_through};
+pub(crate) use verdict::{Verdict, decide};

@@ -7,14 +7,14 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use crate::model::RunHeader;
 
 /// The epoch of a run that begins at this time.
-pub fn epoch_at(time: SystemTime) -> u64 {
+pub(crate) fn epoch_at(time: SystemTime) -> u64 {
     // Microseconds, so that two copies of one source do not begin runs of one epoch.
     time.duration_since(UNIX_EPOCH).unwrap_or_default().as_micros() as u64
 }
 
 /// Where a partition stands in the sink, as the others see it.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct RunProgress {
+pub(crate) struct RunProgress {
     /// Source and epoch of the last record of ours that landed.
     pub landed: Option<(String, u64)>,
     /// The epoch whose first record comes next, while it waits for the others.
@@ -23,7 +23,7 @@ pub struct RunProgress {
 
 impl RunProgress {
     /// Whether nothing from before the epoch `repartitioned_at` of `source` is still to come.
-    pub fn has_come_to(&self, source: &str, repartitioned_at: u64) -> bool {
+    pub(crate) fn has_come_to(&self, source: &str, repartitioned_at: u64) -> bool {
         let of_it = |(of, _): &&(String, u64)| of == source;
         // Runs of two sources have nothing to do with one another: each numbers its own.
         match self.landed.as_ref() {
@@ -42,7 +42,7 @@ impl RunProgress {
 /// sent before that run began lies before that end. What a process sends later that was paused and
 /// replaced is sent again by its source, which reads the log back when a run begins. No clock is
 /// asked.
-pub fn is_through(next: Option<i64>, bounds: Option<(i64, i64)>) -> bool {
+pub(crate) fn is_through(next: Option<i64>, bounds: Option<(i64, i64)>) -> bool {
     let lands = |end: i64| next.is_some_and(|next| next >= end);
     bounds.is_none_or(|(first, end)| first >= end || lands(end))
 }

@@ -6,7 +6,7 @@ use super::gap::Gap;
 
 /// What the sink does with a record.
 #[derive(Debug, PartialEq, Eq)]
-pub enum Verdict {
+pub(crate) enum Verdict {
     /// The next one: apply.
     Apply,
     /// The first one from this partition: apply. `partial`: rows before it are not here.
@@ -26,7 +26,7 @@ pub enum Verdict {
 }
 
 /// Decides by number alone. `header` stands in the first record of an epoch.
-pub fn decide(last_applied: Option<&LastApplied>, id: &RecordId<'_>, header: Option<&RunHeader>) -> Verdict {
+pub(crate) fn decide(last_applied: Option<&LastApplied>, id: &RecordId<'_>, header: Option<&RunHeader>) -> Verdict {
     let full = header.is_some_and(|header| header.full);
     let Some(landed) = last_applied else {
         let earlier_rows = header.is_none_or(|header| header.acked.is_some());

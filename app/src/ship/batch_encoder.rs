@@ -185,7 +185,7 @@ impl BatchEncoder {
         for at in 0..self.sequences.len() {
             let (seq, acked) = (self.next(at), self.sequences[at].1);
             put(&mut self.batches[at], self.signers.get(at), &self.key, |out| {
-                write(&self.encoder, acked, seq, out)
+                write(&self.encoder, acked, seq, out);
             });
         }
     }

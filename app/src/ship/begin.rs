@@ -9,13 +9,13 @@ use crate::stop::Stop;
 use crate::wire::sign::SignKey;
 
 use super::batch_encoder::BatchEncoder;
-use super::options::Options;
+use super::options::ShipOptions;
 use super::read::TableStream;
 use super::readback::{Readback, Stops};
 use super::send::{acked, too_large};
 
 /// A table, what its topic holds behind what the file noted, and how its records are numbered.
-struct Table<'a> {
+struct RunTable<'a> {
     tracked: Tracked,
     readback: Readback<'a>,
     encoder: BatchEncoder,
@@ -24,7 +24,7 @@ struct Table<'a> {
 /// Reads the logs back, takes a new epoch, and sends the run's first record to each partition. None
 /// when nothing is left to ship.
 pub(crate) fn begin(
-    options: &Options,
+    options: &ShipOptions,
     backfill: bool,
     cluster: &Cluster,
     state: &mut SourceState,
@@ -49,18 +49,18 @@ pub(crate) fn begin(
             // partitions.
             tracked = state.track(name, topic, true)?;
         }
-        tables.push(Table {
+        tables.push(RunTable {
             encoder: BatchEncoder::new(run.clone(), &tracked, partitioning, key),
             tracked,
             readback,
         });
     }
-    if !options.follow && tables.iter().all(Table::is_done) {
+    if !options.follow && tables.iter().all(RunTable::is_done) {
         return Ok(None);
     }
     fence(&mut tables, state, producer, &run, key)?;
-    let stream = |table: Table<'_>| {
-        let Table { tracked, encoder, .. } = table;
+    let stream = |table: RunTable<'_>| {
+        let RunTable { tracked, encoder, .. } = table;
         let (path, capture, follow) = (&options.source, options.capture, options.follow);
         let changes = ChangeReader::open(path, capture, &run, &tracked, follow, stop.clone())?;
         Ok(TableStream { changes, encoder })
@@ -71,7 +71,7 @@ pub(crate) fn begin(
 
 /// What each topic holds behind what the file noted, and how many partitions it has.
 fn read_back<'a>(
-    options: &'a Options,
+    options: &'a ShipOptions,
     backfill: bool,
     cluster: &'a Cluster,
     state: &SourceState,
@@ -103,7 +103,7 @@ fn read_back<'a>(
 /// Sends the fences, reads the rest of the logs up to them, and notes them with what is to be sent
 /// again.
 fn fence(
-    tables: &mut [Table<'_>],
+    tables: &mut [RunTable<'_>],
     state: &mut SourceState,
     producer: &mut Producer,
     run: &Run,
@@ -123,7 +123,7 @@ fn fence(
         fences.push(acked(&sent, &encoded.last_seqs, run.epoch));
     }
     for (table, fences) in tables.iter_mut().zip(&fences) {
-        let Table { tracked, readback, .. } = table;
+        let RunTable { tracked, readback, .. } = table;
         readback.finish(state, run.epoch, fences)?;
         if !tracked.full && readback.history.why_for(&tracked.schema).is_some() {
             *tracked = state.track(&tracked.table, &tracked.topic, true)?;
@@ -138,7 +138,7 @@ fn fence(
             HumanCount(resent)
         );
     }
-    for Table { tracked, .. } in tables {
+    for RunTable { tracked, .. } in tables {
         let waiting = HumanCount(tracked.rows_waiting);
         log::info!("{} -> topic {}: {waiting} rows to ship", tracked.table, tracked.topic);
     }
@@ -152,7 +152,7 @@ fn say_why(tracked: &Tracked, readback: &Readback<'_>) {
     }
 }
 
-impl Table<'_> {
+impl RunTable<'_> {
     /// Whether nothing is to be shipped or sent again.
     fn is_done(&self) -> bool {
         let Tracked {

@@ -6,7 +6,7 @@ use crate::source::Acked;
 use crate::wire::decode::{self, Record, RecordKey};
 
 use super::full_pass_reason::FullPassReason;
-use super::log_reader::{self, Part};
+use super::log_reader::{self, LogPart};
 
 /// What the parts that were taken say.
 pub(crate) struct History {
@@ -86,14 +86,14 @@ impl History {
     }
 
     /// Takes the next part of a partition.
-    pub(crate) fn take(&mut self, part: &Part<'_>) {
+    pub(crate) fn take(&mut self, part: &LogPart<'_>) {
         match part {
-            Part::Record(record) => self.take_record(record),
-            &Part::Hole { partition, offset } => self.needs_full_pass(FullPassReason::Hole { partition, offset }),
+            LogPart::Record(record) => self.take_record(record),
+            &LogPart::Hole { partition, offset } => self.needs_full_pass(FullPassReason::Hole { partition, offset }),
         }
     }
 
-    fn take_record(&mut self, found: &log_reader::Record<'_>) {
+    fn take_record(&mut self, found: &log_reader::LogRecord<'_>) {
         let message = found.message;
         let Some(id) = found.id_of(&self.source) else {
             return;
@@ -120,7 +120,7 @@ impl History {
 
     /// Whether the record follows the one before by its number. Those of an older run are told by
     /// the newer one again.
-    fn follow(&mut self, found: &log_reader::Record<'_>, id: &RecordId<'_>) {
+    fn follow(&mut self, found: &log_reader::LogRecord<'_>, id: &RecordId<'_>) {
         let last = &mut self.partitions[found.partition as usize].last;
         let next = (id.epoch, id.seq);
         let follows = match *last {
@@ -145,7 +145,7 @@ impl History {
         }
     }
 
-    fn take_key(&mut self, found: &log_reader::Record<'_>) {
+    fn take_key(&mut self, found: &log_reader::LogRecord<'_>) {
         let Ok(RecordKey::Object(members)) = decode::key(found.message.key) else {
             return self.needs_full_pass(FullPassReason::Shape);
         };
@@ -220,7 +220,7 @@ mod tests {
                 value,
             };
             self.offset += 1;
-            self.history.take(&Part::Record(log_reader::Record {
+            self.history.take(&LogPart::Record(log_reader::LogRecord {
                 partition: 0,
                 message,
                 signer: self.signer.as_ref(),
@@ -280,7 +280,7 @@ mod tests {
             log.row(60, 3, 1);
         });
         assert_eq!(later, at(11));
-        let hole = Part::Hole {
+        let hole = LogPart::Hole {
             partition: 0,
             offset: 12,
         };

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::broker::log_range::{self, Found, OffsetRange};
+use crate::broker::log_range::{self, LogEntry, OffsetRange};
 use crate::broker::{Cluster, Message};
 use crate::error::{Error, Kind, Result};
 use crate::model::RecordId;
@@ -13,8 +13,8 @@ use crate::wire::sign::{SignKey, Signer};
 
 /// What stands at an offset.
 #[derive(Clone, Copy)]
-pub(crate) enum Part<'a> {
-    Record(Record<'a>),
+pub(crate) enum LogPart<'a> {
+    Record(LogRecord<'a>),
     /// No record at this offset, nor at those before the next part: expired, compacted, or never
     /// records.
     Hole {
@@ -24,23 +24,23 @@ pub(crate) enum Part<'a> {
 }
 
 #[derive(Clone, Copy)]
-pub(crate) struct Record<'a> {
+pub(crate) struct LogRecord<'a> {
     pub(crate) partition: i32,
     pub(crate) message: Message<'a>,
     /// Who has to have signed it to be believed, if anybody.
     pub(crate) signer: Option<&'a Signer>,
 }
 
-impl Part<'_> {
+impl LogPart<'_> {
     pub(crate) fn partition(&self) -> i32 {
         match self {
-            Part::Record(record) => record.partition,
-            Part::Hole { partition, .. } => *partition,
+            LogPart::Record(record) => record.partition,
+            LogPart::Hole { partition, .. } => *partition,
         }
     }
 }
 
-impl<'a> Record<'a> {
+impl<'a> LogRecord<'a> {
     pub(crate) fn fingerprint(&self) -> u64 {
         fingerprint(self.message.key, self.message.value)
     }
@@ -67,7 +67,7 @@ pub(crate) fn read(
     topic: &Arc<str>,
     ranges: Vec<OffsetRange>,
     stop: &Stop,
-    each: &mut dyn FnMut(Part<'_>) -> Result<bool>,
+    each: &mut dyn FnMut(LogPart<'_>) -> Result<bool>,
 ) -> Result<()> {
     let signer_of = |range: &OffsetRange| Some((range.partition, key?.signer(topic, range.partition)));
     let signers: Vec<_> = ranges.iter().filter_map(signer_of).collect();
@@ -75,13 +75,13 @@ pub(crate) fn read(
     log_range::read(&cluster, topic, ranges, patience, &|| {}, &mut |partition, found| {
         let signer = signers.iter().find(|(of, _)| *of == partition);
         each(match found {
-            Found::Record(message) => Part::Record(Record {
+            LogEntry::Record(message) => LogPart::Record(LogRecord {
                 partition,
                 message,
                 signer: signer.map(|(_, signer)| signer),
             }),
-            Found::Hole(offset) | Found::Expired(offset) => Part::Hole { partition, offset },
-            Found::EndOfLog(_) => return Err(changed(topic, partition)),
+            LogEntry::Hole(offset) | LogEntry::Expired(offset) => LogPart::Hole { partition, offset },
+            LogEntry::EndOfLog(_) => return Err(changed(topic, partition)),
         })
     })
 }

@@ -33,7 +33,7 @@ use crate::source::SourceState;
 use crate::stop::Stop;
 use crate::terminal::progress::Progress;
 
-pub use self::options::Options;
+pub use self::options::ShipOptions;
 
 use self::begin::begin;
 use self::read::read_all;
@@ -42,7 +42,7 @@ use self::watch::Watch;
 
 /// What a producer did, and what its user should know.
 #[derive(Debug, Default)]
-pub struct Summary {
+pub struct ShipSummary {
     /// Rows that stay in the source's dead letters.
     pub kept_back: u64,
 }
@@ -56,7 +56,7 @@ const PAUSE: Duration = Duration::from_millis(100);
 /// How a run ended that did not fail.
 enum RunEnd {
     /// Nothing is left, or the user wants to stop.
-    Finished(Summary),
+    Finished(ShipSummary),
     /// A topic has more partitions.
     TopicGrown,
     /// The source, or a log, is not any more what this run began on.
@@ -66,7 +66,7 @@ enum RunEnd {
 impl RunEnd {
     fn finished(state: &SourceState) -> Result<Self> {
         let kept_back = state.dead_letters()?;
-        Ok(Self::Finished(Summary { kept_back }))
+        Ok(Self::Finished(ShipSummary { kept_back }))
     }
 
     /// What ended a run inside of one of its steps comes up as an error.
@@ -84,7 +84,7 @@ impl RunEnd {
 
 /// Ships the tables until nothing is left, or, following, until the user wants to stop. A topic
 /// that gets more partitions begins a new run, and so does a file that was put back or replaced.
-pub fn ship(options: &Options, cluster: &Cluster, progress: &mut Progress, stop: &Stop) -> Result<Summary> {
+pub fn ship(options: &ShipOptions, cluster: &Cluster, progress: &mut Progress, stop: &Stop) -> Result<ShipSummary> {
     let mut backfill = options.backfill;
     let open = |over: &Stop| SourceState::open(&options.source, options.capture, over.clone());
     // Raised as soon as sending has failed: nobody waits any longer for a lock that another process
@@ -99,7 +99,7 @@ pub fn ship(options: &Options, cluster: &Cluster, progress: &mut Progress, stop:
             RunEnd::Forked(error) => {
                 log::warn!("{error}: a new run begins, which reads back what the log holds");
                 if stop.sleep(PAUSE).is_err() {
-                    return Ok(Summary::default());
+                    return Ok(ShipSummary::default());
                 }
                 over = stop.part();
                 state = open(&over)?;
@@ -110,7 +110,7 @@ pub fn ship(options: &Options, cluster: &Cluster, progress: &mut Progress, stop:
 
 /// One run: begins it, then reads batches in one thread and sends them in another.
 fn run(
-    options: &Options,
+    options: &ShipOptions,
     backfill: bool,
     cluster: &Cluster,
     state: &mut SourceState,

@@ -8,7 +8,7 @@ use crate::source::{ChangeReader, Checkpoint};
 use crate::stop::Stop;
 
 use super::batch_encoder::{BatchEncoder, EncodedBatch};
-use super::options::Options;
+use super::options::ShipOptions;
 use super::watch::Watch;
 
 /// Bytes of values a batch, about: memory stays flat however wide the rows are.
@@ -32,7 +32,7 @@ pub(crate) struct QueuedBatch {
 /// Reads and encodes batch after batch and hands them on, until nothing is left, the sending side
 /// is over, or a new run is due.
 pub(crate) fn read_all(
-    options: &Options,
+    options: &ShipOptions,
     mut tables: Vec<TableStream>,
     batches: &SyncSender<Result<QueuedBatch>>,
     watch: Option<&Watch>,

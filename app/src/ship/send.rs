@@ -17,8 +17,8 @@ use crate::wire::names;
 use crate::wire::sign::SignKey;
 
 use super::batch_encoder::KeptBack;
-use super::log_reader::{Part, read};
-use super::options::Options;
+use super::log_reader::{LogPart, read};
+use super::options::ShipOptions;
 use super::read::QueuedBatch;
 use super::watch::Watch;
 
@@ -43,7 +43,7 @@ const QUEUE_POLL: Duration = Duration::from_millis(250);
 
 /// The sending side.
 pub(crate) struct Shipper<'a> {
-    options: &'a Options,
+    options: &'a ShipOptions,
     run: &'a Run,
     state: &'a mut SourceState,
     producer: Producer,
@@ -65,7 +65,7 @@ pub(crate) struct Shipper<'a> {
 
 impl<'a> Shipper<'a> {
     pub(crate) fn new(
-        options: &'a Options,
+        options: &'a ShipOptions,
         run: &'a Run,
         state: &'a mut SourceState,
         producer: Producer,
@@ -235,7 +235,7 @@ impl<'a> Shipper<'a> {
         let mut newer = None;
         let key = self.options.sign_key.as_ref();
         let looked = read(self.cluster, key, &at.topic, vec![range], self.stop, &mut |part| {
-            if let Part::Record(record) = part {
+            if let LogPart::Record(record) = part {
                 let number = record.number_of(&self.run.source);
                 let epoch = number.map(|(epoch, _)| epoch).filter(|epoch| *epoch > self.run.epoch);
                 newer = epoch.map(|epoch| (epoch, record.message.offset));

@@ -9,29 +9,10 @@ use rusqlite::{Connection, OptionalExtension, params};
 
 use crate::error::Result;
 
+use super::binding::{Binding, Conflict};
 use super::error::cannot;
 use super::landing::Landing;
 use super::{catalog, reshape};
-
-/// Whose records a topic carries.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Binding {
-    Source {
-        source: String,
-        /// What tells the table from others of its source, where the source has told it.
-        table: Option<String>,
-    },
-    Others,
-}
-
-/// Why a schema is not that of the table which a topic carries. Names are those of the sink.
-#[derive(Debug, PartialEq, Eq)]
-pub enum Conflict {
-    /// It is another table's.
-    Other { carried: String },
-    /// It is the same table under a new name, which something else has.
-    LastTaken { carried: String },
-}
 
 impl Landing<'_> {
     /// Whose records a topic carries; none before the first contact.
@@ -110,7 +91,7 @@ impl Landing<'_> {
             || catalog::other_topic(self.conn, topic, table)
                 .map_err(|e| cannot(e, "read the tables of the sink"))?
                 .is_some();
-        Ok(is_taken.then_some(Conflict::LastTaken { carried }))
+        Ok(is_taken.then_some(Conflict::NameTaken { carried }))
     }
 }
 

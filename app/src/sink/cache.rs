@@ -8,16 +8,16 @@ use crate::error::Result;
 use crate::model::Schemas;
 use crate::sqlite::pragmas;
 
-use super::bindings::Binding;
+use super::binding::Binding;
 use super::error::cannot;
-use super::table::Table;
+use super::table::LandedTable;
 
 /// What is remembered between transactions, as long as nobody else writes. A consumer has few
 /// topics, and its records come in runs of one: they are searched for by the pointer first, which
 /// takes less than to hash a name for each row.
 #[derive(Default)]
 pub(super) struct Cache {
-    pub tables: Vec<Table>,
+    pub tables: Vec<LandedTable>,
     /// Of those topics that are bound.
     pub bindings: Vec<(Arc<str>, Binding)>,
     pub schemas: Schemas,
@@ -26,13 +26,13 @@ pub(super) struct Cache {
 
 impl Cache {
     /// Forgets the tables and the topics.
-    pub fn forget(&mut self) {
+    pub(super) fn forget(&mut self) {
         self.tables.clear();
         self.bindings.clear();
     }
 
     /// Forgets the tables and the topics when another connection has written since.
-    pub fn notice_other_writers(&mut self, conn: &Connection) -> Result<()> {
+    pub(super) fn notice_other_writers(&mut self, conn: &Connection) -> Result<()> {
         let version = pragmas::data_version(conn).map_err(|e| cannot(e, "read the sink"))?;
         if version != self.data_version {
             self.data_version = version;

@@ -10,7 +10,7 @@ use crate::model::{Schemas, TableSchema, TopicPartition};
 
 use super::error::cannot;
 use super::position::SinkPosition;
-use super::table::Table;
+use super::table::LandedTable;
 use super::{reshape, stored_schema};
 
 /// The version of the tables below.
@@ -151,7 +151,7 @@ pub(super) fn schema(schemas: &Schemas, json: Option<String>) -> Result<Option<A
 }
 
 /// What is known of the table that a topic lands in.
-pub(super) fn table(conn: &Connection, schemas: &Schemas, topic: &Arc<str>) -> Result<Option<Table>> {
+pub(super) fn table(conn: &Connection, schemas: &Schemas, topic: &Arc<str>) -> Result<Option<LandedTable>> {
     let read = |r: &Row<'_>| {
         let numbers = (r.get::<_, i64>(2)?, r.get::<_, Option<i64>>(3)?);
         Ok((r.get::<_, Option<String>>(0)?, r.get::<_, String>(1)?, numbers))
@@ -163,7 +163,7 @@ pub(super) fn table(conn: &Connection, schemas: &Schemas, topic: &Arc<str>) -> R
     let Some((schema, shape, (pass, unvisited))) = found else {
         return Ok(None);
     };
-    let mut table = Table::new(
+    let mut table = LandedTable::new(
         topic.clone(),
         self::schema(schemas, schema)?,
         stored_schema::read(&shape)?,
@@ -174,7 +174,7 @@ pub(super) fn table(conn: &Connection, schemas: &Schemas, topic: &Arc<str>) -> R
 }
 
 /// Notes everything about a table.
-pub(super) fn note_table(conn: &Connection, table: &Table) -> rusqlite::Result<()> {
+pub(super) fn note_table(conn: &Connection, table: &LandedTable) -> rusqlite::Result<()> {
     let schema = table.schema.as_ref().map(|schema| stored_schema::write(schema));
     let unvisited = table.unvisited.map(|n| n as i64);
     conn.prepare_cached(
@@ -193,7 +193,7 @@ pub(super) fn note_table(conn: &Connection, table: &Table) -> rusqlite::Result<(
 }
 
 /// Notes how many keys the running pass has not touched yet.
-pub(super) fn note_unvisited(conn: &Connection, table: &Table) -> rusqlite::Result<()> {
+pub(super) fn note_unvisited(conn: &Connection, table: &LandedTable) -> rusqlite::Result<()> {
     conn.prepare_cached("UPDATE _rowferry_tables SET unseen = ?2 WHERE topic = ?1")?
         .execute(params![&*table.topic, table.unvisited.map(|n| n as i64)])?;
     Ok(())

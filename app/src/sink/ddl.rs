@@ -1,15 +1,13 @@
 //! The SQL that is written for a table: names are quoted, types are checked, values are only ever
 //! bound.
 
-use std::ffi::CString;
 use std::fmt::Write;
-
-use rusqlite::ffi;
 
 use crate::model::{Column, ROWID, TableSchema};
 
 use crate::sqlite::affinity::Affinity;
 use crate::sqlite::collation::Collation;
+use crate::sqlite::ffi::is_keyword;
 use crate::sqlite::names::{quote, rowid_name};
 use crate::sqlite::values::EXACTLY;
 
@@ -88,10 +86,7 @@ fn is_plain_word(word: &str) -> bool {
     let mut bytes = word.bytes();
     let letters = bytes.next().is_some_and(|b| b.is_ascii_alphabetic() || b == b'_')
         && bytes.all(|b| b.is_ascii_alphanumeric() || b == b'_');
-    let Ok(text) = CString::new(word) else { return false };
-    // SAFETY: the pointer and the length are those of a string that outlives the call.
-    let keyword = unsafe { ffi::sqlite3_keyword_check(text.as_ptr(), word.len() as i32) } != 0;
-    letters && !keyword
+    letters && !is_keyword(word)
 }
 
 /// The statement that makes the table under the given name.

@@ -5,13 +5,13 @@
 //! Only ever by its name: to open and close a database file once more gives up the locks that
 //! SQLite holds on it.
 
-use std::ffi::c_int;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use rusqlite::{Connection, ffi};
+use rusqlite::Connection;
 
 use crate::error::{Error, Result};
+use crate::sqlite::ffi::has_moved;
 use crate::sqlite::file_id::FileId;
 
 /// The file that a connection has open.
@@ -22,7 +22,7 @@ pub(super) struct OpenFile {
 
 impl OpenFile {
     /// The file at this path, which a connection has just opened.
-    pub fn of(conn: &Connection, path: &Path) -> Result<Self> {
+    pub(super) fn of(conn: &Connection, path: &Path) -> Result<Self> {
         let file = Self {
             path: path.to_owned(),
             id: FileId::at(path).ok_or_else(|| gone(path))?,
@@ -35,7 +35,7 @@ impl OpenFile {
     }
 
     /// An error unless the path still leads to the file.
-    pub fn check(&self) -> Result<()> {
+    pub(super) fn check(&self) -> Result<()> {
         if FileId::at(&self.path) != Some(self.id) {
             return Err(gone(&self.path));
         }
@@ -43,25 +43,10 @@ impl OpenFile {
     }
 
     /// What tells the file from others on all running systems, by whatever path it is reached.
-    pub fn name(&self) -> String {
+    pub(super) fn name(&self) -> String {
         let system = fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default();
         format!("{} {}", system.trim(), self.id)
     }
-}
-
-/// Whether SQLite finds another file, or none, where it opened this one.
-fn has_moved(conn: &Connection) -> bool {
-    let mut moved: c_int = 0;
-    // SAFETY: the connection is open, and this question is answered with an int.
-    let answer = unsafe {
-        ffi::sqlite3_file_control(
-            conn.handle(),
-            c"main".as_ptr(),
-            ffi::SQLITE_FCNTL_HAS_MOVED,
-            (&raw mut moved).cast(),
-        )
-    };
-    answer == ffi::SQLITE_OK && moved != 0
 }
 
 fn gone(path: &Path) -> Error {

@@ -10,7 +10,7 @@ use crate::sqlite::names::{ROWID_NAMES, column_named, quote};
 
 use super::error::cannot;
 use super::landing::{Landed, Landing};
-use super::table::{Statements, Table};
+use super::table::{LandedTable, Statements};
 use super::{catalog, passes, reshape};
 
 /// Why a record does not land.
@@ -47,19 +47,24 @@ fn landed(done: Result<Landed, Unlanded>) -> Result<Landed> {
 }
 
 /// A member of a record: its name and its value.
-pub type Member<'a> = (Cow<'a, str>, Value<'a>);
+pub(crate) type NamedValue<'a> = (Cow<'a, str>, Value<'a>);
 
 impl Landing<'_> {
     /// Inserts or updates the row of a record; without a key it is added at the end.
-    pub fn foreign_upsert(&mut self, topic: &Arc<str>, key: &[Member<'_>], members: &[Member<'_>]) -> Result<Landed> {
+    pub fn foreign_upsert(
+        &mut self,
+        topic: &Arc<str>,
+        key: &[NamedValue<'_>],
+        members: &[NamedValue<'_>],
+    ) -> Result<Landed> {
         landed(self.upsert_members(topic, key, members))
     }
 
     fn upsert_members(
         &mut self,
         topic: &Arc<str>,
-        key: &[Member<'_>],
-        members: &[Member<'_>],
+        key: &[NamedValue<'_>],
+        members: &[NamedValue<'_>],
     ) -> Result<Landed, Unlanded> {
         // Before the members are compared with one another, and with the columns.
         unless(passes::too_many(members.len().max(key.len())))?;
@@ -94,11 +99,11 @@ impl Landing<'_> {
     }
 
     /// Deletes the row with this key, if it is there.
-    pub fn foreign_delete(&mut self, topic: &Arc<str>, key: &[Member<'_>]) -> Result<Landed> {
+    pub fn foreign_delete(&mut self, topic: &Arc<str>, key: &[NamedValue<'_>]) -> Result<Landed> {
         landed(self.delete_members(topic, key))
     }
 
-    fn delete_members(&mut self, topic: &Arc<str>, key: &[Member<'_>]) -> Result<Landed, Unlanded> {
+    fn delete_members(&mut self, topic: &Arc<str>, key: &[NamedValue<'_>]) -> Result<Landed, Unlanded> {
         if key.is_empty() {
             return Err(Unlanded::Unfit("a deletion without a key".into()));
         }
@@ -111,7 +116,12 @@ impl Landing<'_> {
     }
 
     /// Makes a table from the first record of a topic, or says why that cannot be.
-    fn guess(&mut self, topic: &Arc<str>, key: &[Member<'_>], members: &[Member<'_>]) -> Result<usize, Unlanded> {
+    fn guess(
+        &mut self,
+        topic: &Arc<str>,
+        key: &[NamedValue<'_>],
+        members: &[NamedValue<'_>],
+    ) -> Result<usize, Unlanded> {
         if let Some(reason) = passes::bad_name(topic) {
             return Err(Error::failed(format!("topic {topic} cannot become a table: {reason}"))
                 .way_out("land another topic with --topic")
@@ -141,11 +151,11 @@ impl Landing<'_> {
             rowid_alias: false,
         };
         unless(self.trial_refusal(&shape)?)?;
-        Ok(self.make(Table::new(topic.clone(), None, shape))?)
+        Ok(self.make(LandedTable::new(topic.clone(), None, shape))?)
     }
 
     /// The column of each member, added where the table may still grow; or why there is none.
-    fn columns(&mut self, place: usize, members: &[Member<'_>]) -> Result<Vec<usize>, Unlanded> {
+    fn columns(&mut self, place: usize, members: &[NamedValue<'_>]) -> Result<Vec<usize>, Unlanded> {
         let table = &self.cache.tables[place];
         let mut shape = table.shape.clone();
         let mut columns = Vec::with_capacity(members.len());
@@ -204,8 +214,9 @@ impl Landing<'_> {
 }
 
 /// A member that the key and the value do not agree on.
-fn contradiction<'m>(key: &'m [Member<'_>], members: &[Member<'_>]) -> Option<&'m str> {
-    let differs = |(name, value): &Member<'_>| members.iter().any(|(n, v)| n.eq_ignore_ascii_case(name) && v != value);
+fn contradiction<'m>(key: &'m [NamedValue<'_>], members: &[NamedValue<'_>]) -> Option<&'m str> {
+    let differs =
+        |(name, value): &NamedValue<'_>| members.iter().any(|(n, v)| n.eq_ignore_ascii_case(name) && v != value);
     key.iter().find(|member| differs(member)).map(|(name, _)| &**name)
 }
 
@@ -221,7 +232,7 @@ fn integer(value: &Value<'_>) -> Option<i64> {
 }
 
 /// The values of a record's key in the order of the table's key; or how the two differ.
-fn ordered_key<'k>(table: &Table, key: &'k [Member<'k>]) -> Result<Vec<Value<'k>>, String> {
+fn ordered_key<'k>(table: &LandedTable, key: &'k [NamedValue<'k>]) -> Result<Vec<Value<'k>>, String> {
     let shape = &table.shape;
     let names = match (&table.schema, shape.keyed_by_rowid()) {
         (None, true) => Vec::new(),

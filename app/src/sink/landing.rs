@@ -13,13 +13,14 @@ use super::cache::Cache;
 use super::error::{cannot, stopped_or};
 use super::file::OpenFile;
 use super::position::SinkPosition;
-use super::table::{Misfit, Statements, Table, bind, prepared};
+use super::table::{LandedTable, Misfit, Statements, bind, prepared};
 use super::unvisited::{unvisit, visit};
 use super::{catalog, ddl, positions, reshape};
 
 /// What became of a record.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Landed {
+    /// It is in the table.
     Applied,
     /// The table has a newer shape that this partition has not reached; the full pass that comes
     /// with it brings the row again.
@@ -134,7 +135,7 @@ impl<'a> Landing<'a> {
 
     /// The place of the table that a topic lands in, once there is one.
     pub(super) fn table(&mut self, topic: &Arc<str>) -> Result<Option<usize>> {
-        let same = |t: &Table| Arc::ptr_eq(&t.topic, topic) || t.topic == *topic;
+        let same = |t: &LandedTable| Arc::ptr_eq(&t.topic, topic) || t.topic == *topic;
         let place = match self.cache.tables.iter().position(same) {
             Some(place) => place,
             None => match catalog::table(self.conn, &self.cache.schemas, topic)? {
@@ -147,7 +148,7 @@ impl<'a> Landing<'a> {
         Ok(Some(place))
     }
 
-    pub(super) fn remember(&mut self, table: Table) -> usize {
+    pub(super) fn remember(&mut self, table: LandedTable) -> usize {
         self.cache.tables.push(table);
         self.statements
             .resize_with(self.cache.tables.len(), Statements::default);

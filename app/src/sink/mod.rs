@@ -1,6 +1,6 @@
 //! The sink database: everything that is written there, and nothing about Kafka.
 //!
-//! - `bindings`: whose records a topic carries, and of which table
+//! - `binding`, `bindings`: whose records a topic carries and of which table, and how that is decided
 //! - `cache`: what is remembered between transactions
 //! - `catalog`: the sink's own tables
 //! - `ddl`: the SQL for a table
@@ -14,10 +14,12 @@
 //! - `position`, `positions`: how far each partition has landed, and how that is stored
 //! - `reshape`: giving a table its shape
 //! - `stored_schema`: schemas as they are stored
+//! - `sweep`: a full pass begins in a table, and removes at its end what it did not touch
 //! - `table`: a landed table in memory
 //! - `unvisited`: the keys that the running pass has not touched
 //! - `write_turn`: sharing the file with other consumers
 
+mod binding;
 mod bindings;
 mod cache;
 mod catalog;
@@ -33,6 +35,7 @@ mod position;
 mod positions;
 mod reshape;
 mod stored_schema;
+mod sweep;
 mod table;
 #[cfg(test)]
 mod tests;
@@ -47,8 +50,7 @@ use crate::error::Result;
 use crate::model::Schemas;
 use crate::stop::Stop;
 
-pub use bindings::{Binding, Conflict};
-pub use foreign::Member;
+pub(crate) use binding::{Binding, Conflict};
 pub use landing::{Landed, Landing};
 pub use position::{LastTaken, SinkPosition};
 

@@ -12,7 +12,7 @@ use crate::sqlite::names::{MOST_COLUMNS, ROWID_NAMES};
 use super::error::cannot;
 use super::landing::{Landed, Landing};
 use super::position::SinkPosition;
-use super::table::Table;
+use super::table::LandedTable;
 use super::{catalog, ddl, positions, reshape};
 
 /// Where a table is tried.
@@ -28,14 +28,11 @@ impl Landing<'_> {
         schema: &Arc<TableSchema>,
         begin: Option<u64>,
     ) -> Result<Landed> {
-        let SinkPosition {
-            at: TopicPartition { topic, partition },
-            ..
-        } = &*position;
+        let topic = &position.at.topic;
         if let Some(pass) = begin.filter(|pass| *pass < position.pass) {
             return Ok(Landed::Unfit(format!(
-                "full pass {pass} begins after full pass {} in partition {partition} of topic {topic}, though a source numbers its passes upwards",
-                position.pass
+                "full pass {pass} begins after full pass {} in {}, though a source numbers its passes upwards",
+                position.pass, position.at
             )));
         }
         let is_known = match self.table(topic)? {
@@ -96,7 +93,11 @@ impl Landing<'_> {
         let schema = self.cache.schemas.shared(TableSchema::clone(schema));
         let place = match self.table(topic)? {
             Some(place) => place,
-            None => self.make(Table::new(topic.clone(), Some(schema.clone()), ddl::shape(&schema)))?,
+            None => self.make(LandedTable::new(
+                topic.clone(),
+                Some(schema.clone()),
+                ddl::shape(&schema),
+            ))?,
         };
         let table = &self.cache.tables[place];
         let newer = begin.is_some_and(|pass| pass > table.pass);
@@ -157,7 +158,7 @@ impl Landing<'_> {
 
     /// Makes a table that no record has made yet, or takes over one that is there and that the user
     /// adopts.
-    pub(super) fn make(&mut self, mut table: Table) -> Result<usize> {
+    pub(super) fn make(&mut self, mut table: LandedTable) -> Result<usize> {
         let mut shape = table.shape.clone();
         self.check_owner(&table.topic, &shape.table)?;
         let theirs = reshape::theirs(self.conn, &shape.table)?;

@@ -7,7 +7,9 @@ use crate::model::{LastApplied, TableSchema, TopicPartition};
 /// How far a partition has landed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SinkPosition {
+    /// Which partition.
     pub at: TopicPartition,
+    /// The offset to read next.
     pub next_offset: i64,
     /// The last record of ours that landed.
     pub last_applied: Option<LastApplied>,
@@ -32,6 +34,7 @@ pub struct SinkPosition {
 /// anew has the same numbers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct LastTaken {
+    /// Where it stands.
     pub offset: i64,
     /// See `wire::fingerprint`.
     pub fingerprint: u64,

@@ -11,7 +11,7 @@ use crate::sqlite::affinity::Affinity;
 use crate::sqlite::values::Bind;
 
 /// A table that rows land in.
-pub(super) struct Table {
+pub(super) struct LandedTable {
     pub topic: Arc<str>,
     /// As the source tells it; none while it is only guessed from the records.
     pub schema: Option<Arc<TableSchema>>,
@@ -64,8 +64,8 @@ pub(super) enum Misfit {
     Converts(Vec<usize>),
 }
 
-impl Table {
-    pub fn new(topic: Arc<str>, schema: Option<Arc<TableSchema>>, shape: TableSchema) -> Self {
+impl LandedTable {
+    pub(super) fn new(topic: Arc<str>, schema: Option<Arc<TableSchema>>, shape: TableSchema) -> Self {
         let mut table = Self {
             topic,
             schema,
@@ -81,7 +81,7 @@ impl Table {
     }
 
     /// Gives the table another shape.
-    pub fn reshape(&mut self, shape: TableSchema) {
+    pub(super) fn reshape(&mut self, shape: TableSchema) {
         self.shape = shape;
         self.learn_shape();
     }
@@ -92,12 +92,12 @@ impl Table {
     }
 
     /// The name of the table that holds the keys which the running pass has not touched.
-    pub fn unvisited_name(&self) -> String {
+    pub(super) fn unvisited_name(&self) -> String {
         format!("_rowferry_unseen_{}", self.shape.table)
     }
 
     /// The key of a row, in key order.
-    pub fn key_of<'r>(&self, rowid: Option<i64>, row: &'r [Value<'r>]) -> Cow<'r, [Value<'r>]> {
+    pub(super) fn key_of<'r>(&self, rowid: Option<i64>, row: &'r [Value<'r>]) -> Cow<'r, [Value<'r>]> {
         match (self.key.as_slice(), rowid) {
             ([], rowid) => Cow::Owned(vec![rowid.map_or(Value::Null, Value::Integer)]),
             ([one], _) => Cow::Borrowed(std::slice::from_ref(&row[*one])),
@@ -107,7 +107,7 @@ impl Table {
 
     /// Whether the table stores the row as it is; the reason when it does not. A rowid may be
     /// missing where the sink gives it.
-    pub fn misfit(&self, rowid: Option<i64>, row: &[Value<'_>]) -> Option<Misfit> {
+    pub(super) fn misfit(&self, rowid: Option<i64>, row: &[Value<'_>]) -> Option<Misfit> {
         let fits = row.len() == self.affinities.len()
             && (rowid.is_some() || !self.key.is_empty() || self.schema.is_none())
             && self.key.iter().all(|&i| !row[i].is_null())

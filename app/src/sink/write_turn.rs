@@ -33,7 +33,7 @@ pub(super) struct WriteTurn<'a>(Option<&'a File>);
 
 impl WriteTurns {
     /// The turns at a sink that is there.
-    pub fn beside(sink: &Path) -> Self {
+    pub(super) fn beside(sink: &Path) -> Self {
         // By whatever links a consumer comes to the sink, the file is the same.
         let real = fs::canonicalize(sink).unwrap_or_else(|_| sink.to_owned());
         let path = beside(&real, "-turn");
@@ -48,7 +48,7 @@ impl WriteTurns {
     }
 
     /// Waits for the turn, until asked to stop.
-    pub fn take(&self, stop: &Stop) -> Result<WriteTurn<'_>> {
+    pub(super) fn take(&self, stop: &Stop) -> Result<WriteTurn<'_>> {
         let Some(file) = &self.0 else {
             return Ok(WriteTurn(None));
         };

@@ -10,7 +10,7 @@ use super::changes::Changes;
 use super::checkpoint::{Checkpoint, Step};
 use super::event::Event;
 use super::event_buffer::EventBuffer;
-use super::file::File;
+use super::file::SourceFile;
 use super::file_times::FileTimes;
 use super::fork::{LastChange, RunState};
 use super::progress::Progress;
@@ -31,8 +31,8 @@ const POLL: Duration = Duration::from_millis(3);
 
 /// Reads one table. It may be ahead of what the source state has noted; a new reader begins where
 /// the source state stands.
-pub struct ChangeReader {
-    file: File,
+pub(crate) struct ChangeReader {
+    file: SourceFile,
     /// Whether the database keeps its text as UTF-16.
     in_utf16: bool,
     capture: Capture,
@@ -56,7 +56,7 @@ pub struct ChangeReader {
 }
 
 impl ChangeReader {
-    pub fn open(
+    pub(crate) fn open(
         path: &Path,
         capture: Capture,
         run: &Run,
@@ -64,7 +64,7 @@ impl ChangeReader {
         follow: bool,
         stop: Stop,
     ) -> Result<ChangeReader> {
-        let file = File::open(path, capture == Capture::Triggers, &stop)?;
+        let file = SourceFile::open(path, capture == Capture::Triggers, &stop)?;
         let in_utf16 = utf16::prepare(&file.conn).map_err(|e| file.error(e))?;
         Ok(ChangeReader {
             times: FileTimes::new(file.path()),
@@ -89,7 +89,7 @@ impl ChangeReader {
     /// Gives the next batch's events, all of one read transaction, to `each` (which must not wait
     /// for anything), and returns the batch's checkpoint, which is to be noted even when there were
     /// no events; none when there is nothing to ship now.
-    pub fn read(
+    pub(crate) fn read(
         &mut self,
         max_rows: usize,
         max_bytes: usize,
@@ -131,7 +131,7 @@ impl ChangeReader {
     }
 
     /// Waits until something may have changed, at most `limit`; whether it may have.
-    pub fn wait(&mut self, limit: Duration, stop: &Stop) -> Result<bool> {
+    pub(crate) fn wait(&mut self, limit: Duration, stop: &Stop) -> Result<bool> {
         let end = Instant::now() + limit;
         loop {
             stop.check()?;
@@ -145,6 +145,10 @@ impl ChangeReader {
             if left.is_zero() {
                 return Ok(false);
             }
+            #[expect(
+                clippy::disallowed_methods,
+                reason = "milliseconds, and the wish to stop is looked at each time"
+            )]
             thread::sleep(left.min(POLL));
         }
     }
@@ -216,7 +220,7 @@ impl ChangeReader {
                 snapshot::copy(&mut self.file, &self.schema)?;
                 self.scan = Scan::of_copy(&self.schema, self.in_utf16);
             } else {
-                self.begin()?
+                self.begin()?;
             }
         }
         let step = self.read_pass(limits, each).map_err(|e| self.file.error(e))?;
@@ -279,7 +283,7 @@ impl ChangeReader {
     }
 
     /// Whether the table was gone when it was looked for last.
-    pub fn is_gone(&self) -> bool {
+    pub(crate) fn is_gone(&self) -> bool {
         self.gone
     }
 

@@ -11,11 +11,12 @@ use fake::rand::rngs::StdRng;
 use fake::{Fake, RngExt};
 use rusqlite::{Connection, Transaction, params};
 
-use super::file::File;
+use super::file::SourceFile;
 use super::schema;
 use crate::error::{Error, Result};
 use crate::sqlite::error::SqlResult;
 use crate::sqlite::names::quote;
+use crate::sqlite::open::{Access, open};
 use crate::stop::Stop;
 
 /// The demo table's name.
@@ -38,7 +39,7 @@ pub fn create_if_missing(path: &Path, rows: u64, seed: u64, stop: &Stop) -> Resu
     if let Some(folder) = path.parent() {
         fs::create_dir_all(folder).map_err(|e| cannot(&e))?;
     }
-    let conn = Connection::open(path).map_err(|e| cannot(&e))?;
+    let conn = open(path, Access::Create).map_err(|e| cannot(&e))?;
     conn.pragma_update(None, "journal_mode", "WAL")
         .map_err(|e| cannot(&e))?;
     drop(conn);
@@ -49,7 +50,7 @@ pub fn create_if_missing(path: &Path, rows: u64, seed: u64, stop: &Stop) -> Resu
 /// Adds so many users to a table of the demo's columns, which is made where it is missing. The same
 /// seed gives the same users.
 pub fn add(path: &Path, table: &str, rows: u64, seed: u64, stop: &Stop) -> Result<()> {
-    let mut file = File::open(path, true, stop)?;
+    let mut file = SourceFile::open(path, true, stop)?;
     let last: i64 = file.write(|tx| {
         tx.execute_batch(&format!(
             "CREATE TABLE IF NOT EXISTS {}(id INTEGER PRIMARY KEY, name TEXT, email TEXT, city TEXT, age INTEGER,

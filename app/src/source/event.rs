@@ -6,7 +6,7 @@ use crate::model::{TableSchema, Value};
 
 /// What a `ChangeReader` gives, in the order in which it is to be shipped.
 #[derive(Debug)]
-pub enum Event<'a> {
+pub(crate) enum Event<'a> {
     /// A full pass begins: all rows of the table follow, in this schema.
     Begin { pass: u64, schema: &'a Arc<TableSchema> },
     /// A row as it is now, in the order of the schema's columns; the key in key order, or the rowid

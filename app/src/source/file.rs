@@ -1,5 +1,6 @@
 //! The source's database file: opening it, its transactions, whether it is still there.
 
+use std::cell::Cell;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -18,7 +19,7 @@ use crate::sqlite::pragmas;
 use crate::stop::Stop;
 
 /// An open source database.
-pub(super) struct File {
+pub(super) struct SourceFile {
     pub(super) conn: Connection,
     path: PathBuf,
     /// As the user named it, and what was there when it was opened.
@@ -47,9 +48,9 @@ impl Patience {
     }
 }
 
-impl File {
+impl SourceFile {
     /// Opens a database that is there, to write into it too or only to read.
-    pub(super) fn open(path: &Path, writes: bool, stop: &Stop) -> Result<File> {
+    pub(super) fn open(path: &Path, writes: bool, stop: &Stop) -> Result<SourceFile> {
         let real = fs::canonicalize(path).map_err(|e| {
             Error::failed(format!("cannot open the source database {}: {e}", path.display()))
                 .way_out("name an existing SQLite database with --source; --fake N makes one with N rows")
@@ -61,7 +62,10 @@ impl File {
             );
         }
         let patience = Arc::<Patience>::default();
+        // What is open is told from what takes its place, also while a lock is waited for.
+        let id = Cell::new(None);
         let begin = |conn: &mut Connection| {
+            id.set(FileId::at(path));
             let notice = format!("another process holds the lock of {}: waiting for it", real.display());
             let (stop, patience) = (stop.clone(), patience.clone());
             let goes_on = move |_: Duration| patience.lasts() && !stop.requested();
@@ -74,11 +78,11 @@ impl File {
             open_to_read(&real, begin)
         };
         let (conn, unlocked) = opened.map_err(|e| explain(e, Database::Source { path: &real }, Some(stop)))?;
-        let file = File {
+        let file = SourceFile {
             conn,
             path: real,
             named: path.to_owned(),
-            id: FileId::at(path),
+            id: id.get(),
             stop: stop.clone(),
             patience,
             unlocked,
@@ -170,6 +174,15 @@ impl File {
     /// The sentence for what went wrong, with the file's name and a way out.
     pub(super) fn error(&self, fault: impl Into<SqlFault>) -> Error {
         explain(fault, Database::Source { path: &self.path }, Some(&self.stop))
+    }
+
+    /// The same as if it had been opened without locks.
+    #[cfg(test)]
+    pub(super) fn without_locks(self) -> Self {
+        Self {
+            unlocked: Some(Unlocked::now(&self.path)),
+            ..self
+        }
     }
 
     /// Complains when a file that was opened without locks has changed since.

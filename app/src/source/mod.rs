@@ -63,14 +63,14 @@ mod values;
 #[cfg(test)]
 mod tests;
 
-pub use acked::Acked;
-pub use change_reader::ChangeReader;
-pub use checkpoint::Checkpoint;
-pub use event::Event;
-pub use partitioning::Partitioning;
-pub use run::{Noted, Run};
+pub(crate) use acked::Acked;
+pub(crate) use change_reader::ChangeReader;
+pub(crate) use checkpoint::Checkpoint;
+pub(crate) use event::Event;
+pub(crate) use partitioning::Partitioning;
+pub(crate) use run::{Noted, Run};
 pub use source_state::SourceState;
-pub use tracked::{Tracked, tracked_tables};
+pub(crate) use tracked::{Tracked, tracked_tables};
 
 /// How changes are found.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -161,12 +161,12 @@ impl Scan {
             }
             let mut key: Vec<Value<'_>> = recycle(spare_key);
             if self.key.is_empty() {
-                key.push(borrow(row.get_ref(0)?))
+                key.push(borrow(row.get_ref(0)?));
             } else {
-                key.extend(self.key.iter().map(|&i| values[i].borrow()))
+                key.extend(self.key.iter().map(|&i| values[i].borrow()));
             }
             let (rowid, is_whole, has_whole_key) =
-                match beside.as_mut().map(|beside| beside.next()).transpose()?.flatten() {
+                match beside.as_mut().map(rusqlite::Rows::next).transpose()?.flatten() {
                     Some(beside) => (beside.get(0)?, beside.get(1)?, beside.get(2)?),
                     None => (None::<i64>, true, true),
                 };

@@ -9,7 +9,7 @@
 
 use rusqlite::ErrorCode;
 
-use super::file::File;
+use super::file::SourceFile;
 use super::key;
 use crate::error::{Error, Result};
 use crate::model::TableSchema;
@@ -26,7 +26,7 @@ pub(super) fn column(place: usize) -> String {
 }
 
 /// Copies all rows in one read transaction, which is over at the end.
-pub(super) fn copy(file: &mut File, schema: &TableSchema) -> Result<()> {
+pub(super) fn copy(file: &mut SourceFile, schema: &TableSchema) -> Result<()> {
     let columns = (0..schema.columns.len()).map(column).collect::<Vec<_>>().join(", ");
     let names = schema.columns.iter().map(|c| quote(&c.name)).collect::<Vec<_>>();
     let rowid = rowid_name(schema).filter(|_| schema.keyed_by_rowid());

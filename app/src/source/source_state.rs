@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::acked::{self, Acked};
 use super::checkpoint::Checkpoint;
-use super::file::File;
+use super::file::SourceFile;
 use super::fork::{self, FileState};
 use super::partitioning::{self, Partitioning};
 use super::progress::{self, Progress};
@@ -20,7 +20,7 @@ use crate::stop::Stop;
 /// What a source remembers of what was shipped. All that it writes, it writes in short
 /// transactions.
 pub struct SourceState {
-    file: File,
+    file: SourceFile,
     capture: Capture,
     run: Option<Run>,
     /// The state of the file when it was read before the run.
@@ -32,8 +32,9 @@ pub struct SourceState {
 }
 
 impl SourceState {
+    /// Opens what the source remembers of its shipping.
     pub fn open(path: &Path, capture: Capture, stop: Stop) -> Result<SourceState> {
-        let file = File::open(path, capture == Capture::Triggers, &stop)?;
+        let file = SourceFile::open(path, capture == Capture::Triggers, &stop)?;
         Ok(SourceState {
             file,
             capture,

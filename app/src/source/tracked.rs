@@ -54,7 +54,7 @@ pub(super) struct Remembered {
 }
 
 /// The tables that are shipped from a database, as far as it remembers.
-pub fn tracked_tables(conn: &Connection) -> Result<Vec<String>> {
+pub(crate) fn tracked_tables(conn: &Connection) -> Result<Vec<String>> {
     let read = || {
         if !tables::has_table(conn, "_rowferry_tracked")? {
             return Ok(Vec::new());

@@ -1,8 +1,8 @@
 //! What goes wrong, as a sentence with its way out.
 //!
 //! Inside a transaction functions return `SqlResult` and use `?`. Where the database is known by
-//! name, at the edge of its room, `explain` makes the sentence of it: `File::error` in source and
-//! verify, `cannot` in the sink.
+//! name, at the edge of its room, `explain` makes the sentence of it: `SourceFile::error` and
+//! `ComparedFile::error` in source and verify, `cannot` in the sink.
 
 use std::fmt::Display;
 use std::path::Path;

@@ -48,6 +48,10 @@ pub(crate) fn wait(
             is_said = true;
             log::warn!("{notice}");
         }
+        #[expect(
+            clippy::disallowed_methods,
+            reason = "milliseconds, and the wish to stop is looked at before and after"
+        )]
         thread::sleep(pace.pause(tries, since.elapsed()));
         goes_on(since.elapsed())
     }))

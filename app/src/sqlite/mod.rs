@@ -2,6 +2,7 @@
 //!
 //! - `open`: opening a file, without locks where none can be made
 //! - `locks`: waiting for the locks of other processes
+//! - `ffi`: what `rusqlite` does not ask of SQLite
 //! - `file_id`: which file a path leads to
 //! - `error`: what goes wrong, as a sentence with its way out
 //! - `pragmas`: questions to a connection
@@ -16,6 +17,7 @@
 pub(crate) mod affinity;
 pub(crate) mod collation;
 pub(crate) mod error;
+pub(crate) mod ffi;
 pub(crate) mod file_id;
 pub(crate) mod locks;
 pub(crate) mod names;

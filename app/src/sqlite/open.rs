@@ -88,7 +88,7 @@ pub(crate) struct Unlocked {
 type FileState = Option<(u64, SystemTime)>;
 
 impl Unlocked {
-    fn now(path: &Path) -> Unlocked {
+    pub(crate) fn now(path: &Path) -> Unlocked {
         Unlocked {
             path: path.to_owned(),
             before: state(path),

@@ -7,14 +7,14 @@ use std::borrow::Cow;
 
 /// Whether a character acts on what stands around it: C0, DEL, C1, what ends a line or a paragraph,
 /// and what sets the direction of text.
-pub fn acts(c: char) -> bool {
+pub(crate) fn acts(c: char) -> bool {
     let sets_direction =
         matches!(c, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
     c.is_control() || sets_direction || matches!(c, '\u{2028}' | '\u{2029}')
 }
 
 /// The text on one line, with `\n` or `\u{1b}` in the place of each character that would act.
-pub fn escape(text: &str) -> Cow<'_, str> {
+pub(crate) fn escape(text: &str) -> Cow<'_, str> {
     if !text.contains(acts) {
         return Cow::Borrowed(text);
     }

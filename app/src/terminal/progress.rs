@@ -21,6 +21,7 @@ pub struct Progress {
 }
 
 impl Progress {
+    /// Nothing done yet; `done` says what is done to rows.
     pub fn new(done: &'static str, quiet: bool) -> Self {
         let now = Instant::now();
         let bar = (!quiet && std::io::stderr().is_terminal()).then(|| {

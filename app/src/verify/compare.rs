@@ -6,7 +6,7 @@ use std::cmp::Ordering;
 use rusqlite::fallible_streaming_iterator::FallibleStreamingIterator;
 use rusqlite::{Row, Statement};
 
-use super::file::File;
+use super::file::ComparedFile;
 use super::plan::{Plan, Rows, Side, place};
 use super::report::{Report, list};
 use crate::error::{Error, Result};
@@ -14,7 +14,7 @@ use crate::source::schema;
 use crate::sqlite::values::exactly;
 
 /// Compares one table.
-pub(super) fn table(source: &File, sinks: &[File], table: &str) -> Result<Report> {
+pub(super) fn table(source: &ComparedFile, sinks: &[ComparedFile], table: &str) -> Result<Report> {
     let schema = schema::read(source, table).map_err(|e| e.at(source))?;
     let table = schema.table.clone();
     let mut sides = vec![Side { file: source, schema }];
@@ -43,7 +43,7 @@ pub(super) fn table(source: &File, sinks: &[File], table: &str) -> Result<Report
     }
     let plan = Plan::new(&sides)?;
     let names = sides[1..].iter().map(|side| side.file.name()).collect();
-    let without = without.into_iter().map(File::name).collect();
+    let without = without.into_iter().map(ComparedFile::name).collect();
     let mut report = Report::new(&table, plan.columns.clone(), names, without);
     lone_columns(&sides, &mut report);
     merge(&plan, &sides, Rows::Keyed, &mut report)?;
@@ -156,17 +156,17 @@ fn compare(plan: &Plan, rows: Rows, streams: &[Stream<'_>], first: &mut Vec<usiz
 /// One side's statement, whose errors name the file.
 struct Prepared<'a> {
     statement: Statement<'a>,
-    file: &'a File,
+    file: &'a ComparedFile,
 }
 
 /// Its rows.
 struct Stream<'a> {
     rows: rusqlite::Rows<'a>,
-    file: &'a File,
+    file: &'a ComparedFile,
 }
 
 impl<'a> Prepared<'a> {
-    fn new(file: &'a File, select: &str) -> Result<Self> {
+    fn new(file: &'a ComparedFile, select: &str) -> Result<Self> {
         let statement = file.prepare(select).map_err(|e| file.error(e))?;
         Ok(Self { statement, file })
     }

@@ -19,7 +19,7 @@ use crate::sqlite::pragmas;
 const PATIENCE: Duration = Duration::from_secs(120);
 
 /// One of the databases, in a read transaction that lasts as long as this.
-pub(super) struct File {
+pub(super) struct ComparedFile {
     connection: Connection,
     path: PathBuf,
     /// "source" or "sink", which is also the name of its flag.
@@ -28,9 +28,9 @@ pub(super) struct File {
     unlocked: Option<Unlocked>,
 }
 
-impl File {
+impl ComparedFile {
     /// Opens a database that is there; `maker` is how one comes to be.
-    pub(super) fn open(path: &Path, side: &'static str, maker: &str) -> Result<File> {
+    pub(super) fn open(path: &Path, side: &'static str, maker: &str) -> Result<ComparedFile> {
         let name = format!("the {side} database {}", path.display());
         match fs::metadata(path) {
             Ok(file) if file.is_dir() => {
@@ -45,7 +45,7 @@ impl File {
         }
         let opened = open_to_read(path, |conn| begin(conn, &name));
         let (connection, unlocked) = opened.map_err(|e| explain(e, &name, side))?;
-        Ok(File {
+        Ok(ComparedFile {
             connection,
             path: path.to_owned(),
             side,
@@ -79,7 +79,7 @@ impl File {
     }
 }
 
-impl Deref for File {
+impl Deref for ComparedFile {
     type Target = Connection;
 
     fn deref(&self) -> &Connection {
@@ -87,7 +87,7 @@ impl Deref for File {
     }
 }
 
-impl Display for File {
+impl Display for ComparedFile {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "the {} database {}", self.side, self.path.display())
     }

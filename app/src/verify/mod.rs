@@ -21,14 +21,14 @@ use std::path::{Path, PathBuf};
 use crate::error::{Error, Result};
 use crate::source::{schema, tracked_tables};
 
-use file::File;
+use file::ComparedFile;
 pub use report::Report;
 
 /// Compares the tables, or those that the source ships when none is named, and tells of each as it
 /// is done.
 pub fn verify(source: &Path, sinks: &[PathBuf], tables: &[String], mut each: impl FnMut(&Report)) -> Result<()> {
-    let source_file = File::open(source, "source", "cargo run --bin producer makes it")?;
-    let open = |sink: &PathBuf| File::open(sink, "sink", "cargo run --bin consumer makes it");
+    let source_file = ComparedFile::open(source, "source", "cargo run --bin producer makes it")?;
+    let open = |sink: &PathBuf| ComparedFile::open(sink, "sink", "cargo run --bin consumer makes it");
     let sink_files = sinks.iter().map(open).collect::<Result<Vec<_>>>()?;
     refuse_same(source, sinks)?;
     let tables = match tables {
@@ -39,7 +39,7 @@ pub fn verify(source: &Path, sinks: &[PathBuf], tables: &[String], mut each: imp
         each(&compare::table(&source_file, &sink_files, &table)?);
     }
     source_file.check_unchanged()?;
-    sink_files.iter().try_for_each(File::check_unchanged)
+    sink_files.iter().try_for_each(ComparedFile::check_unchanged)
 }
 
 /// A file that is named twice would be compared with itself, or have all of its rows in two sinks.
@@ -63,7 +63,7 @@ fn refuse_same(source: &Path, sinks: &[PathBuf]) -> Result<()> {
 }
 
 /// The tables that the source ships, as far as it remembers; otherwise all.
-fn shipped(source: &File) -> Result<Vec<String>> {
+fn shipped(source: &ComparedFile) -> Result<Vec<String>> {
     let mut tables = tracked_tables(source)?;
     if tables.is_empty() {
         tables = schema::user_tables(source)?;

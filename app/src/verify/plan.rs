@@ -1,7 +1,7 @@
 //! How a table is read from all of its databases: the same columns in the same order, those of the
 //! key first.
 
-use super::file::File;
+use super::file::ComparedFile;
 use super::order::Order;
 use crate::error::{Error, Result};
 use crate::model::{ROWID, TableSchema};
@@ -11,7 +11,7 @@ use crate::sqlite::names::{column_named, quote, rowid_name};
 /// The table in one of the databases. Of several sides the source's is the first, and those of the
 /// sinks follow.
 pub(super) struct Side<'a> {
-    pub(super) file: &'a File,
+    pub(super) file: &'a ComparedFile,
     pub(super) schema: TableSchema,
 }
 

@@ -213,7 +213,7 @@ fn rows(n: u64) -> String {
 }
 
 /// Names as a person lists them: a, b and c.
-pub fn list(names: impl IntoIterator<Item = impl Display>) -> String {
+pub(super) fn list(names: impl IntoIterator<Item = impl Display>) -> String {
     let mut names: Vec<String> = names.into_iter().map(|name| name.to_string()).collect();
     match names.pop() {
         Some(last) if !names.is_empty() => format!("{} and {last}", names.join(", ")),

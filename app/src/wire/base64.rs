@@ -4,7 +4,7 @@
 use ::base64::Engine;
 use ::base64::engine::general_purpose::STANDARD;
 
-pub fn encode(bytes: &[u8], out: &mut Vec<u8>) {
+pub(super) fn encode(bytes: &[u8], out: &mut Vec<u8>) {
     let start = out.len();
     out.resize(start + bytes.len().div_ceil(3) * 4, 0);
     STANDARD
@@ -13,7 +13,7 @@ pub fn encode(bytes: &[u8], out: &mut Vec<u8>) {
 }
 
 /// The bytes, or nothing when the text is not what `encode` writes.
-pub fn decode(text: &[u8]) -> Option<Vec<u8>> {
+pub(super) fn decode(text: &[u8]) -> Option<Vec<u8>> {
     STANDARD.decode(text).ok()
 }
 

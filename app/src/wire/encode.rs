@@ -1,4 +1,4 @@
-//! Rows to bytes (format `flat`): the producer's side.
+//! DecodedRows to bytes (format `flat`): the producer's side.
 
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -39,6 +39,7 @@ fn openers<'a>(names: impl Iterator<Item = &'a str>) -> Vec<Vec<u8>> {
 }
 
 impl Encoder {
+    /// Writes for one run of a source.
     pub fn new(schema: Arc<TableSchema>, source: &str, epoch: u64) -> Self {
         Self {
             key_members: openers(schema.key_names().into_iter()),

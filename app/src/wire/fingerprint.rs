@@ -7,7 +7,7 @@ const PRIME: u64 = 0x0000_0100_0000_01b3;
 /// FNV-1a over the key and the value, each behind its length (8 bytes, little endian). A null is
 /// like an empty one: not every client can tell them apart. It is kept in databases, so it never
 /// changes.
-pub fn fingerprint(key: &[u8], value: &[u8]) -> u64 {
+pub(crate) fn fingerprint(key: &[u8], value: &[u8]) -> u64 {
     [key, value].into_iter().fold(BASIS, |hash, part| {
         let length = (part.len() as u64).to_le_bytes();
         length
@@ -19,7 +19,7 @@ pub fn fingerprint(key: &[u8], value: &[u8]) -> u64 {
 
 /// The same in a fraction of the time, for what is compared within one process only: sixteen bytes
 /// at a time.
-pub fn quick(key: &[u8], value: &[u8]) -> u64 {
+pub(crate) fn quick(key: &[u8], value: &[u8]) -> u64 {
     const MIX: u64 = 0x9e37_79b9_7f4a_7c15;
     let fold = |hash: u64, low: u64, high: u64| {
         let product = u128::from(hash ^ low ^ MIX) * u128::from(high ^ PRIME | 1);

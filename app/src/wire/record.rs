@@ -8,6 +8,7 @@ use crate::model::{RecordId, RunHeader, TableSchema, Value};
 pub type NamedValues<'a> = Vec<(Cow<'a, str>, Value<'a>)>;
 
 /// One record of a topic.
+#[allow(missing_docs)] // each field is a word of the specification
 pub enum Record<'a> {
     /// A row in the order of the schema's columns.
     Row { id: RecordId<'a>, row: Vec<Value<'a>> },
@@ -39,6 +40,7 @@ pub enum Record<'a> {
 }
 
 impl<'a> Record<'a> {
+    /// Its id, where one of our sources sent it.
     pub fn id(&self) -> Option<RecordId<'a>> {
         match self {
             Record::Row { id, .. }
@@ -62,8 +64,10 @@ impl<'a> Record<'a> {
 
 /// A record's key.
 pub enum RecordKey<'a> {
+    /// An object, as we write it.
     Object(NamedValues<'a>),
     /// What others use for a key: a bare JSON scalar, or any text.
     Bare(Value<'a>),
+    /// No key.
     None,
 }

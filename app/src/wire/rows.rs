@@ -11,7 +11,7 @@ use crate::model::{RecordId, Schemas, TableSchema, Value, bounds, recycle};
 /// What records were found to be, one after the other: those that could be read ahead as rows of
 /// ours.
 #[derive(Default)]
-pub struct Rows {
+pub struct DecodedRows {
     heads: Vec<Head>,
     rows: Vec<Option<Row>>,
     cells: Vec<Cell>,
@@ -55,6 +55,7 @@ pub struct Reader {
 }
 
 impl Reader {
+    /// Reads with the schema in force so far.
     pub fn new(schema: Option<Arc<TableSchema>>, schemas: Schemas) -> Self {
         Self {
             schema,
@@ -71,8 +72,8 @@ impl Reader {
 
     /// Reads the values of these records as far as they are rows and the room, a number of values,
     /// lasts.
-    pub fn read<'a>(&mut self, records: impl Iterator<Item = (&'a [u8], &'a [u8])>, room: &mut usize) -> Rows {
-        let mut rows = Rows::default();
+    pub fn read<'a>(&mut self, records: impl Iterator<Item = (&'a [u8], &'a [u8])>, room: &mut usize) -> DecodedRows {
+        let mut rows = DecodedRows::default();
         for (key, value) in records {
             if let Some(signer) = &self.signer
                 && !signer.has_signed(key, value)
@@ -95,7 +96,7 @@ impl Reader {
     }
 }
 
-impl Rows {
+impl DecodedRows {
     /// Reads a value into the cells.
     fn add(&mut self, value: &[u8], schema: &Arc<TableSchema>) -> Option<Row> {
         let first = self.cells.len();
@@ -250,7 +251,7 @@ mod tests {
 
     /// What comes out at a place, and whether it was read ahead.
     fn out<'a>(
-        rows: &'a Rows,
+        rows: &'a DecodedRows,
         at: usize,
         values: &'a [Vec<u8>],
         schema: &Arc<TableSchema>,
@@ -282,7 +283,7 @@ mod tests {
                     &[Value::Integer(1), Value::Null, Value::Real(f64::NEG_INFINITY)],
                     2,
                     out,
-                )
+                );
             }),
             written(|out| old.row(&[Value::Integer(1), text("late")], 9, out)),
         ];

@@ -19,7 +19,7 @@ const POWERS: [f64; DIGITS] = [
 ];
 
 /// A value where it stands.
-pub enum Scanned<'a> {
+pub(super) enum Scanned<'a> {
     /// A text without escapes, which begins at this byte of the record.
     Plain { from: usize, text: &'a [u8] },
     /// Any other value.
@@ -27,7 +27,7 @@ pub enum Scanned<'a> {
 }
 
 impl<'a> Scanned<'a> {
-    pub fn value(self) -> Value<'a> {
+    pub(super) fn value(self) -> Value<'a> {
         match self {
             Scanned::Plain { text, .. } => Value::Text(Cow::Borrowed(text)),
             Scanned::Other(value) => value,
@@ -37,7 +37,7 @@ impl<'a> Scanned<'a> {
 
 /// Reads the values of a row one by one, up to what has to be its id. None when it stands there in
 /// any other way; the values so far are of no use then.
-pub fn row<'a>(text: &'a str, schema: &TableSchema, mut take_value: impl FnMut(Scanned<'a>)) -> Option<&'a str> {
+pub(super) fn row<'a>(text: &'a str, schema: &TableSchema, mut take_value: impl FnMut(Scanned<'a>)) -> Option<&'a str> {
     let mut rest = text;
     for (i, column) in schema.columns.iter().enumerate() {
         take(&mut rest, if i == 0 { "{\"" } else { ",\"" })?;
@@ -55,7 +55,7 @@ pub fn row<'a>(text: &'a str, schema: &TableSchema, mut take_value: impl FnMut(S
 }
 
 /// Reads the id of a row. None when other members stand behind it.
-pub fn record_id(text: &str) -> Option<RecordId<'_>> {
+pub(super) fn record_id(text: &str) -> Option<RecordId<'_>> {
     RecordId::parse(text).filter(|_| text::special(text.as_bytes()).is_none())
 }
 

@@ -66,10 +66,12 @@ impl SignKey {
         Ok(Self::new(&bytes))
     }
 
+    /// A key of these bytes.
     pub fn new(key: &[u8]) -> Self {
         Self(Hmac::new_from_slice(key).expect("a key may have any length"))
     }
 
+    /// What signs in one partition.
     pub fn signer(&self, topic: &str, partition: i32) -> Signer {
         let mut mac = self.0.clone();
         mac.update(b"rowferry 1\0");

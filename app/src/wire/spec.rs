@@ -253,7 +253,7 @@ struct Log {
 
 impl Log {
     fn take(&mut self, lines: &[String]) {
-        for record in lines.split(|line| line.is_empty()) {
+        for record in lines.split(std::string::String::is_empty) {
             let [key, value] = record else {
                 panic!("a key and a value: {record:?}")
             };

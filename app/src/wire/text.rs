@@ -9,12 +9,12 @@ const HIGH: u64 = all(0x80);
 
 /// The place of the first byte that a string does not hold as it is: a quote, a backslash or a
 /// control character.
-pub fn special(bytes: &[u8]) -> Option<usize> {
+pub(super) fn special(bytes: &[u8]) -> Option<usize> {
     find(bytes, 0)
 }
 
 /// Whether all of it is ASCII and stands in a string as it is.
-pub fn is_plain(bytes: &[u8]) -> bool {
+pub(super) fn is_plain(bytes: &[u8]) -> bool {
     find(bytes, HIGH).is_none()
 }
 

@@ -10,11 +10,11 @@ use super::{base64, text};
 use crate::model::Value;
 
 /// Writes a string with JSON's escapes.
-pub fn write_str(text: &str, out: &mut Vec<u8>) {
+pub(crate) fn write_str(text: &str, out: &mut Vec<u8>) {
     serde_json::to_writer(out, text).expect("a vector takes every byte");
 }
 
-pub fn write(value: &Value<'_>, out: &mut Vec<u8>) {
+pub(super) fn write(value: &Value<'_>, out: &mut Vec<u8>) {
     match value {
         Value::Null => out.extend_from_slice(b"null"),
         Value::Integer(i) => serde_json::to_writer(out, i).expect("a vector takes every byte"),
@@ -44,7 +44,7 @@ fn write_tagged(tag: &names::Member, out: &mut Vec<u8>, content: impl FnOnce(&mu
 }
 
 /// A value read back; others' true and false are 1 and 0.
-pub struct Read<'a>(pub Value<'a>);
+pub(super) struct Read<'a>(pub Value<'a>);
 
 impl<'de> Deserialize<'de> for Read<'de> {
     fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
@@ -107,7 +107,7 @@ impl<'de> Visitor<'de> for ReadVisitor {
 }
 
 /// A string, borrowed where it holds no escapes.
-pub struct Name<'a>(pub Cow<'a, str>);
+pub(super) struct Name<'a>(pub Cow<'a, str>);
 
 impl<'de> Deserialize<'de> for Name<'de> {
     fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {

@@ -78,7 +78,8 @@ fn a_long_write_lock_on_the_sink_is_waited_for() {
     ferry.end();
 }
 
-/// Commits all the time, waiting for locks up to 5 s, until `enough`: each time all rows get the next number. How often it did.
+/// Commits all the time, waiting for locks up to 5 s, until `enough`: each time all rows get the
+/// next number. How often it did.
 fn number_all_rows(user: Connection, enough: &AtomicBool) -> u64 {
     let mut commits = 0;
     while !enough.load(Ordering::Relaxed) {

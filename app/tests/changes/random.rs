@@ -6,7 +6,8 @@ use rusqlite::Connection;
 
 use crate::support::*;
 
-/// What all shapes have: unique indexes of each kind, triggers of the user's own, a parent to cascade from.
+/// What all shapes have: unique indexes of each kind, triggers of the user's own, a parent to
+/// cascade from.
 const REST: &str = "
     CREATE UNIQUE INDEX folds ON t(f COLLATE NOCASE);
     CREATE UNIQUE INDEX partly ON t(p) WHERE n > 3;
@@ -101,7 +102,8 @@ fn statement(random: &mut Random, shape: &Shape) -> String {
     }
 }
 
-/// A statement of its own, or some in a transaction which may come to nothing, wholly or from a savepoint on.
+/// A statement of its own, or some in a transaction which may come to nothing, wholly or from a
+/// savepoint on.
 fn change(user: &Connection, random: &mut Random, shape: &Shape) {
     // What a constraint refuses is part of the game.
     let run = |sql: &str| drop(user.execute_batch(sql));

@@ -1,4 +1,5 @@
-//! A table that changes its shape while its rows are on their way: it is sent again, and the sink takes the new shape.
+//! A table that changes its shape while its rows are on their way: it is sent again, and the sink
+//! takes the new shape.
 
 use std::time::Duration;
 

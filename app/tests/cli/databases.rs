@@ -1,4 +1,5 @@
-//! Databases that are not there, cannot be written or are none: the error names the file and the way out.
+//! Databases that are not there, cannot be written or are none: the error names the file and the
+//! way out.
 
 use std::fs::{self, Permissions};
 use std::os::unix::fs::PermissionsExt;
@@ -26,7 +27,8 @@ fn set_mode(path: &Path, mode: u32) {
 /// Lets the rules of files bind the command, though it be root that starts it.
 fn bound_by_modes(command: &mut Command) -> &mut Command {
     const CAP_DAC_OVERRIDE: libc::c_ulong = 1;
-    // SAFETY: prctl is async-signal-safe; it takes a right from the new process, and fails for one that has none to lose.
+    // SAFETY: prctl is async-signal-safe; it takes a right from the new process, and fails for one
+    // that has none to lose.
     unsafe {
         command.pre_exec(|| {
             libc::prctl(libc::PR_CAPBSET_DROP, CAP_DAC_OVERRIDE, 0, 0, 0);

@@ -16,7 +16,8 @@ fn wait_until_in_sync(cluster: &Cluster, topic: &str, partition: u32) {
     assert!(done, "in sync: {:?}", cluster.in_sync(topic, partition));
 }
 
-/// Does this to the leader of the topic's partition, and waits until another one leads it and knows how far its log goes.
+/// Does this to the leader of the topic's partition, and waits until another one leads it and knows
+/// how far its log goes.
 fn lose_leader(cluster: &Cluster, topic: &str, fault: fn(&Cluster, u32)) -> u32 {
     let (leader, end) = (cluster.leader(topic, 0), cluster.latest(topic));
     fault(cluster, leader);

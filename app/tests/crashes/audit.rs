@@ -1,4 +1,5 @@
-//! The log's records beside what the sink did with its rows: each record that counts was applied once, in the order of its partition.
+//! The log's records beside what the sink did with its rows: each record that counts was applied
+//! once, in the order of its partition.
 
 use std::collections::{HashMap, HashSet};
 
@@ -10,22 +11,24 @@ use crate::support::*;
 /// What was done with a row: its new version, or none when it was deleted.
 type Done = (i64, Option<i64>);
 
-/// Triggers on the sink's table, which write down each change of a row in the transaction that makes it.
-pub struct Audit {
+/// Triggers on the sink's table, which write down each change of a row in the transaction that
+/// makes it.
+pub(crate) struct Audit {
     /// Where each partition stood when the audit began.
     start: Vec<i64>,
 }
 
 /// What the log tells of the faults.
 #[derive(Debug, Default)]
-pub struct Tally {
+pub(crate) struct Tally {
     /// Changes that the sink made since the audit began.
     pub applied: usize,
     /// Records that the broker holds twice, by a resend of the same run.
     pub resent: usize,
     /// Records that came after those of a newer run.
     pub late: usize,
-    /// Runs of the producer that ended with records in the log which the source had not noted as acknowledged.
+    /// Runs of the producer that ended with records in the log which the source had not noted as
+    /// acknowledged.
     pub cut_runs: usize,
 }
 
@@ -33,7 +36,7 @@ pub struct Tally {
 type Stamp = (u64, u64);
 
 impl Audit {
-    pub fn install(workspace: &Workspace) -> Self {
+    pub(crate) fn install(workspace: &Workspace) -> Self {
         workspace.sql(
             &workspace.sink(),
             "CREATE TABLE audit(n INTEGER PRIMARY KEY, id INTEGER, version INTEGER);
@@ -51,19 +54,19 @@ impl Audit {
     }
 
     /// How many changes the sink has made since.
-    pub fn changes(workspace: &Workspace) -> i64 {
+    pub(crate) fn changes(workspace: &Workspace) -> i64 {
         workspace.number(&workspace.sink(), "SELECT ifnull(max(n), 0) FROM audit")
     }
 
     /// Fails when a row of the sink went back to an older version.
     #[track_caller]
-    pub fn check_no_row_went_back(workspace: &Workspace) {
+    pub(crate) fn check_no_row_went_back(workspace: &Workspace) {
         check_versions(&changes(workspace));
     }
 
     /// Fails unless the sink has made exactly the changes that the log says, once and in order.
     #[track_caller]
-    pub fn check(&self, workspace: &Workspace) -> Tally {
+    pub(crate) fn check(&self, workspace: &Workspace) -> Tally {
         let mut tally = Tally::default();
         let mut partition_of = HashMap::new();
         let mut cut = HashSet::new();
@@ -143,7 +146,8 @@ enum Body {
     Row(Done),
 }
 
-/// The changes of a partition from offset `start` on, when each record that continues the sequence is applied.
+/// The changes of a partition from offset `start` on, when each record that continues the sequence
+/// is applied.
 fn replay(
     records: &[Record],
     start: i64,
@@ -156,9 +160,10 @@ fn replay(
     for Record { offset, stamp, body } in records {
         let (epoch, seq) = *stamp;
         if *stamp <= last {
-            match epoch == last.0 {
-                true => tally.resent += 1,
-                false => tally.late += 1,
+            if epoch == last.0 {
+                tally.resent += 1;
+            } else {
+                tally.late += 1;
             }
             continue;
         }

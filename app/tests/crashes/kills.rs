@@ -101,9 +101,10 @@ fn a_full_pass_that_is_killed_again_and_again_arrives_whole() {
     let cursor = || {
         let cursor = "SELECT hex(cursor) FROM _rowferry_tracked WHERE pending AND cursor IS NOT NULL";
         let tracked = "SELECT 1 FROM sqlite_schema WHERE name = '_rowferry_tracked'";
-        match workspace.rows(&source, tracked).is_empty() {
-            true => Vec::new(),
-            false => workspace.rows(&source, cursor).concat(),
+        if workspace.rows(&source, tracked).is_empty() {
+            Vec::new()
+        } else {
+            workspace.rows(&source, cursor).concat()
         }
     };
     for round in 1..=5 {

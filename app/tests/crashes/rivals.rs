@@ -77,7 +77,8 @@ fn of_two_consumers_on_one_sink_one_stops_with_a_clear_message() {
     scene.end(ferry);
 }
 
-/// Starts a second consumer, of another group, waits until one of the two stops, and leaves the other in the ferry.
+/// Starts a second consumer, of another group, waits until one of the two stops, and leaves the
+/// other in the ferry.
 fn one_of_two_stops(workspace: &Workspace, ferry: &mut Ferry, round: u32) {
     let mut rival = workspace.start_consumer(&["--group", &format!("{}-{round}", workspace.topic())]);
     let stopped = wait_until(LIMIT, || !rival.is_running() || !ferry.consumer.is_running());

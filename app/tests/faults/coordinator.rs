@@ -4,7 +4,8 @@ use super::{LIMIT, Passage, Trio, said};
 use crate::groups::wait_until_shared;
 use crate::support::*;
 
-/// Waits until another broker than the one that is gone (0 for none) coordinates a group, as kafka-consumer-groups.sh tells it.
+/// Waits until another broker than the one that is gone (0 for none) coordinates a group, as
+/// kafka-consumer-groups.sh tells it.
 #[track_caller]
 fn coordinator_after(cluster: &Cluster, group: &str, gone: u32) -> u32 {
     let brokers = cluster.for_tools();

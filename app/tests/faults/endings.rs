@@ -33,7 +33,8 @@ fn a_producer_that_cannot_send_ends_though_another_process_holds_the_source() {
     ship_and_land(&w);
 }
 
-/// A cluster that judges by access control lists; who is not mentioned for something is free to use it.
+/// A cluster that judges by access control lists; who is not mentioned for something is free to use
+/// it.
 fn guarded(proxy: &Proxy) -> Cluster {
     Cluster::own(Config {
         proxy: Some(proxy),

@@ -47,8 +47,8 @@ fn a_leader_killed_without_zookeeper_does_no_harm() {
     );
 }
 
-/// A leader that has just taken over tells too small an end of its log until the other replica has answered it. What was
-/// acknowledged before is not lost.
+/// A leader that has just taken over tells too small an end of its log until the other replica has
+/// answered it. What was acknowledged before is not lost.
 #[test]
 fn a_new_leader_that_still_learns_how_far_its_log_goes_is_waited_for() {
     let trio = Trio::take();
@@ -57,7 +57,8 @@ fn a_new_leader_that_still_learns_how_far_its_log_goes_is_waited_for() {
     assert!(waited, "no leader had to learn anything");
 }
 
-/// Whether a producer that runs right after the leader died met one that learns. It succeeds either way.
+/// Whether a producer that runs right after the leader died met one that learns. It succeeds either
+/// way.
 fn has_to_learn(cluster: &Cluster) -> bool {
     let workspace = Workspace::on(cluster, "a leader may have to learn how far its log goes").of("t");
     cluster.create_topic(workspace.topic(), 1, &[]);
@@ -71,7 +72,8 @@ fn has_to_learn(cluster: &Cluster) -> bool {
     );
     workspace.producer(&[]).ok();
     cluster.kill_broker_number(leader);
-    // Paused so late, it still counts as in sync when the heir takes over, and for some seconds more.
+    // Paused so late, it still counts as in sync when the heir takes over, and for some seconds
+    // more.
     thread::sleep(Duration::from_secs(3));
     cluster.pause_broker_number(other);
     wait_until_led_by_another(cluster, workspace.topic(), 0, leader);

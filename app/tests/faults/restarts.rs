@@ -1,5 +1,5 @@
-//! A single broker ends and begins again while both sides are started all the time: no start meets a broker that is not itself yet,
-//! and ends in a false alarm.
+//! A single broker ends and begins again while both sides are started all the time: no start meets
+//! a broker that is not itself yet, and ends in a false alarm.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -8,7 +8,8 @@ use std::time::{Duration, Instant};
 
 use crate::support::*;
 
-/// How many starts are tried at least, and how many of them must have met a broker that takes connections and is not ready.
+/// How many starts are tried at least, and how many of them must have met a broker that takes
+/// connections and is not ready.
 const STARTS: usize = 120;
 const MET: usize = 5;
 
@@ -42,9 +43,10 @@ fn every_start_while_a_broker_restarts_ends_well_or_finds_no_broker() {
             let done = Over(&over);
             let mut kill = true;
             while !done.0.load(Ordering::Relaxed) {
-                match kill {
-                    true => cluster.kill_broker(),
-                    false => cluster.end_broker(),
+                if kill {
+                    cluster.kill_broker();
+                } else {
+                    cluster.end_broker();
                 }
                 kill = !kill;
                 cluster.start_broker();
@@ -66,12 +68,11 @@ fn every_start_while_a_broker_restarts_ends_well_or_finds_no_broker() {
                 if running[side].is_running() {
                     continue;
                 }
-                let run = match more {
-                    true => {
-                        started += 1;
-                        std::mem::replace(&mut running[side], start(side))
-                    }
-                    false => running.remove(side),
+                let run = if more {
+                    started += 1;
+                    std::mem::replace(&mut running[side], start(side))
+                } else {
+                    running.remove(side)
                 }
                 .wait(LIMIT);
                 met += usize::from(run.stderr().contains(WAITS));

@@ -1,4 +1,5 @@
-//! A run that is cut between each two steps of its beginning, on a file that has forgotten something.
+//! A run that is cut between each two steps of its beginning, on a file that has forgotten
+//! something.
 
 use super::*;
 

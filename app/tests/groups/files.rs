@@ -1,4 +1,5 @@
-//! The sink's file: one group lands in one file that is alive, wherever it lies; and a file that goes away is missed at once.
+//! The sink's file: one group lands in one file that is alive, wherever it lies; and a file that
+//! goes away is missed at once.
 
 use std::fs;
 use std::path::Path;

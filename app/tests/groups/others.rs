@@ -6,7 +6,8 @@ use std::process::Command;
 use super::{LIMIT, berth, fill, new_consumer};
 use crate::support::*;
 
-/// Lets another client come and go: it has its share while it is there, and nothing is missing in the sink afterwards.
+/// Lets another client come and go: it has its share while it is there, and nothing is missing in
+/// the sink afterwards.
 fn comes_and_goes(ws: &Workspace, start: impl Fn(&str) -> Process) {
     fill(ws, 300);
     ws.producer(&[]).ok();
@@ -30,12 +31,12 @@ fn comes_and_goes(ws: &Workspace, start: impl Fn(&str) -> Process) {
             ),
         );
         ws.producer(&[]).ok();
-        let row = format!("{{\"id\":{}", round); // 1.... or 2....
+        let row = format!("{{\"id\":{round}"); // 1.... or 2....
         other.wait_for_line(&row, LIMIT);
         let theirs = 300 - ws.number(&ws.sink(), &format!("SELECT count(*) FROM t WHERE id >= {first}"));
         assert!(theirs > 0, "the other had no share of the rows");
-        // To all of its processes. A SIGINT would be lost on Java where the tests run in the background.
-        // SAFETY: sends a signal to the processes that were just started.
+        // To all of its processes. A SIGINT would be lost on Java where the tests run in the
+        // background. SAFETY: sends a signal to the processes that were just started.
         let sent = unsafe { libc::kill(-(other.id() as i32), libc::SIGTERM) };
         assert_eq!(sent, 0, "the other has ended by itself");
         other.wait(LIMIT);

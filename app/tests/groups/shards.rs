@@ -1,4 +1,5 @@
-//! One sink file a group; a sink that is spread over several files pins its partitions and has none.
+//! One sink file a group; a sink that is spread over several files pins its partitions and has
+//! none.
 
 use super::{LIMIT, fill};
 use crate::support::*;
@@ -9,7 +10,9 @@ fn a_second_sink_in_one_group_is_refused_with_the_way_out() {
     fill(&ws, 500);
     ws.producer(&[]).ok();
     let group = ["--group", &format!("of-{}", ws.topic())];
-    let with = |args: &[&'static str]| -> Vec<String> { group.iter().chain(args).map(|arg| arg.to_string()).collect() };
+    let with = |args: &[&'static str]| -> Vec<String> {
+        group.iter().chain(args).map(std::string::ToString::to_string).collect()
+    };
     let run = |args: &[&'static str]| ws.consumer(&with(args).iter().map(String::as_str).collect::<Vec<_>>());
     run(&["--until-caught-up"]).ok();
     // Afterwards, and beside a member that runs.
@@ -40,7 +43,8 @@ fn a_second_sink_in_one_group_is_refused_with_the_way_out() {
     member.signal(libc::SIGINT);
     member.wait(LIMIT).ok();
 
-    // The ways out work: another group, and a group that has been made to forget, which 0.9 has no tool for.
+    // The ways out work: another group, and a group that has been made to forget, which 0.9 has no
+    // tool for.
     ws.consumer(&["--sink", "second.db", "--until-caught-up"]).ok();
     ws.verify(&["--sink", "second.db"]).ok();
     if ws.cluster().is_before_1() {

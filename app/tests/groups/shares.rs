@@ -1,4 +1,5 @@
-//! Who has what: shares, idle members, what the broker tells of them, and how long their offsets are kept.
+//! Who has what: shares, idle members, what the broker tells of them, and how long their offsets
+//! are kept.
 
 use std::thread;
 use std::time::{Duration, Instant};
@@ -53,9 +54,10 @@ fn each_member_has_its_share_and_one_too_many_stays_idle_and_says_so() {
             "{lines:?}"
         );
         assert_eq!(line[3], line[4], "offset and end differ: {lines:?}");
-        let named = match ws.cluster().is_before_1() {
-            true => line[6].starts_with("rowferry-consumer_/"),
-            false => line[6].starts_with("rowferry-consumer-") && line[8] == "rowferry-consumer",
+        let named = if ws.cluster().is_before_1() {
+            line[6].starts_with("rowferry-consumer_/")
+        } else {
+            line[6].starts_with("rowferry-consumer-") && line[8] == "rowferry-consumer"
         };
         assert!(named, "{lines:?}");
     }
@@ -171,14 +173,15 @@ fn an_idle_member_keeps_the_groups_offsets_alive_on_a_broker_that_forgets_after_
 /// Whether the broker knows the group's three offsets and no member of it.
 fn has_no_member(ws: &Workspace, group: &str) -> bool {
     let lines = described(ws.cluster(), group);
-    match ws.cluster().is_before_1() {
-        true => lines.is_empty(), // all that 0.9 tells; `committed` shows its offsets
-        false => lines.len() == 3 && lines.iter().all(|line| line[6] == "-"),
+    if ws.cluster().is_before_1() {
+        lines.is_empty()
+    } else {
+        lines.len() == 3 && lines.iter().all(|line| line[6] == "-")
     }
 }
 
-/// The offsets of a group for the three partitions of the workspace's topic; -1 for none. Asked with Python's client, as 0.9 has no tool for it
-/// that works without members.
+/// The offsets of a group for the three partitions of the workspace's topic; -1 for none. Asked
+/// with Python's client, as 0.9 has no tool for it that works without members.
 fn committed(ws: &Workspace, group: &str) -> Vec<i64> {
     let script = r#"
 import sys

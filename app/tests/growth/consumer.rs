@@ -35,7 +35,8 @@ fn land_and_watch(w: &Workspace) {
     Audit::install(w);
 }
 
-/// So many runs of the producer, each with a new version of every row. The rows are wide, so that the log is fetched in many steps.
+/// So many runs of the producer, each with a new version of every row. The rows are wide, so that
+/// the log is fetched in many steps.
 fn ship_versions(w: &Workspace, runs: usize) {
     ship_versions_of(w, runs, "SELECT id FROM t");
 }
@@ -56,7 +57,8 @@ fn lands_in_order(w: &Workspace) {
     Audit::check_no_row_went_back(w);
 }
 
-/// A log in which the older versions of moved rows wait in the partitions that were there before, and the newer ones in those that were added.
+/// A log in which the older versions of moved rows wait in the partitions that were there before,
+/// and the newer ones in those that were added.
 fn backlog_over_a_growth(sentence: &str) -> Workspace {
     let w = three_partitions(Workspace::new(sentence));
     land_and_watch(&w);
@@ -82,14 +84,16 @@ fn a_topic_that_grew_twice_behind_the_consumers_back_lands_in_order() {
     lands_in_order(&w);
 }
 
-/// The sink meets partitions while they are empty; most versions wait in one of them when the topic grows again.
+/// The sink meets partitions while they are empty; most versions wait in one of them when the topic
+/// grows again.
 fn partitions_fill_that_were_met_empty(w: &Workspace, met: impl FnOnce()) {
     land_and_watch(w);
     w.cluster().add_partitions(w.topic(), 5);
     w.consumer(&["--until-caught-up"]).ok();
     met();
     ship_versions(w, 1);
-    // The rows of one new partition have most of the versions: the others are through long before it.
+    // The rows of one new partition have most of the versions: the others are through long before
+    // it.
     let ids = records(w, 3).into_iter().filter_map(|(_, _, json)| json["id"].as_i64());
     let ids: Vec<String> = ids.map(|id| id.to_string()).collect();
     ship_versions_of(w, 15, &ids.join(","));
@@ -203,7 +207,8 @@ fn a_run_that_was_cut_off_where_keys_moved_holds_nobody_up_for_good() {
         0 < begun && begun < 5,
         "{before:?} and then {ends:?}: the run was not cut off in the midst"
     );
-    // What the other partitions held lands first; then nothing older is to come, and the run lands as far as it came.
+    // What the other partitions held lands first; then nothing older is to come, and the run lands
+    // as far as it came.
     w.consumer(&["--until-caught-up"]).ok();
     Audit::check_no_row_went_back(&w);
     w.producer(&[]).ok();

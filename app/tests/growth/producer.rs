@@ -1,4 +1,5 @@
-//! The producer's side: it sees that a topic has grown, spreads its rows over all partitions, and says so in its records.
+//! The producer's side: it sees that a topic has grown, spreads its rows over all partitions, and
+//! says so in its records.
 
 use std::time::Instant;
 

@@ -1,4 +1,5 @@
-//! Logs that were made anew and are as long as the old ones: a position is a number and what stood there.
+//! Logs that were made anew and are as long as the old ones: a position is a number and what stood
+//! there.
 
 use super::shop::*;
 use crate::support::*;
@@ -139,7 +140,8 @@ fn others_records_in_a_log_of_the_same_length_are_not_taken_for_landed() {
     w.consumer(&["--until-caught-up"]).ok().says("0 rows landed");
 }
 
-/// Stops a consumer in its tracks while the topic is made anew. Without a group, so that nobody deals its partitions out anew.
+/// Stops a consumer in its tracks while the topic is made anew. Without a group, so that nobody
+/// deals its partitions out anew.
 fn behind_the_back_of(consumer: &mut Process, change: impl FnOnce()) {
     consumer.signal(libc::SIGSTOP);
     change();

@@ -95,7 +95,8 @@ fn holes_of_a_compacted_topic_stop_the_consumer_unless_they_are_allowed() {
         .ok()
         .says("holes in the log were allowed (--allow-gaps)");
     assert_equal(&w);
-    // A sink that sees the topic for the first time needs the same leave, and has the same rows then.
+    // A sink that sees the topic for the first time needs the same leave, and has the same rows
+    // then.
     let fresh = w.path("fresh.db");
     let fresh = ["--sink", text(&fresh)];
     w.consumer(&[&fresh[..], &["--until-caught-up"]].concat())

@@ -27,7 +27,8 @@ fn records_that_expire_while_the_consumer_sleeps_are_found_when_it_wakes() {
     let mut consumer = w.start_consumer(&[]);
     wait_for_rows(&w, 200);
     consumer.signal(libc::SIGSTOP);
-    // The request that waits at the broker is answered by the first run at most: the second comes to nobody.
+    // The request that waits at the broker is answered by the first run at most: the second comes
+    // to nobody.
     for _ in 0..2 {
         change_all(&w);
         w.producer(&[]).ok();

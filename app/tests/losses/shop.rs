@@ -6,25 +6,25 @@ use std::time::Duration;
 
 use crate::support::*;
 
-pub const SOON: Duration = Duration::from_secs(30);
+pub(crate) const SOON: Duration = Duration::from_secs(30);
 
 /// The way out of nearly all of it.
-pub const WAY_OUT: &str = "way out: run `producer --backfill`, then `consumer --heal`";
+pub(crate) const WAY_OUT: &str = "way out: run `producer --backfill`, then `consumer --heal`";
 
 /// The partition in which the tests take records away.
-pub const HURT: i64 = 1;
+pub(crate) const HURT: i64 = 1;
 
-pub const ITEMS: &str = "CREATE TABLE items (id INTEGER PRIMARY KEY, name TEXT, price REAL);";
+pub(crate) const ITEMS: &str = "CREATE TABLE items (id INTEGER PRIMARY KEY, name TEXT, price REAL);";
 
 /// A workspace with a table of this many items.
-pub fn shop(sentence: &str, rows: u32) -> Workspace {
+pub(crate) fn shop(sentence: &str, rows: u32) -> Workspace {
     let w = Workspace::new(sentence).of("items");
     w.sql(&w.source(), &format!("{ITEMS} {}", more_items(1, rows)));
     w
 }
 
 /// A statement that inserts so many items from this id on.
-pub fn more_items(from: u32, rows: u32) -> String {
+pub(crate) fn more_items(from: u32, rows: u32) -> String {
     let to = from + rows;
     format!(
         "INSERT INTO items WITH RECURSIVE n(i) AS (SELECT {from} UNION ALL SELECT i + 1 FROM n WHERE i + 1 < {to})
@@ -33,17 +33,17 @@ pub fn more_items(from: u32, rows: u32) -> String {
 }
 
 /// Changes every item, so that every partition gets records.
-pub fn change_all(w: &Workspace) {
+pub(crate) fn change_all(w: &Workspace) {
     w.sql(&w.source(), "UPDATE items SET price = price + 1");
 }
 
 /// How the messages name the partition that is hurt.
-pub fn place(topic: &str) -> String {
+pub(crate) fn place(topic: &str) -> String {
     format!("topic \"{topic}\" partition {HURT}")
 }
 
 /// Where the sink stands.
-pub fn position(w: &Workspace, topic: &str, partition: i64) -> i64 {
+pub(crate) fn position(w: &Workspace, topic: &str, partition: i64) -> i64 {
     let query = "SELECT next_offset FROM _rowferry_positions";
     w.number(
         &w.sink(),
@@ -51,7 +51,7 @@ pub fn position(w: &Workspace, topic: &str, partition: i64) -> i64 {
     )
 }
 
-pub fn wait_for_rows(w: &Workspace, rows: i64) {
+pub(crate) fn wait_for_rows(w: &Workspace, rows: i64) {
     let made = || {
         !w.rows(&w.sink(), "SELECT 1 FROM sqlite_schema WHERE name = 'items'")
             .is_empty()
@@ -60,9 +60,10 @@ pub fn wait_for_rows(w: &Workspace, rows: i64) {
     assert!(wait_until(SOON, landed), "{rows} rows have not landed");
 }
 
-/// The consumer ends with exit code 3, these words and the way out, stands before the gap, and does so again.
+/// The consumer ends with exit code 3, these words and the way out, stands before the gap, and does
+/// so again.
 #[track_caller]
-pub fn stops(w: &Workspace, topic: &str, at: i64, texts: &[&str]) {
+pub(crate) fn stops(w: &Workspace, topic: &str, at: i64, texts: &[&str]) {
     for _ in 0..2 {
         let run = w.consumer(&["--topic", topic, "--until-caught-up"]).code(3);
         let run = run.says(&format!("error: {}", place(topic))).says(WAY_OUT);
@@ -71,9 +72,10 @@ pub fn stops(w: &Workspace, topic: &str, at: i64, texts: &[&str]) {
     }
 }
 
-/// The same for a gap that stands in every partition: the consumer stops at the first that it meets, and no partition moves on.
+/// The same for a gap that stands in every partition: the consumer stops at the first that it
+/// meets, and no partition moves on.
 #[track_caller]
-pub fn stops_anywhere(w: &Workspace, text: &str) {
+pub(crate) fn stops_anywhere(w: &Workspace, text: &str) {
     let stand = || {
         w.rows(
             &w.sink(),
@@ -90,7 +92,8 @@ pub fn stops_anywhere(w: &Workspace, text: &str) {
             .says("way out")
             .says("offset");
         let run = run.says(&format!("error: topic \"{}\" partition", w.topic()));
-        // What lies before the gap may land in one partition after the other, each time as far as the gap.
+        // What lies before the gap may land in one partition after the other, each time as far as
+        // the gap.
         let now = (stand(), items());
         if round == 2 {
             assert_eq!(now, before[1], "the gap was stepped over\n{run}");
@@ -99,9 +102,10 @@ pub fn stops_anywhere(w: &Workspace, text: &str) {
     }
 }
 
-/// The way out: a full pass and --heal make both sides equal, rows deleted meanwhile included, and all goes on as ever after.
+/// The way out: a full pass and --heal make both sides equal, rows deleted meanwhile included, and
+/// all goes on as ever after.
 #[track_caller]
-pub fn heals(w: &Workspace, topic: &str) {
+pub(crate) fn heals(w: &Workspace, topic: &str) {
     w.sql(&w.source(), "DELETE FROM items WHERE id % 7 = 3");
     let to = ["--topic", topic];
     let land = ["--topic", topic, "--until-caught-up"];
@@ -115,9 +119,10 @@ pub fn heals(w: &Workspace, topic: &str) {
     assert_equal(w);
 }
 
-/// A backfill and a plain run of the consumer make both sides equal, and nothing is missing any more.
+/// A backfill and a plain run of the consumer make both sides equal, and nothing is missing any
+/// more.
 #[track_caller]
-pub fn the_backfill_brings_the_rest(w: &Workspace) {
+pub(crate) fn the_backfill_brings_the_rest(w: &Workspace) {
     w.sql(&w.source(), "DELETE FROM items WHERE id % 7 = 3");
     w.producer(&["--backfill"]).ok();
     w.consumer(&["--until-caught-up"]).ok().never_says("missing");
@@ -126,7 +131,7 @@ pub fn the_backfill_brings_the_rest(w: &Workspace) {
 }
 
 /// A new topic with those of the shop's records, by partition and offset, that are to be kept.
-pub fn copy_topic(w: &Workspace, keep: &dyn Fn(i64, i64) -> bool) -> String {
+pub(crate) fn copy_topic(w: &Workspace, keep: &dyn Fn(i64, i64) -> bool) -> String {
     let copy = format!("{}-copy", w.topic());
     w.cluster().create_topic(&copy, 3, &[]);
     pour(w, w.topic(), &copy, keep);
@@ -134,7 +139,7 @@ pub fn copy_topic(w: &Workspace, keep: &dyn Fn(i64, i64) -> bool) -> String {
 }
 
 /// Writes the records of a topic into another, as another client does.
-pub fn pour(w: &Workspace, from: &str, to: &str, keep: &dyn Fn(i64, i64) -> bool) {
+pub(crate) fn pour(w: &Workspace, from: &str, to: &str, keep: &dyn Fn(i64, i64) -> bool) {
     let mut dropped = 0;
     for partition in 0..3 {
         let number = partition.to_string();
@@ -142,9 +147,10 @@ pub fn pour(w: &Workspace, from: &str, to: &str, keep: &dyn Fn(i64, i64) -> bool
         let mut kept = String::new();
         for line in kcat(w.cluster(), &read, b"").lines() {
             let (offset, record) = line.split_once('\t').expect("kcat tells the offset");
-            match keep(partition, offset.parse().expect("an offset is a number")) {
-                true => kept += &format!("{record}\n"),
-                false => dropped += 1,
+            if keep(partition, offset.parse().expect("an offset is a number")) {
+                kept += &format!("{record}\n");
+            } else {
+                dropped += 1;
             }
         }
         // -Z: an empty value is none.
@@ -159,14 +165,14 @@ pub fn pour(w: &Workspace, from: &str, to: &str, keep: &dyn Fn(i64, i64) -> bool
 }
 
 /// Copies the source to another file of the workspace.
-pub fn back_up(w: &Workspace, name: &str) -> PathBuf {
+pub(crate) fn back_up(w: &Workspace, name: &str) -> PathBuf {
     let copy = w.path(name);
     w.sql(&w.source(), &format!("VACUUM INTO '{}'", copy.display()));
     copy
 }
 
 /// Puts a copy in the place of the source.
-pub fn put_back(w: &Workspace, copy: &Path) {
+pub(crate) fn put_back(w: &Workspace, copy: &Path) {
     for rest in ["source.db-wal", "source.db-shm"] {
         let _ = fs::remove_file(w.path(rest)); // there or not
     }
@@ -174,7 +180,7 @@ pub fn put_back(w: &Workspace, copy: &Path) {
 }
 
 /// Waits until the producer has noted all that the source holds as acknowledged.
-pub fn wait_until_shipped(w: &Workspace) {
+pub(crate) fn wait_until_shipped(w: &Workspace) {
     let known = "SELECT 1 FROM sqlite_schema WHERE name = '_rowferry_outbox_items'";
     let all = "SELECT count(*) FROM _rowferry_tracked
                WHERE NOT pending AND shipped = ifnull((SELECT max(seq) FROM _rowferry_outbox_items), 0)";
@@ -183,6 +189,6 @@ pub fn wait_until_shipped(w: &Workspace) {
 }
 
 /// A file's name as an argument.
-pub fn text(path: &Path) -> &str {
+pub(crate) fn text(path: &Path) -> &str {
     path.to_str().expect("the temporary folder has a plain name")
 }

@@ -20,8 +20,9 @@ use super::{Process, Proxy, Random, Run, new_folder, top, wait_until};
 /// How long the script may take to start a cluster; the first time it fetches Kafka's jars.
 const START: Duration = Duration::from_secs(300);
 
-/// Brings the cluster up for each line on its stdin and answers with the script's exit code. When stdin ends, because the
-/// test has ended in whatever way, it stops the cluster and removes the folder. Out of reach of Ctrl-C by its own process group.
+/// Brings the cluster up for each line on its stdin and answers with the script's exit code. When
+/// stdin ends, because the test has ended in whatever way, it stops the cluster and removes the
+/// folder. Out of reach of Ctrl-C by its own process group.
 const KEEPER: &str = r#"
 while read -r _; do
     sh "$0/server_up.sh" --native --stack "$2" --brokers "$3" </dev/null >"$1/up.log" 2>&1
@@ -36,16 +37,18 @@ const DEFAULT_STACK: &str = "wurstmeister";
 const QUICK_GROUPS: &str = "\ngroup.min.session.timeout.ms=500";
 
 /// What a cluster of one's own differs in.
-pub struct Config<'a> {
+pub(crate) struct Config<'a> {
     /// What it is made of: wurstmeister, confluent or kraft.
     pub stack: &'a str,
     /// How many brokers it has; their numbers begin with 1.
     pub brokers: u32,
-    /// The version of Kafka; empty means that of the stack, or of KAFKA_VERSION for the default stack.
+    /// The version of Kafka; empty means that of the stack, or of KAFKA_VERSION for the default
+    /// stack.
     pub kafka_version: String,
     /// More lines for the brokers' server.properties.
     pub broker_config: String,
-    /// A proxy that stands before the one broker: `brokers()` leads through it, the tools go around it.
+    /// A proxy that stands before the one broker: `brokers()` leads through it, the tools go around
+    /// it.
     pub proxy: Option<&'a Proxy>,
 }
 
@@ -61,9 +64,10 @@ impl Default for Config<'_> {
     }
 }
 
-/// Kafka brokers, and ZooKeeper where the stack has it. Its copies are the same cluster; it ends with the last of them, or with the test process.
+/// Kafka brokers, and ZooKeeper where the stack has it. Its copies are the same cluster; it ends
+/// with the last of them, or with the test process.
 #[derive(Clone)]
-pub struct Cluster(Arc<Inner>);
+pub(crate) struct Cluster(Arc<Inner>);
 
 struct Inner {
     folder: PathBuf,
@@ -82,14 +86,15 @@ struct Keeper {
 }
 
 impl Cluster {
-    /// The cluster that all tests of a run share. Leave it as it is: kill and pause brokers of your own.
-    pub fn shared() -> Self {
+    /// The cluster that all tests of a run share. Leave it as it is: kill and pause brokers of your
+    /// own.
+    pub(crate) fn shared() -> Self {
         static SHARED: OnceLock<Cluster> = OnceLock::new();
         SHARED.get_or_init(|| Self::own(Config::default())).clone()
     }
 
     /// A cluster for one test.
-    pub fn own(config: Config) -> Self {
+    pub(crate) fn own(config: Config) -> Self {
         let ports: Vec<u16> = (0..config.brokers).map(|_| free_port()).collect();
         let [zookeeper_port, inner_port] = [(); 2].map(|()| free_port());
         let mut broker_config = config.broker_config + QUICK_GROUPS;
@@ -152,7 +157,7 @@ impl Cluster {
     }
 
     /// Where clients find it: all brokers, or the proxy before the one.
-    pub fn brokers(&self) -> String {
+    pub(crate) fn brokers(&self) -> String {
         match self.0.proxied_port {
             Some(port) => format!("127.0.0.1:{port}"),
             None => self.direct(),
@@ -160,13 +165,13 @@ impl Cluster {
     }
 
     /// The brokers themselves, past any proxy.
-    pub fn direct(&self) -> String {
+    pub(crate) fn direct(&self) -> String {
         let all: Vec<String> = self.numbers().map(|n| self.broker(n)).collect();
         all.join(",")
     }
 
     /// Where one of the brokers listens.
-    pub fn broker(&self, number: u32) -> String {
+    pub(crate) fn broker(&self, number: u32) -> String {
         format!("127.0.0.1:{}", self.0.ports[number as usize - 1])
     }
 
@@ -176,28 +181,28 @@ impl Cluster {
     }
 
     /// The version of Kafka that it runs.
-    pub fn kafka_version(&self) -> &str {
+    pub(crate) fn kafka_version(&self) -> &str {
         let recorded = || fs::read_to_string(self.folder().join("version")).expect("the cluster has started");
         self.0.kafka_version.get_or_init(recorded)
     }
 
     /// Whether it runs Kafka 0.x, whose tools and log are of another kind.
-    pub fn is_before_1(&self) -> bool {
+    pub(crate) fn is_before_1(&self) -> bool {
         self.kafka_version().starts_with("0.")
     }
 
     /// The folder with its data, logs and process ids.
-    pub fn folder(&self) -> PathBuf {
+    pub(crate) fn folder(&self) -> PathBuf {
         self.0.folder.join("cluster")
     }
 
     /// The same for a cluster with one broker, by the name that says it.
-    pub fn start_broker(&self) {
+    pub(crate) fn start_broker(&self) {
         self.start_missing();
     }
 
     /// Starts what does not run, through server_up.sh, and waits until it serves.
-    pub fn start_missing(&self) {
+    pub(crate) fn start_missing(&self) {
         let mut keeper = self.0.keeper.lock().expect("no start of this cluster failed before");
         let order = keeper
             .orders
@@ -214,19 +219,20 @@ impl Cluster {
         }
     }
 
-    /// Runs app/cluster/NAME.sh; `localhost:9092` and `zookeeper:2181` in its arguments mean this cluster.
-    pub fn tool(&self, name: &str, args: &[&str]) -> Run {
+    /// Runs app/cluster/NAME.sh; `localhost:9092` and `zookeeper:2181` in its arguments mean this
+    /// cluster.
+    pub(crate) fn tool(&self, name: &str, args: &[&str]) -> Run {
         let script: PathBuf = top().join("app/cluster").join(name).with_extension("sh");
         self.script(&script, args)
     }
 
     /// Runs one of the project's scripts on this cluster's folder.
-    pub fn script(&self, script: &Path, args: &[&str]) -> Run {
+    pub(crate) fn script(&self, script: &Path, args: &[&str]) -> Run {
         self.script_with(script, args, &[])
     }
 
     /// The same with settings that it is to find in its environment.
-    pub fn script_with(&self, script: &Path, args: &[&str], settings: &[(&str, &str)]) -> Run {
+    pub(crate) fn script_with(&self, script: &Path, args: &[&str], settings: &[(&str, &str)]) -> Run {
         let mut command = Command::new("sh");
         command
             .arg(script)
@@ -262,7 +268,7 @@ impl Drop for Inner {
 }
 
 /// A TCP port that nobody listens on, below those that the system hands out by itself.
-pub fn free_port() -> u16 {
+pub(crate) fn free_port() -> u16 {
     static CHANCE: OnceLock<Mutex<Random>> = OnceLock::new();
     let start = || Mutex::new(Random::seeded(RandomState::new().hash_one(0)));
     let mut chance = CHANCE.get_or_init(start).lock().expect("no thread fails with it");

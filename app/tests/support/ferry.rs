@@ -1,4 +1,5 @@
-//! A producer that follows and a consumer that stays, and a program that changes the source beside them.
+//! A producer that follows and a consumer that stays, and a program that changes the source beside
+//! them.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -15,7 +16,7 @@ use super::{Process, Random, Run, Workspace, assert_equal, wait_until};
 const LIMIT: Duration = Duration::from_secs(60);
 
 /// Both sides of one workspace, running.
-pub struct Ferry<'w> {
+pub(crate) struct Ferry<'w> {
     pub producer: Process,
     pub consumer: Process,
     workspace: &'w Workspace,
@@ -24,7 +25,7 @@ pub struct Ferry<'w> {
 
 impl<'w> Ferry<'w> {
     /// Starts both, with these arguments beside the workspace's.
-    pub fn start(workspace: &'w Workspace, producer: &[&'w str], consumer: &[&'w str]) -> Self {
+    pub(crate) fn start(workspace: &'w Workspace, producer: &[&'w str], consumer: &[&'w str]) -> Self {
         let args = [[&["--follow"], producer].concat(), consumer.to_vec()];
         Self {
             producer: workspace.start_producer(&args[0]),
@@ -35,17 +36,18 @@ impl<'w> Ferry<'w> {
     }
 
     /// Starts another producer in the place of this one, which goes on.
-    pub fn next_producer(&mut self) -> Process {
+    pub(crate) fn next_producer(&mut self) -> Process {
         std::mem::replace(&mut self.producer, self.workspace.start_producer(&self.args[0]))
     }
 
     /// Starts another consumer in the place of this one, which goes on.
-    pub fn next_consumer(&mut self) -> Process {
+    pub(crate) fn next_consumer(&mut self) -> Process {
         std::mem::replace(&mut self.consumer, self.workspace.start_consumer(&self.args[1]))
     }
 
-    /// Stops the producer in its tracks, at a moment when it holds no lock; `libc::SIGCONT` lets it go on.
-    pub fn pause_producer(&mut self) {
+    /// Stops the producer in its tracks, at a moment when it holds no lock; `libc::SIGCONT` lets it
+    /// go on.
+    pub(crate) fn pause_producer(&mut self) {
         let user = Connection::open(self.workspace.source()).expect("the source can be opened");
         user.busy_timeout(Duration::from_millis(200))
             .expect("a timeout can be set");
@@ -64,9 +66,10 @@ impl<'w> Ferry<'w> {
         );
     }
 
-    /// Runs statements on the source, which must change the table, and waits until the sink has followed.
+    /// Runs statements on the source, which must change the table, and waits until the sink has
+    /// followed.
     #[track_caller]
-    pub fn follows(&mut self, table: &str, statements: &str) {
+    pub(crate) fn follows(&mut self, table: &str, statements: &str) {
         let (source, all) = (self.workspace.source(), format!("SELECT * FROM {table}"));
         let before = self.workspace.rows(&source, &all);
         self.workspace.sql(&source, statements);
@@ -80,7 +83,7 @@ impl<'w> Ferry<'w> {
 
     /// Waits until verify finds both sides equal, while both go on running.
     #[track_caller]
-    pub fn wait_until_equal(&mut self, after: &str) {
+    pub(crate) fn wait_until_equal(&mut self, after: &str) {
         let mut last = String::new();
         let equal = wait_until(LIMIT, || {
             let run = self.workspace.verify(&[]);
@@ -97,8 +100,9 @@ impl<'w> Ferry<'w> {
 
     /// Once both sides are equal, stops both; a last run of each must find nothing left to do.
     #[track_caller]
-    pub fn end(mut self) -> (Run, Run) {
-        // Rows travel as they are now, so both sides can be equal before the last change is shipped.
+    pub(crate) fn end(mut self) -> (Run, Run) {
+        // Rows travel as they are now, so both sides can be equal before the last change is
+        // shipped.
         let shipped = wait_until(LIMIT, || unshipped(self.workspace) == 0);
         assert!(
             shipped,
@@ -140,7 +144,7 @@ fn unshipped(workspace: &Workspace) -> i64 {
 }
 
 /// Another program's thread, which changes a database until it is stopped.
-pub struct Writer {
+pub(crate) struct Writer {
     stop: Arc<AtomicBool>,
     done: Arc<AtomicU64>,
     thread: Option<JoinHandle<()>>,
@@ -148,7 +152,7 @@ pub struct Writer {
 
 impl Writer {
     /// Calls `change` again and again, with the number of the call from 1 on.
-    pub fn start(
+    pub(crate) fn start(
         database: &Path,
         seed: u64,
         mut change: impl FnMut(&Connection, &mut Random, u64) -> rusqlite::Result<()> + Send + 'static,
@@ -175,13 +179,13 @@ impl Writer {
     }
 
     /// How often it has changed something so far.
-    pub fn done(&self) -> u64 {
+    pub(crate) fn done(&self) -> u64 {
         self.done.load(Ordering::Relaxed)
     }
 
     /// Waits until it has changed something so many times more; fails when it has failed.
     #[track_caller]
-    pub fn wait_for_more(&self, more: u64) {
+    pub(crate) fn wait_for_more(&self, more: u64) {
         let wanted = self.done() + more;
         let went_on = wait_until(LIMIT, || self.done() >= wanted);
         assert!(
@@ -192,7 +196,7 @@ impl Writer {
     }
 
     /// Ends it; fails when one of its changes failed.
-    pub fn stop(mut self) -> u64 {
+    pub(crate) fn stop(mut self) -> u64 {
         self.stop.store(true, Ordering::Relaxed);
         let thread = self.thread.take().expect("it is stopped once");
         thread.join().expect("the writer does not fail");

@@ -1,5 +1,6 @@
-//! A broker that lies. It knows enough of the old protocol to bring a producer or a consumer to each of its requests, for one topic of
-//! one partition; then it answers one kind of request with a length, a count or an offset that cannot be, or not at all.
+//! A broker that lies. It knows enough of the old protocol to bring a producer or a consumer to
+//! each of its requests, for one topic of one partition; then it answers one kind of request with a
+//! length, a count or an offset that cannot be, or not at all.
 
 use std::io::{Read, Write};
 use std::net::{Ipv4Addr, TcpListener, TcpStream};
@@ -10,7 +11,7 @@ use std::time::Duration;
 /// A kind of request, by its number on the wire.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(i16)]
-pub enum Kind {
+pub(crate) enum Kind {
     Produce = 0,
     Fetch = 1,
     ListOffsets = 2,
@@ -26,7 +27,7 @@ pub enum Kind {
 
 /// What is wrong with the answers to one kind of request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Lie {
+pub(crate) enum Lie {
     /// The answer's length or count of this number, from 0 on, is another.
     Claim(usize, i32),
     /// The frame's own size.
@@ -39,13 +40,14 @@ pub enum Lie {
     Half,
 }
 
-/// Messages of the log as they are handed out: the first offset, the one behind them, the bytes of their set.
+/// Messages of the log as they are handed out: the first offset, the one behind them, the bytes of
+/// their set.
 #[derive(Debug, Clone)]
-pub struct Entry(pub i64, pub i64, pub Vec<u8>);
+pub(crate) struct Entry(pub i64, pub i64, pub Vec<u8>);
 
 /// The broker; its threads end with the connections.
 #[derive(Clone)]
-pub struct Hostile(Arc<Shared>);
+pub(crate) struct Hostile(Arc<Shared>);
 
 struct Shared {
     port: u16,
@@ -66,7 +68,7 @@ struct State {
 
 impl Hostile {
     /// A broker that tells the truth yet, on a free port.
-    pub fn new(topic: &str) -> Self {
+    pub(crate) fn new(topic: &str) -> Self {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("there is a free port");
         let hostile = Self(Arc::new(Shared {
             port: listener.local_addr().expect("it is bound").port(),
@@ -83,32 +85,32 @@ impl Hostile {
         hostile
     }
 
-    pub fn address(&self) -> String {
+    pub(crate) fn address(&self) -> String {
         format!("127.0.0.1:{}", self.0.port)
     }
 
     /// The lie that it tells from now on, whenever it is asked this.
-    pub fn lie(&self, kind: Kind, lie: Lie) {
+    pub(crate) fn lie(&self, kind: Kind, lie: Lie) {
         self.state(|state| state.lie = Some((kind, lie)));
     }
 
     /// How often it has lied.
-    pub fn struck(&self) -> usize {
+    pub(crate) fn struck(&self) -> usize {
         self.state(|state| state.struck)
     }
 
     /// What it holds from now on.
-    pub fn hold(&self, log: Vec<Entry>) {
+    pub(crate) fn hold(&self, log: Vec<Entry>) {
         self.state(|state| state.log = log);
     }
 
     /// The end of the log that it tells.
-    pub fn tell_end(&self, end: i64) {
+    pub(crate) fn tell_end(&self, end: i64) {
         self.state(|state| state.end = Some(end));
     }
 
     /// Another member of each group, which says this of itself.
-    pub fn seat(&self, subscription: Vec<u8>) {
+    pub(crate) fn seat(&self, subscription: Vec<u8>) {
         self.state(|state| state.others.push(subscription));
     }
 
@@ -355,7 +357,7 @@ fn read(log: &[Entry], from: i64, window: i32) -> Vec<u8> {
 }
 
 /// A message of the old format; its offset is the broker's matter.
-pub fn message(offset: i64, codec: u8, key: &[u8], value: &[u8]) -> Vec<u8> {
+pub(crate) fn message(offset: i64, codec: u8, key: &[u8], value: &[u8]) -> Vec<u8> {
     let mut body = vec![0, codec];
     for part in [key, value] {
         body.extend((part.len() as i32).to_be_bytes());

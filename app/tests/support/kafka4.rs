@@ -1,4 +1,5 @@
-//! A broker of Kafka 4, which has forgotten the protocol of the old days. It runs without ZooKeeper (KRaft).
+//! A broker of Kafka 4, which has forgotten the protocol of the old days. It runs without ZooKeeper
+//! (KRaft).
 
 use std::fs;
 use std::net::{Ipv4Addr, TcpStream};
@@ -28,14 +29,14 @@ exec "$JAVA" -Xmx300m -XX:+UseSerialGC -cp "$LIBS/*" kafka.Kafka server.properti
 "#;
 
 /// One broker that is its own controller. It ends with this value.
-pub struct Kafka4 {
+pub(crate) struct Kafka4 {
     port: u16,
     folder: PathBuf,
     process: Process,
 }
 
 impl Kafka4 {
-    pub fn start() -> Self {
+    pub(crate) fn start() -> Self {
         let (port, controller, folder) = (free_port(), free_port(), new_folder("kafka4"));
         let properties = format!(
             "process.roles=broker,controller\nnode.id=1\nlog.dirs=data\noffsets.topic.replication.factor=1\n\
@@ -57,12 +58,12 @@ impl Kafka4 {
     }
 
     /// Where it listens.
-    pub fn address(&self) -> String {
+    pub(crate) fn address(&self) -> String {
         format!("127.0.0.1:{}", self.port)
     }
 
     /// Whether it still runs.
-    pub fn is_running(&mut self) -> bool {
+    pub(crate) fn is_running(&mut self) -> bool {
         self.process.is_running()
     }
 }

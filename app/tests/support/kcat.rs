@@ -6,8 +6,9 @@ use std::thread;
 
 use super::Cluster;
 
-/// Runs `kcat -b <brokers> <args>` with this stdin and returns its stdout; fails when kcat does, or takes over 60 s.
-pub fn kcat(cluster: &Cluster, args: &[&str], stdin: &[u8]) -> String {
+/// Runs `kcat -b <brokers> <args>` with this stdin and returns its stdout; fails when kcat does, or
+/// takes over 60 s.
+pub(crate) fn kcat(cluster: &Cluster, args: &[&str], stdin: &[u8]) -> String {
     String::from_utf8_lossy(&kcat_bytes(cluster, args, stdin)).into_owned()
 }
 
@@ -50,7 +51,7 @@ pub(super) fn try_kcat(cluster: &Cluster, args: &[&str], stdin: &[u8]) -> Result
 }
 
 /// The arguments by which kcat finds a cluster and speaks as that one does.
-pub fn kcat_reaches(cluster: &Cluster) -> Vec<String> {
+pub(crate) fn kcat_reaches(cluster: &Cluster) -> Vec<String> {
     // A broker that is paused would be waited for.
     let brokers: Vec<String> = cluster.awake().into_iter().map(|n| cluster.broker(n)).collect();
     let mut args = vec!["-b".to_owned(), brokers.join(",")];
@@ -64,13 +65,13 @@ pub fn kcat_reaches(cluster: &Cluster) -> Vec<String> {
 
 /// A record as another client writes and reads it; an empty key or value is none.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Record {
+pub(crate) struct Record {
     pub key: Vec<u8>,
     pub value: Vec<u8>,
 }
 
 impl Record {
-    pub fn new(key: impl Into<Vec<u8>>, value: impl Into<Vec<u8>>) -> Self {
+    pub(crate) fn new(key: impl Into<Vec<u8>>, value: impl Into<Vec<u8>>) -> Self {
         Self {
             key: key.into(),
             value: value.into(),
@@ -78,8 +79,9 @@ impl Record {
     }
 }
 
-/// Writes records into one partition with kcat, in this order. They may hold any bytes but 0x1d, 0x1e and 0x1f.
-pub fn write_records<'a>(
+/// Writes records into one partition with kcat, in this order. They may hold any bytes but 0x1d,
+/// 0x1e and 0x1f.
+pub(crate) fn write_records<'a>(
     cluster: &Cluster,
     topic: &str,
     partition: u32,
@@ -104,7 +106,7 @@ pub fn write_records<'a>(
 }
 
 /// All records of a partition, with their offsets, as kcat reads them.
-pub fn read_records(cluster: &Cluster, topic: &str, partition: u32) -> Vec<(i64, Record)> {
+pub(crate) fn read_records(cluster: &Cluster, topic: &str, partition: u32) -> Vec<(i64, Record)> {
     let partition = partition.to_string();
     let format = "%o %K %S\\n%k%s";
     let output = kcat_bytes(

@@ -1,8 +1,9 @@
-//! What the tests stand on: a cluster, a folder for each test, the commands as processes, and small tools around them.
+//! What the tests stand on: a cluster, a folder for each test, the commands as processes, and small
+//! tools around them.
 
 mod cluster;
 mod ferry;
-pub mod hostile;
+pub(crate) mod hostile;
 mod kafka4;
 mod kcat;
 mod process;
@@ -11,15 +12,15 @@ mod python;
 mod random;
 mod workspace;
 
-pub use cluster::{Cluster, Config, free_port};
-pub use ferry::{Ferry, Writer};
-pub use kafka4::Kafka4;
-pub use kcat::{Record, kcat, kcat_reaches, read_records, write_records};
-pub use process::{Process, Run};
-pub use proxy::{Fault, Proxy, Request};
-pub use python::python;
-pub use random::Random;
-pub use workspace::{Workspace, assert_equal, ship_and_land};
+pub(crate) use cluster::{Cluster, Config, free_port};
+pub(crate) use ferry::{Ferry, Writer};
+pub(crate) use kafka4::Kafka4;
+pub(crate) use kcat::{Record, kcat, kcat_reaches, read_records, write_records};
+pub(crate) use process::{Process, Run};
+pub(crate) use proxy::{Fault, Proxy, Request};
+pub(crate) use python::python;
+pub(crate) use random::Random;
+pub(crate) use workspace::{Workspace, assert_equal, ship_and_land};
 
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -27,7 +28,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 /// The top folder of the checkout, where server_up.sh lies.
-pub fn top() -> &'static Path {
+pub(crate) fn top() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
         .parent()
         .expect("the crate lies in a folder of the checkout")
@@ -48,7 +49,7 @@ fn new_folder(what: &str) -> PathBuf {
 }
 
 /// Waits until `done` says so; false when it has not within `limit`.
-pub fn wait_until(limit: Duration, mut done: impl FnMut() -> bool) -> bool {
+pub(crate) fn wait_until(limit: Duration, mut done: impl FnMut() -> bool) -> bool {
     let end = Instant::now() + limit;
     while !done() {
         if Instant::now() >= end {

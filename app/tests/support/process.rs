@@ -14,7 +14,7 @@ use super::wait_until;
 type Output = Arc<Mutex<Vec<u8>>>;
 
 /// A command that runs. It is killed when this is dropped or when the thread that started it ends.
-pub struct Process {
+pub(crate) struct Process {
     child: Child,
     command: String,
     stdout: Output,
@@ -27,7 +27,7 @@ pub struct Process {
 
 impl Process {
     /// Starts a command with nothing on its stdin and both outputs collected.
-    pub fn start(command: &mut Command) -> Self {
+    pub(crate) fn start(command: &mut Command) -> Self {
         command
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
@@ -66,12 +66,12 @@ impl Process {
     }
 
     /// The process id.
-    pub fn id(&self) -> u32 {
+    pub(crate) fn id(&self) -> u32 {
         self.child.id()
     }
 
     /// Whether it still runs.
-    pub fn is_running(&mut self) -> bool {
+    pub(crate) fn is_running(&mut self) -> bool {
         if self.status.is_none() {
             self.measure();
             self.status = self
@@ -83,17 +83,18 @@ impl Process {
     }
 
     /// What it has written so far, to stdout and then to stderr.
-    pub fn output(&self) -> String {
+    pub(crate) fn output(&self) -> String {
         text(&self.stdout) + &text(&self.stderr)
     }
 
-    /// The first whole line with `text` in it, on either stream; fails when it has not come within `limit` or the process ends without.
-    pub fn wait_for_line(&mut self, text: &str, limit: Duration) -> String {
+    /// The first whole line with `text` in it, on either stream; fails when it has not come within
+    /// `limit` or the process ends without.
+    pub(crate) fn wait_for_line(&mut self, text: &str, limit: Duration) -> String {
         self.wait_for_lines(text, 1, limit).remove(0)
     }
 
     /// The first `count` whole lines with `text` in them.
-    pub fn wait_for_lines(&mut self, text: &str, count: usize, limit: Duration) -> Vec<String> {
+    pub(crate) fn wait_for_lines(&mut self, text: &str, count: usize, limit: Duration) -> Vec<String> {
         let end = Instant::now() + limit;
         loop {
             let running = self.is_running();
@@ -131,7 +132,7 @@ impl Process {
     }
 
     /// Sends it a signal such as `libc::SIGINT`.
-    pub fn signal(&mut self, signal: i32) {
+    pub(crate) fn signal(&mut self, signal: i32) {
         assert!(
             self.is_running(),
             "it has ended already and gets no signal {signal}\n{}",
@@ -143,13 +144,13 @@ impl Process {
     }
 
     /// Kills it with SIGKILL, in mid-flight: fails when it had ended by itself before.
-    pub fn kill9(mut self) -> Run {
+    pub(crate) fn kill9(mut self) -> Run {
         self.signal(libc::SIGKILL);
         self.killed()
     }
 
     /// Waits for its end by a SIGKILL that was sent; fails when it had ended by itself before.
-    pub fn killed(self) -> Run {
+    pub(crate) fn killed(self) -> Run {
         let run = self.wait(Duration::from_secs(10));
         assert_eq!(
             run.status.signal(),
@@ -160,7 +161,7 @@ impl Process {
     }
 
     /// Kills it if it still runs, at whatever it is.
-    pub fn stop(&mut self) {
+    pub(crate) fn stop(&mut self) {
         if self.status.is_none() {
             let _ = self.child.kill();
             self.status = self.child.wait().ok();
@@ -168,7 +169,7 @@ impl Process {
     }
 
     /// Waits for its end; fails, and kills it, when that takes longer than `limit`.
-    pub fn wait(mut self, limit: Duration) -> Run {
+    pub(crate) fn wait(mut self, limit: Duration) -> Run {
         let started = Instant::now();
         if !wait_until(limit, || !self.is_running()) {
             panic!("it runs longer than {limit:?}\n{}", self.describe());
@@ -186,7 +187,7 @@ impl Process {
     }
 
     /// The most memory it has held so far, in bytes (VmHWM).
-    pub fn peak_memory(&mut self) -> u64 {
+    pub(crate) fn peak_memory(&mut self) -> u64 {
         self.measure();
         self.peak_memory
     }
@@ -200,7 +201,8 @@ impl Process {
             self.peak_memory = self.peak_memory.max(kib * 1024);
         }
         let stat = fs::read_to_string(format!("/proc/{id}/stat")).unwrap_or_default();
-        // The name of the command may hold anything, so count from its closing bracket: state, 10 more, utime, stime.
+        // The name of the command may hold anything, so count from its closing bracket: state, 10
+        // more, utime, stime.
         let fields: Vec<&str> = stat.rsplit(") ").next().unwrap_or_default().split(' ').collect();
         if let [user, system] = fields.get(11..13).unwrap_or_default() {
             let ticks: u64 = user.parse::<u64>().unwrap_or(0) + system.parse::<u64>().unwrap_or(0);
@@ -237,7 +239,7 @@ impl Drop for Process {
 }
 
 /// A command that has ended.
-pub struct Run {
+pub(crate) struct Run {
     pub status: ExitStatus,
     /// How long the wait for its end took.
     pub waited: Duration,
@@ -253,20 +255,20 @@ pub struct Run {
 impl Run {
     /// Fails unless it ended with exit code 0.
     #[track_caller]
-    pub fn ok(self) -> Self {
+    pub(crate) fn ok(self) -> Self {
         self.code(0)
     }
 
     /// Fails unless it ended with this exit code.
     #[track_caller]
-    pub fn code(self, code: i32) -> Self {
+    pub(crate) fn code(self, code: i32) -> Self {
         assert_eq!(self.status.code(), Some(code), "another exit code was due\n{self}");
         self
     }
 
     /// Fails unless one of its outputs holds this text.
     #[track_caller]
-    pub fn says(self, text: &str) -> Self {
+    pub(crate) fn says(self, text: &str) -> Self {
         assert!(
             self.stdout.contains(text) || self.stderr.contains(text),
             "it does not say \"{text}\"\n{self}"
@@ -276,7 +278,7 @@ impl Run {
 
     /// Fails if one of its outputs holds this text.
     #[track_caller]
-    pub fn never_says(self, text: &str) -> Self {
+    pub(crate) fn never_says(self, text: &str) -> Self {
         assert!(
             !self.stdout.contains(text) && !self.stderr.contains(text),
             "it says \"{text}\"\n{self}"
@@ -285,12 +287,12 @@ impl Run {
     }
 
     /// All that it wrote to stdout.
-    pub fn stdout(&self) -> &str {
+    pub(crate) fn stdout(&self) -> &str {
         &self.stdout
     }
 
     /// All that it wrote to stderr.
-    pub fn stderr(&self) -> &str {
+    pub(crate) fn stderr(&self) -> &str {
         &self.stderr
     }
 }

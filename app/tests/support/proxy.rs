@@ -12,7 +12,7 @@ use super::number;
 /// The kinds of request that a fault can strike, by their number on the wire.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(i16)]
-pub enum Request {
+pub(crate) enum Request {
     Produce = 0,
     Fetch = 1,
     Metadata = 3,
@@ -21,33 +21,37 @@ pub enum Request {
 
 /// What the proxy does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Fault {
+pub(crate) enum Fault {
     /// Nothing: all passes.
     Pass,
     /// Cuts all connections, and each new one at once.
     Cut,
     /// Holds the answers to this kind of request back for a while.
     Delay(Request, Duration),
-    /// Lets this kind of request through, drops its answer and cuts the connection; as many times as it says.
+    /// Lets this kind of request through, drops its answer and cuts the connection; as many times
+    /// as it says.
     LoseAnswer(Request, usize),
     /// Drops this kind of request and cuts the connection; as many times as it says.
     LoseRequest(Request, usize),
-    /// Lets this kind of request through so many times; then drops it and cuts the connection, each time.
+    /// Lets this kind of request through so many times; then drops it and cuts the connection, each
+    /// time.
     LoseRequestAfter(Request, usize),
-    /// Lets this kind of request through and keeps its answer, while the connection stays open; as many times as it says.
+    /// Lets this kind of request through and keeps its answer, while the connection stays open; as
+    /// many times as it says.
     SwallowAnswer(Request, usize),
     /// Takes connections and requests, and answers nothing.
     Mute,
     /// Holds every answer back for so long.
     Slow(Duration),
-    /// Answers for a broker that has just begun, and has not been told of the cluster: no topics, and with them no brokers where
-    /// `brokers` is false.
+    /// Answers for a broker that has just begun, and has not been told of the cluster: no topics,
+    /// and with them no brokers where `brokers` is false.
     Young { brokers: bool },
 }
 
-/// A port that leads to the broker. Pass it to `Cluster::own`; its threads end with the connections.
+/// A port that leads to the broker. Pass it to `Cluster::own`; its threads end with the
+/// connections.
 #[derive(Clone)]
-pub struct Proxy(Arc<Shared>);
+pub(crate) struct Proxy(Arc<Shared>);
 
 struct Shared {
     port: u16,
@@ -77,7 +81,7 @@ enum Fate {
 
 impl Proxy {
     /// A proxy on a free port, which leads nowhere yet.
-    pub fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("there is a free port");
         let port = listener.local_addr().expect("it is bound").port();
         let state = State {
@@ -96,23 +100,23 @@ impl Proxy {
             listener
                 .incoming()
                 .flatten()
-                .for_each(|client| accepting.connect(client))
+                .for_each(|client| accepting.connect(client));
         });
         proxy
     }
 
     /// The port that clients connect to.
-    pub fn port(&self) -> u16 {
+    pub(crate) fn port(&self) -> u16 {
         self.0.port
     }
 
     /// Leads new connections to this port of the machine.
-    pub fn forward_to(&self, port: u16) {
+    pub(crate) fn forward_to(&self, port: u16) {
         self.state(|state| state.target = Some(port));
     }
 
     /// What it does from now on; the count of strikes begins anew.
-    pub fn set(&self, fault: Fault) {
+    pub(crate) fn set(&self, fault: Fault) {
         self.state(|state| {
             state.fault = fault;
             state.struck = 0;
@@ -126,7 +130,7 @@ impl Proxy {
     }
 
     /// How often the fault has struck since it was set.
-    pub fn struck(&self) -> usize {
+    pub(crate) fn struck(&self) -> usize {
         self.state(|state| state.struck)
     }
 
@@ -157,7 +161,8 @@ impl Proxy {
         }
     }
 
-    /// Carries frames one way until an end or a fault. `asked` knows the kind of request for each correlation id under way.
+    /// Carries frames one way until an end or a fault. `asked` knows the kind of request for each
+    /// correlation id under way.
     fn carry(
         &self,
         mut from: &TcpStream,
@@ -214,9 +219,10 @@ impl Proxy {
                 Fault::LoseRequest(request, times) if !answer && kind == request as i16 => (Fate::Cut, times),
                 Fault::LoseRequestAfter(request, times) if !answer && kind == request as i16 => {
                     state.passed += 1;
-                    match state.passed > times {
-                        true => (Fate::Cut, usize::MAX),
-                        false => return Fate::Pass,
+                    if state.passed > times {
+                        (Fate::Cut, usize::MAX)
+                    } else {
+                        return Fate::Pass;
                     }
                 }
                 _ => return Fate::Pass,
@@ -230,7 +236,8 @@ impl Proxy {
     }
 }
 
-/// An answer to Metadata of version 0 without its topics, and without its brokers too unless they are to stay.
+/// An answer to Metadata of version 0 without its topics, and without its brokers too unless they
+/// are to stay.
 fn emptied(frame: &[u8], brokers: bool) -> Vec<u8> {
     const HEAD: usize = 8; // size and correlation id
     let word = |at: usize| i32::from_be_bytes(frame[at..at + 4].try_into().expect("4 bytes"));
@@ -240,9 +247,10 @@ fn emptied(frame: &[u8], brokers: bool) -> Vec<u8> {
         let host = u16::from_be_bytes([frame[end + 4], frame[end + 5]]) as usize;
         end += 4 + 2 + host + 4;
     }
-    let mut left = match brokers {
-        true => frame[..end].to_vec(),
-        false => [&frame[..HEAD], &[0; 4]].concat(),
+    let mut left = if brokers {
+        frame[..end].to_vec()
+    } else {
+        [&frame[..HEAD], &[0; 4]].concat()
     };
     left.extend([0; 4]);
     let size = left.len() as u32 - 4;

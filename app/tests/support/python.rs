@@ -5,9 +5,10 @@ use std::process::Command;
 use std::sync::OnceLock;
 use std::{env, fs, process};
 
-/// An interpreter with the module `kafka` or `confluent_kafka`: that of ROWFERRY_TEST_PYTHON, python3, or a virtual
-/// environment with kafka-python, made on the first use in the user's cache folder.
-pub fn python() -> &'static Path {
+/// An interpreter with the module `kafka` or `confluent_kafka`: that of ROWFERRY_TEST_PYTHON,
+/// python3, or a virtual environment with kafka-python, made on the first use in the user's cache
+/// folder.
+pub(crate) fn python() -> &'static Path {
     static FOUND: OnceLock<PathBuf> = OnceLock::new();
     FOUND.get_or_init(|| {
         if let Some(named) = env::var_os("ROWFERRY_TEST_PYTHON").map(PathBuf::from) {
@@ -41,7 +42,8 @@ fn has_client(python: &Path) -> bool {
     })
 }
 
-/// Makes the virtual environment beside its place and moves it there, so that it is there whole or not at all.
+/// Makes the virtual environment beside its place and moves it there, so that it is there whole or
+/// not at all.
 fn make(folder: &Path, place: &Path) {
     let draft = folder.join(format!("python-kafka-{}", process::id()));
     fs::create_dir_all(folder).unwrap_or_else(|e| panic!("cannot make {}: {e}", folder.display()));

@@ -15,10 +15,10 @@ use super::{Cluster, Process, Run, new_folder, number};
 const LIMIT: Duration = Duration::from_secs(120);
 
 /// How long a group waits for a consumer that was killed.
-pub const SESSION: &str = "2s";
+pub(super) const SESSION: &str = "2s";
 
 /// A test's own folder, topic and databases. The cluster starts when a command first needs it.
-pub struct Workspace {
+pub(crate) struct Workspace {
     sentence: String,
     folder: PathBuf,
     topic: String,
@@ -28,7 +28,7 @@ pub struct Workspace {
 
 impl Workspace {
     /// A workspace on the shared cluster. The sentence is what the test is to show.
-    pub fn new(sentence: &str) -> Self {
+    pub(crate) fn new(sentence: &str) -> Self {
         Self {
             sentence: sentence.to_owned(),
             folder: new_folder("test"),
@@ -39,45 +39,46 @@ impl Workspace {
     }
 
     /// A workspace on a cluster of one's own.
-    pub fn on(cluster: &Cluster, sentence: &str) -> Self {
+    pub(crate) fn on(cluster: &Cluster, sentence: &str) -> Self {
         let workspace = Self::new(sentence);
         let _ = workspace.cluster.set(cluster.clone());
         workspace
     }
 
-    /// Names the table that producer and verify are called with from now on; without it they choose by themselves.
-    pub fn of(self, table: &str) -> Self {
+    /// Names the table that producer and verify are called with from now on; without it they choose
+    /// by themselves.
+    pub(crate) fn of(self, table: &str) -> Self {
         self.table.replace(Some(table.to_owned()));
         self
     }
 
     /// The cluster that the commands talk to.
-    pub fn cluster(&self) -> &Cluster {
+    pub(crate) fn cluster(&self) -> &Cluster {
         self.cluster.get_or_init(Cluster::shared)
     }
 
     /// The topic of this test alone.
-    pub fn topic(&self) -> &str {
+    pub(crate) fn topic(&self) -> &str {
         &self.topic
     }
 
     /// The source database.
-    pub fn source(&self) -> PathBuf {
+    pub(crate) fn source(&self) -> PathBuf {
         self.path("source.db")
     }
 
     /// The sink database.
-    pub fn sink(&self) -> PathBuf {
+    pub(crate) fn sink(&self) -> PathBuf {
         self.path("sink.db")
     }
 
     /// A file in the folder of this test.
-    pub fn path(&self, name: &str) -> PathBuf {
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
         self.folder.join(name)
     }
 
     /// A connection as a user's program has it: it waits for locks up to 60 s.
-    pub fn connection(&self, database: &Path) -> Connection {
+    pub(crate) fn connection(&self, database: &Path) -> Connection {
         let connection = Connection::open(database).unwrap_or_else(|e| panic!("{}: {e}", database.display()));
         connection
             .busy_timeout(Duration::from_secs(60))
@@ -87,14 +88,14 @@ impl Workspace {
 
     /// Runs statements on a database, which is made when it is not there.
     #[track_caller]
-    pub fn sql(&self, database: &Path, statements: &str) {
+    pub(crate) fn sql(&self, database: &Path, statements: &str) {
         let done = self.connection(database).execute_batch(statements);
         done.unwrap_or_else(|e| panic!("{}: {e}\n{statements}", database.display()));
     }
 
     /// All rows of a query.
     #[track_caller]
-    pub fn rows(&self, database: &Path, query: &str) -> Vec<Vec<Value>> {
+    pub(crate) fn rows(&self, database: &Path, query: &str) -> Vec<Vec<Value>> {
         let connection = self.connection(database);
         let read = || -> rusqlite::Result<Vec<Vec<Value>>> {
             let mut statement = connection.prepare(query)?;
@@ -108,30 +109,33 @@ impl Workspace {
 
     /// The one integer that a query gives.
     #[track_caller]
-    pub fn number(&self, database: &Path, query: &str) -> i64 {
+    pub(crate) fn number(&self, database: &Path, query: &str) -> i64 {
         match self.rows(database, query).concat()[..] {
             [Value::Integer(number)] => number,
             ref other => panic!("not one integer but {other:?}: {query}"),
         }
     }
 
-    /// Runs the producer to its end; `--brokers`, `--source` and `--topic` are this test's unless the arguments say other.
-    pub fn producer(&self, args: &[&str]) -> Run {
+    /// Runs the producer to its end; `--brokers`, `--source` and `--topic` are this test's unless
+    /// the arguments say other.
+    pub(crate) fn producer(&self, args: &[&str]) -> Run {
         self.start_producer(args).wait(LIMIT)
     }
 
-    /// Runs the consumer to its end; `--brokers`, `--sink` and `--topic` are this test's unless the arguments say other.
-    pub fn consumer(&self, args: &[&str]) -> Run {
+    /// Runs the consumer to its end; `--brokers`, `--sink` and `--topic` are this test's unless the
+    /// arguments say other.
+    pub(crate) fn consumer(&self, args: &[&str]) -> Run {
         self.start_consumer(args).wait(LIMIT)
     }
 
-    /// Runs verify to its end; `--source` and `--sink` are this test's unless the arguments say other.
-    pub fn verify(&self, args: &[&str]) -> Run {
+    /// Runs verify to its end; `--source` and `--sink` are this test's unless the arguments say
+    /// other.
+    pub(crate) fn verify(&self, args: &[&str]) -> Run {
         self.start_verify(args).wait(LIMIT)
     }
 
     /// Starts a producer that the test goes on beside.
-    pub fn start_producer(&self, args: &[&str]) -> Process {
+    pub(crate) fn start_producer(&self, args: &[&str]) -> Process {
         let (brokers, source) = (self.cluster().brokers(), self.source());
         let flags = [
             ("--brokers", brokers.as_str()),
@@ -144,7 +148,7 @@ impl Workspace {
     }
 
     /// Starts a consumer that the test goes on beside.
-    pub fn start_consumer(&self, args: &[&str]) -> Process {
+    pub(crate) fn start_consumer(&self, args: &[&str]) -> Process {
         let (brokers, sink) = (self.cluster().brokers(), self.sink());
         // The consumers of a group share a sink.
         let given = args.iter().skip_while(|&&arg| arg != "--sink").nth(1);
@@ -161,7 +165,7 @@ impl Workspace {
     }
 
     /// Starts verify beside the test.
-    pub fn start_verify(&self, args: &[&str]) -> Process {
+    pub(crate) fn start_verify(&self, args: &[&str]) -> Process {
         let (source, sink) = (self.source(), self.sink());
         let files = [("--source", path(&source)), ("--sink", path(&sink))];
         let table = self.table.borrow();
@@ -187,8 +191,9 @@ impl Workspace {
         Process::start(command.args(args))
     }
 
-    /// One of the built commands in a clean environment, without arguments, in the folder of this test.
-    pub fn command(&self, name: &str) -> Command {
+    /// One of the built commands in a clean environment, without arguments, in the folder of this
+    /// test.
+    pub(crate) fn command(&self, name: &str) -> Command {
         let mut command = Command::new(built(name));
         command.current_dir(&self.folder).env_remove("RUST_LOG");
         for (setting, _) in env::vars_os().filter(|(setting, _)| setting.to_string_lossy().starts_with("ROWFERRY_")) {
@@ -209,7 +214,7 @@ impl Drop for Workspace {
 
 /// Ships all, lands all, and finds both sides equal.
 #[track_caller]
-pub fn ship_and_land(workspace: &Workspace) {
+pub(crate) fn ship_and_land(workspace: &Workspace) {
     workspace.producer(&[]).ok();
     workspace.consumer(&["--until-caught-up"]).ok();
     assert_equal(workspace);
@@ -217,7 +222,7 @@ pub fn ship_and_land(workspace: &Workspace) {
 
 /// Fails unless verify finds both sides equal.
 #[track_caller]
-pub fn assert_equal(workspace: &Workspace) {
+pub(crate) fn assert_equal(workspace: &Workspace) {
     workspace.verify(&[]).ok().says("equal");
 }
 

@@ -1,4 +1,5 @@
-//! Keys of every kind, and keys that SQLite takes for one another though they are spelled in other bytes.
+//! Keys of every kind, and keys that SQLite takes for one another though they are spelled in other
+//! bytes.
 
 use super::*;
 

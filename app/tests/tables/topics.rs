@@ -32,7 +32,7 @@ fn a_second_table_in_a_topic_stops_the_consumer_and_is_passed_over() {
             workspace
                 .producer(&["--capture", "none", "--table", table, "--topic", workspace.topic()])
                 .ok(),
-        )
+        );
     };
     ship("t");
     workspace.consumer(&["--until-caught-up"]).ok();

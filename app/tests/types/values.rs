@@ -8,7 +8,7 @@ use crate::support::Random;
 use Exact::{Blob, Integer, Null, Real, Text};
 
 /// Columns of every affinity, and of the types that people declare.
-pub const COLUMNS: [&str; 12] = [
+pub(super) const COLUMNS: [&str; 12] = [
     "a INTEGER",
     "b REAL",
     "c TEXT",
@@ -25,7 +25,7 @@ pub const COLUMNS: [&str; 12] = [
 
 /// A value as its storage class and its bytes.
 #[derive(Debug, Clone, PartialEq)]
-pub enum Exact {
+pub(super) enum Exact {
     Null,
     Integer(i64),
     /// The bits, for 0.0 is not -0.0.
@@ -59,7 +59,7 @@ impl ToSql for Exact {
 }
 
 /// Integers at both ends of 64 bits and around powers of 2, beyond 2^53 no real is exact.
-pub fn integers() -> Vec<Exact> {
+pub(super) fn integers() -> Vec<Exact> {
     let ends = [i64::MIN, i64::MIN + 1, i64::MAX - 1, i64::MAX];
     let powers = [31, 32, 47, 53].map(|bits| 1_i64 << bits);
     let around = powers.into_iter().flat_map(|n| [n - 1, n, n + 1, -n - 1, -n, -n + 1]);
@@ -67,7 +67,7 @@ pub fn integers() -> Vec<Exact> {
 }
 
 /// Reals that a decimal form or an integer could lose.
-pub fn reals() -> Vec<Exact> {
+pub(super) fn reals() -> Vec<Exact> {
     let reals = [
         0.1 + 0.2,
         0.0,
@@ -91,7 +91,7 @@ pub fn reals() -> Vec<Exact> {
 }
 
 /// Texts that JSON, a C string or a column of numbers could change.
-pub fn texts() -> Vec<Exact> {
+pub(super) fn texts() -> Vec<Exact> {
     let texts: [&[u8]; 22] = [
         b"",
         b"\0",
@@ -120,18 +120,18 @@ pub fn texts() -> Vec<Exact> {
 }
 
 /// Blobs of up to a thousand bytes.
-pub fn small_blobs() -> Vec<Exact> {
+pub(super) fn small_blobs() -> Vec<Exact> {
     let blobs: [&[u8]; 5] = [b"", b"\0", b"12", b"\xff\0\xfe", &[7; 1000]];
     blobs.map(|blob| Blob(blob.to_vec())).to_vec()
 }
 
 /// Values of every class.
-pub fn every_value() -> Vec<Exact> {
+pub(super) fn every_value() -> Vec<Exact> {
     [vec![Null], integers(), reals(), texts(), small_blobs()].concat()
 }
 
 /// Any value at all; most are of the kinds that a column may convert.
-pub fn random_value(random: &mut Random) -> Exact {
+pub(super) fn random_value(random: &mut Random) -> Exact {
     match random.below(8) {
         0 => Integer(random.next() as i64 >> random.below(64)),
         1 => loop {

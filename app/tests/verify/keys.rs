@@ -104,7 +104,7 @@ fn rows_with_a_null_in_their_key_are_compared_as_whole_rows() {
 }
 
 /// A value of any class, out of few enough that spellings meet.
-pub fn any_value(random: &mut Random, utf8_only: bool) -> Value {
+pub(super) fn any_value(random: &mut Random, utf8_only: bool) -> Value {
     let letters = [
         "a",
         "A",
@@ -145,8 +145,9 @@ pub fn any_value(random: &mut Random, utf8_only: bool) -> Value {
     }
 }
 
-/// Inserts rows, a key of one value being there once; those of `as_text` go in as text that need be no UTF-8.
-pub fn fill(connection: &Connection, rows: &[(Value, Value)]) -> Vec<(Value, Value)> {
+/// Inserts rows, a key of one value being there once; those of `as_text` go in as text that need be
+/// no UTF-8.
+pub(super) fn fill(connection: &Connection, rows: &[(Value, Value)]) -> Vec<(Value, Value)> {
     struct Bytes<'a>(&'a Value);
     impl ToSql for Bytes<'_> {
         fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> {
@@ -207,7 +208,8 @@ fn keys_of_any_class_are_paired_in_any_order_of_the_tables() {
         let mut rows = fill(&ours, &rows);
         let all = rows.len();
         assert!(all > 300, "too few keys are different: {all}");
-        // The sink gets them in another order, some not at all, some with another value, and some of its own.
+        // The sink gets them in another order, some not at all, some with another value, and some
+        // of its own.
         for i in (1..rows.len()).rev() {
             rows.swap(i, random.below(i as u64 + 1) as usize);
         }

@@ -8,7 +8,8 @@ use rusqlite::types::Value;
 use super::keys::{any_value, fill};
 use crate::support::*;
 
-/// A workspace with a source and sinks, named a.db, b.db and so on, which were made by these statements.
+/// A workspace with a source and sinks, named a.db, b.db and so on, which were made by these
+/// statements.
 fn spread(sentence: &str, source: &str, sinks: &[&str]) -> Workspace {
     let ws = Workspace::new(sentence);
     ws.sql(&ws.source(), source);

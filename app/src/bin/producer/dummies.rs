@@ -15,7 +15,7 @@ use crate::options::Args;
 const ROWS: u64 = 1000;
 
 /// Makes the default database, and adds the dummy rows that were asked for.
-pub fn prepare(args: &Args, path: &Path, stop: &Stop) -> Result<()> {
+pub(crate) fn prepare(args: &Args, path: &Path, stop: &Stop) -> Result<()> {
     let missing = !path.exists();
     if missing && args.source.is_none() {
         dummy::create_if_missing(path, ROWS, args.seed, stop)?;
@@ -37,7 +37,7 @@ pub fn prepare(args: &Args, path: &Path, stop: &Stop) -> Result<()> {
 }
 
 /// Adds a dummy row every so often; when it cannot, the program ends.
-pub fn start_adding(path: PathBuf, every: Duration, seed: u64, stop: Stop) -> JoinHandle<Result<()>> {
+pub(crate) fn start_adding(path: PathBuf, every: Duration, seed: u64, stop: Stop) -> JoinHandle<Result<()>> {
     thread::spawn(move || {
         while stop.sleep(every).is_ok() {
             dummy::add(&path, dummy::TABLE, 1, seed, &stop).inspect_err(|_| stop.request())?;

@@ -44,7 +44,7 @@ fn run(args: Args) -> Result<u8> {
     // The broker is asked first: where there is none, nothing is made.
     let cluster = Cluster::connect(args.broker.options("rowferry-producer", args.compression), stop.clone())?;
     dummies::prepare(&args, path, &stop)?;
-    let options = ship::Options {
+    let options = ship::ShipOptions {
         source: path.to_owned(),
         tables,
         capture: args.capture.into(),

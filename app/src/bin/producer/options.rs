@@ -13,7 +13,7 @@ use rowferry::source::{Capture, dummy};
 /// --follow) every change.
 #[derive(Debug, Parser)]
 #[command(version, after_help = cli::EXIT_CODES)]
-pub struct Args {
+pub(crate) struct Args {
     #[command(flatten)]
     pub broker: BrokerArgs,
 
@@ -105,9 +105,9 @@ impl From<CaptureArg> for Capture {
 }
 
 impl Args {
-    /// Refuses options that contradict each other. A flag that is false in the environment contradicts
-    /// nothing.
-    pub fn check(&self) -> Result<()> {
+    /// Refuses options that contradict each other. A flag that is false in the environment
+    /// contradicts nothing.
+    pub(crate) fn check(&self) -> Result<()> {
         let wrong = |what: &str, way_out: &str| Err(Error::usage(what).way_out(way_out));
         if self.uninstall && self.new_identity {
             return wrong(
@@ -139,7 +139,7 @@ impl Args {
     }
 
     /// Each table and the topic that it goes to.
-    pub fn tables_and_topics(&self) -> Result<Vec<(String, String)>> {
+    pub(crate) fn tables_and_topics(&self) -> Result<Vec<(String, String)>> {
         let topic_of = |table: &String| match &self.topic {
             Some(topic) => topic.clone(),
             None => format!("{}{table}", self.topic_prefix),

@@ -110,7 +110,7 @@ fn walk(layout: &[Field], rest: &mut Cursor, entries: &mut usize) -> Option<()> 
             Bytes => drop(rest.bytes()?),
             List(layout) => {
                 for _ in 0..rest.count()? {
-                    // Connection numbers take no more than their bytes.
+                    // Plain numbers take no more than their bytes.
                     *entries += usize::from(!matches!(layout, [Fixed(4)]));
                     if *entries > MOST_ENTRIES {
                         return None;

@@ -21,7 +21,7 @@ use crate::broker::retry::RetryBudget;
 const LEAVE_TIMEOUT: Duration = Duration::from_millis(1500);
 
 /// A place in a group.
-pub struct Member {
+pub struct GroupMember {
     assignments: Receiver<Result<Assignment>>,
     commands: Sender<MemberCommand>,
     last_progress: LastProgress,
@@ -29,7 +29,7 @@ pub struct Member {
     ended: Receiver<()>,
 }
 
-impl Member {
+impl GroupMember {
     pub(in crate::broker) fn start(
         client: Arc<ClientConfig>,
         retry: RetryBudget,

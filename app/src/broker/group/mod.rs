@@ -25,6 +25,6 @@ mod protocol;
 pub(crate) mod range_assignor;
 mod session;
 
-pub use member::Member;
-pub use membership::{Assignment, GroupConfig, Membership};
-pub use offsets::{Committed, Group};
+pub(crate) use member::GroupMember;
+pub(crate) use membership::{Assignment, GroupConfig, Membership};
+pub(crate) use offsets::{Committed, Group};

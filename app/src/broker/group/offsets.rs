@@ -4,7 +4,6 @@
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::thread;
 use std::time::{Duration, Instant};
 
 use kafka_protocol::messages::offset_commit_request::{OffsetCommitRequestPartition, OffsetCommitRequestTopic};
@@ -135,7 +134,10 @@ impl Group {
             }
             let kept = |partition| {
                 let found = all().find(|p| p.partition_index == partition && p.committed_offset >= 0)?;
-                let note = found.metadata.as_ref().map_or(String::new(), |note| note.to_string());
+                let note = found
+                    .metadata
+                    .as_ref()
+                    .map_or(String::new(), std::string::ToString::to_string);
                 Some(Committed {
                     offset: found.committed_offset,
                     note,
@@ -217,7 +219,7 @@ impl Group {
             let end = Instant::now() + TRY_TIMEOUT;
             loop {
                 match ask(&mut coordinator) {
-                    Err(error) if !error.is_fatal() && Instant::now() < end => thread::sleep(REQUEST_PAUSE),
+                    Err(error) if !error.is_fatal() && Instant::now() < end => deadline::pause(REQUEST_PAUSE),
                     done => return done,
                 }
             }

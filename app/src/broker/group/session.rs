@@ -116,7 +116,7 @@ impl GroupSession {
                 Ok(JoinOutcome::LeaveWanted) => return Ok(JoinOutcome::LeaveWanted),
                 Err(GroupError::Rebalance | GroupError::UnknownMember) => {}
                 Err(GroupError::Kafka(error)) if error.is_broken() && began.elapsed() < FIRST_COORDINATOR_TIMEOUT => {
-                    self.stop.sleep(STOP_POLL)?
+                    self.stop.sleep(STOP_POLL)?;
                 }
                 Err(GroupError::Kafka(error)) => self.retry.back_off(error)?,
             }

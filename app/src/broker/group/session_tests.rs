@@ -6,7 +6,7 @@ use kafka_protocol::messages::{JoinGroupResponse, SyncGroupResponse};
 use super::*;
 use crate::broker::group::coordinator::text;
 use crate::broker::group::fake::{Asked, FakeCoordinator, Reply};
-use crate::broker::group::member::Member;
+use crate::broker::group::member::GroupMember;
 use crate::broker::group::membership::Membership;
 use crate::broker::group::range_assignor;
 use crate::broker::retry::OutageLog;
@@ -31,9 +31,9 @@ fn config() -> GroupConfig {
     }
 }
 
-fn start(fake: &FakeCoordinator, config: GroupConfig, stop: &Stop) -> Member {
+fn start(fake: &FakeCoordinator, config: GroupConfig, stop: &Stop) -> GroupMember {
     let retry = RetryBudget::new(LONG, stop.clone(), OutageLog::default());
-    Member::start_with(GroupClient::Fake(fake.clone()), retry, config, stop)
+    GroupMember::start_with(GroupClient::Fake(fake.clone()), retry, config, stop)
 }
 
 fn partitions(partitions: impl IntoIterator<Item = i32>) -> Vec<TopicPartition> {
@@ -79,7 +79,7 @@ fn on_joining(fake: &FakeCoordinator, member: &str, generation: i32) {
     fake.on_sync(Reply::Answer(synced(&partitions([0]))));
 }
 
-fn next(member: &Member) -> Assignment {
+fn next(member: &GroupMember) -> Assignment {
     member.assignment(LONG).unwrap().expect("an assignment comes")
 }
 

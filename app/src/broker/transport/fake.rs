@@ -14,13 +14,13 @@ use crate::broker::transport::requests::{
 };
 use crate::model::TopicPartition;
 
-pub const NOT_LEADER: i16 = 6;
+pub(crate) const NOT_LEADER: i16 = 6;
 const MESSAGE_TOO_LARGE: i16 = 10;
 const OFFSET_OUT_OF_RANGE: i16 = 1;
 
 /// What goes wrong with a call that produces or fetches.
 #[derive(Debug, Clone, Copy)]
-pub enum Fault {
+pub(crate) enum Fault {
     /// It is done, but the answer does not come.
     LostAnswer,
     /// It is not done.
@@ -33,7 +33,7 @@ pub enum Fault {
 
 /// What a partition holds.
 #[derive(Debug, Clone, Default)]
-pub struct Log {
+pub(crate) struct Log {
     pub leader: Option<String>,
     pub first: i64,
     pub next: i64,
@@ -46,7 +46,7 @@ pub struct Log {
 }
 
 #[derive(Debug, Default)]
-pub struct State {
+pub(crate) struct State {
     pub logs: HashMap<TopicPartition, Log>,
     /// What goes wrong with the next calls, in their order.
     pub faults: VecDeque<Fault>,
@@ -64,10 +64,10 @@ pub struct State {
 }
 
 #[derive(Debug, Clone, Default)]
-pub struct Cluster(Arc<Mutex<State>>);
+pub(crate) struct Cluster(Arc<Mutex<State>>);
 
 #[derive(Debug)]
-pub struct Client {
+pub(crate) struct Client {
     cluster: Cluster,
     deadline: Deadline,
     limit: Duration,
@@ -76,7 +76,7 @@ pub struct Client {
 
 impl Cluster {
     /// One topic with so many partitions, led by `leader`.
-    pub fn new(topic: &str, partitions: i32, leader: &str) -> Self {
+    pub(crate) fn new(topic: &str, partitions: i32, leader: &str) -> Self {
         let cluster = Self::default();
         for partition in 0..partitions {
             let log = Log {
@@ -88,17 +88,17 @@ impl Cluster {
         cluster
     }
 
-    pub fn state(&self) -> MutexGuard<'_, State> {
+    pub(crate) fn state(&self) -> MutexGuard<'_, State> {
         self.0.lock().unwrap()
     }
 
     /// Changes a partition's log.
-    pub fn edit(&self, at: &TopicPartition, edit: impl FnOnce(&mut Log)) {
+    pub(crate) fn edit(&self, at: &TopicPartition, edit: impl FnOnce(&mut Log)) {
         edit(self.state().logs.get_mut(at).unwrap());
     }
 
     /// Puts records at these offsets; the log ends behind them.
-    pub fn put(&self, at: &TopicPartition, offsets: impl IntoIterator<Item = i64>) {
+    pub(crate) fn put(&self, at: &TopicPartition, offsets: impl IntoIterator<Item = i64>) {
         self.edit(at, |log| {
             for offset in offsets {
                 let value = offset.to_string().into_bytes();
@@ -109,7 +109,7 @@ impl Cluster {
     }
 
     /// The values that a partition holds, in order.
-    pub fn values(&self, at: &TopicPartition) -> Vec<String> {
+    pub(crate) fn values(&self, at: &TopicPartition) -> Vec<String> {
         let state = self.state();
         let records = state.logs[at].records.iter();
         records
@@ -121,7 +121,7 @@ impl Cluster {
         *self.state().under_way.get_mut(&slice.batch.at).unwrap() -= 1;
     }
 
-    pub fn connect(&self, deadline: &Deadline, limit: Duration) -> Result<Client, KafkaError> {
+    pub(crate) fn connect(&self, deadline: &Deadline, limit: Duration) -> Result<Client, KafkaError> {
         self.state().clients += 1;
         Ok(Client {
             cluster: self.clone(),
@@ -137,7 +137,7 @@ impl Client {
     /// done.
     fn call<R>(&mut self, all: usize, work: impl FnOnce(&mut State, usize) -> R) -> Result<R, KafkaError> {
         assert!(!self.has_failed, "a client that failed is used again");
-        self.deadline.begin(self.limit);
+        self.deadline.begin(self.limit)?;
         let fault = self.cluster.state().faults.pop_front();
         let lost = || KafkaError::passing("the connection was closed");
         if let Some(Fault::Hang) = fault {
@@ -156,14 +156,14 @@ impl Client {
         Ok(done)
     }
 
-    pub fn leaders(&mut self, partitions: &[TopicPartition]) -> Result<Vec<Option<String>>, KafkaError> {
-        self.deadline.begin(self.limit);
+    pub(crate) fn leaders(&mut self, partitions: &[TopicPartition]) -> Result<Vec<Option<String>>, KafkaError> {
+        self.deadline.begin(self.limit)?;
         let state = self.cluster.state();
         let leader = |at: &TopicPartition| state.logs.get(at)?.leader.clone();
         Ok(partitions.iter().map(leader).collect())
     }
 
-    pub fn produce(&mut self, leader: &str, slices: &[ProduceSlice]) -> Result<Vec<SliceAnswer>, KafkaError> {
+    pub(crate) fn produce(&mut self, leader: &str, slices: &[ProduceSlice]) -> Result<Vec<SliceAnswer>, KafkaError> {
         {
             let mut state = self.cluster.state();
             state.produced += 1;
@@ -191,7 +191,7 @@ impl Client {
         answer
     }
 
-    pub fn fetch(&mut self, leader: &str, request: &FetchRequest) -> Result<Vec<PartitionAnswer>, KafkaError> {
+    pub(crate) fn fetch(&mut self, leader: &str, request: &FetchRequest) -> Result<Vec<PartitionAnswer>, KafkaError> {
         let partitions = request.positions.iter().map(|position| position.at.clone());
         self.cluster.state().fetched.push(partitions.collect());
         let answers = self.call(request.positions.len(), |state, some| {
@@ -208,8 +208,8 @@ impl Client {
         Ok(answers)
     }
 
-    pub fn offsets(&mut self, request: &OffsetsRequest) -> Result<Vec<i64>, KafkaError> {
-        self.deadline.begin(self.limit);
+    pub(crate) fn offsets(&mut self, request: &OffsetsRequest) -> Result<Vec<i64>, KafkaError> {
+        self.deadline.begin(self.limit)?;
         let mut state = self.cluster.state();
         let mut logs: Vec<_> = state
             .logs

@@ -14,8 +14,8 @@
 //!   error. What an answer does not cover is asked for again.
 //! - A hole between the records of an answer, or before them, is a real hole: the log holds nothing
 //!   there.
-//! - The end of a log is never a high watermark that the leader does not know yet. Such a partition
-//!   is left out of what is fetched, and its offset is an error that may pass.
+//! - The end of a log is never a high watermark that the leader does not know yet. It is an error
+//!   that may pass.
 //! - A record larger than what this client can read is an error of its partition, and what lies
 //!   before it is answered first.
 //! - Before each request to a broker the client says in its `Deadline` how long it may take. Who
@@ -25,7 +25,7 @@
 
 pub(super) mod crate_kafka;
 #[cfg(test)]
-pub mod fake;
+pub(super) mod fake;
 pub(super) mod kind;
 pub(super) mod records;
 pub(super) mod requests;

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crate::broker::Message;
 use crate::error::{Error, Result};
-use crate::land::options::Options;
+use crate::land::options::LandOptions;
 use crate::model::{LastApplied, RecordId, RunHeader};
 use crate::sequence::{Gap, Verdict, decide};
 use crate::wire::decode::{self, Record};
@@ -110,8 +110,8 @@ impl PartitionApplier {
         self.admit(message, id, record, context)
     }
 
-    /// Rows that landed here go on in partitions that this sink does not land, unless the whole
-    /// table follows.
+    /// Rows that landed here go on in partitions that this sink does not land, unless the
+    /// whole table follows.
     fn moved_away(&self, record: &Record<'_>, landed: &[i32]) -> Option<Gap> {
         let header = record.header()?;
         let crosses = self.position.last_applied.as_ref()?.epoch < header.repartitioned_at?;
@@ -122,7 +122,7 @@ impl PartitionApplier {
 
     /// Whether a gap is allowed; if not, all up to the next full pass is passed over, or it is an
     /// error.
-    pub(super) fn passes_gap(&mut self, offset: i64, gap: &Gap, options: &Options) -> Result<bool> {
+    pub(super) fn passes_gap(&mut self, offset: i64, gap: &Gap, options: &LandOptions) -> Result<bool> {
         if options.allow_gaps && gap.is_hole() {
             self.counts.gaps += 1;
             return Ok(true);
@@ -167,14 +167,14 @@ impl PartitionApplier {
     pub(super) fn advance(&mut self, id: &RecordId<'_>, header: Option<&RunHeader>) {
         match &mut self.position.last_applied {
             Some(last_applied) if last_applied.source == id.source && last_applied.epoch == id.epoch => {
-                last_applied.seq = id.seq
+                last_applied.seq = id.seq;
             }
             last_applied => {
                 self.recent.forget();
                 *last_applied = Some(LastApplied {
                     partitions: header.and_then(|header| header.partitions),
                     ..LastApplied::from(*id)
-                })
+                });
             }
         }
     }

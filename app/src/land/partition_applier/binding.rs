@@ -117,7 +117,7 @@ impl PartitionApplier {
                 );
                 (carried, what, way_out)
             }
-            Conflict::LastTaken { carried } => {
+            Conflict::NameTaken { carried } => {
                 let what = format!(
                     "{place}: the source renames table \"{carried}\" to \"{}\", and the sink has something else of that name",
                     schema.table

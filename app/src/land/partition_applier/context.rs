@@ -2,14 +2,14 @@
 
 use std::sync::Arc;
 
-use crate::land::options::{Options, Sharing};
+use crate::land::options::{LandOptions, Sharing};
 use crate::land::topics::LandedTopic;
 use crate::sink::Landing;
 
 /// The open transaction and what does not change in it.
 pub(crate) struct ApplyContext<'a, 'c> {
     pub(crate) landing: &'a mut Landing<'c>,
-    pub(crate) options: &'a Options,
+    pub(crate) options: &'a LandOptions,
     pub(crate) topic: &'a LandedTopic,
 }
 

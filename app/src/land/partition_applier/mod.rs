@@ -21,7 +21,7 @@ use crate::model::{Schemas, Value};
 use crate::sink::{Landing, LastTaken, SinkPosition};
 use crate::wire::decode::Record;
 use crate::wire::fingerprint::fingerprint;
-use crate::wire::rows::{Reader, Rows};
+use crate::wire::rows::{DecodedRows, Reader};
 use crate::wire::sign::SignKey;
 
 pub(crate) use self::context::{Applied, ApplyContext};
@@ -117,7 +117,7 @@ impl PartitionApplier {
         &mut self,
         context: &mut ApplyContext<'_, '_>,
         fetched: &FetchedPartition,
-        rows: &Rows,
+        rows: &DecodedRows,
         records: Range<usize>,
         applied: &mut Applied,
     ) -> Result<()> {

@@ -12,7 +12,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use rusqlite::Connection;
 
 use super::merge_by_key::order;
-use super::options::{BadRecords, From, Options, Sharing};
+use super::options::{BadRecords, From, LandOptions, Sharing};
 use super::partition_applier::PartitionApplier;
 use super::prefetch::Round;
 use super::round::{self, LandedRound};
@@ -31,7 +31,7 @@ type Record = (String, String);
 /// A sink that lands topic "t", whose table is `t(id INTEGER PRIMARY KEY, v INTEGER)`.
 struct Consumer {
     folder: PathBuf,
-    options: Options,
+    options: LandOptions,
     sink: Sink,
     topics: LandedTopics,
     appliers: Vec<PartitionApplier>,
@@ -51,7 +51,7 @@ impl Consumer {
         Self {
             sink: Sink::open(&sink, Stop::default()).unwrap(),
             folder,
-            options: Options {
+            options: LandOptions {
                 sink,
                 topics: vec!["t".into()],
                 sharing: Sharing::Group {
@@ -101,7 +101,12 @@ impl Consumer {
         self.round(&[(0, records)]).unwrap().loss.expect("a loss").to_string()
     }
 
-    fn part(&self, partition: i32, from: i64, records: &[Record]) -> (FetchedPartition, crate::wire::rows::Rows) {
+    fn part(
+        &self,
+        partition: i32,
+        from: i64,
+        records: &[Record],
+    ) -> (FetchedPartition, crate::wire::rows::DecodedRows) {
         let placed = records.iter().enumerate();
         let placed: Vec<_> = placed
             .map(|(i, (key, value))| (from + i as i64, key.as_str(), value.as_str()))

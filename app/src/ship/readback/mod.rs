@@ -56,7 +56,7 @@ use crate::wire::sign::SignKey;
 
 use crate::ship::full_pass_reason::FullPassReason;
 use crate::ship::history::History;
-use crate::ship::log_reader::{Part, read};
+use crate::ship::log_reader::{LogPart, read};
 
 /// Keys that are handed to the file's temporary table at one time.
 const KEYS: usize = 10_000;
@@ -129,7 +129,7 @@ impl<'a> Readback<'a> {
         });
         let mut rival = false;
         self.read_ranges(state, ranges.collect(), &mut |part, _| {
-            if let Part::Record(record) = part {
+            if let LogPart::Record(record) = part {
                 let fence = fences.iter().find(|fence| fence.partition == record.partition);
                 // The fence itself may have been sent twice.
                 let is_fence = fence.is_some_and(|fence| fence.stood == Some(record.fingerprint()));
@@ -163,7 +163,7 @@ impl<'a> Readback<'a> {
         &mut self,
         state: &SourceState,
         ranges: Vec<OffsetRange>,
-        wanted: &mut dyn FnMut(&Part<'_>, &mut History) -> bool,
+        wanted: &mut dyn FnMut(&LogPart<'_>, &mut History) -> bool,
     ) -> Result<()> {
         let (topic, history) = (&self.topic, &mut self.history);
         read(self.cluster, self.key, topic, ranges, self.stop, &mut |part| {

@@ -3,7 +3,7 @@
 
 use crate::source::Acked;
 
-use crate::ship::log_reader::Part;
+use crate::ship::log_reader::LogPart;
 
 /// A noted record, and what was read of the log around it so far.
 pub(crate) struct NotedRecord {
@@ -28,12 +28,12 @@ impl NotedRecord {
     }
 
     /// Takes the next part of its partition.
-    pub(crate) fn look(&mut self, part: &Part<'_>, source: &str) -> Stood {
+    pub(crate) fn look(&mut self, part: &LogPart<'_>, source: &str) -> Stood {
         let acked = &self.acked;
         let record = match part {
-            Part::Record(record) => record,
-            Part::Hole { offset, .. } if *offset < acked.offset => return Stood::Unknown,
-            Part::Hole { .. } => return Stood::Gone,
+            LogPart::Record(record) => record,
+            LogPart::Hole { offset, .. } if *offset < acked.offset => return Stood::Unknown,
+            LogPart::Hole { .. } => return Stood::Gone,
         };
         if record.message.offset < acked.offset {
             self.before = Some(record.fingerprint());
@@ -57,18 +57,18 @@ impl NotedRecord {
 mod tests {
     use super::*;
     use crate::broker::Message;
-    use crate::ship::log_reader::Record;
+    use crate::ship::log_reader::LogRecord;
     use crate::wire::fingerprint::fingerprint;
 
     const DELETION: &[u8] = br#"{"id":1,"__deleted":true,"_ferry":"me.50.3"}"#;
 
-    fn record(offset: i64, value: &'static [u8]) -> Part<'static> {
+    fn record(offset: i64, value: &'static [u8]) -> LogPart<'static> {
         let message = Message {
             offset,
             key: br#"{"id":1}"#,
             value,
         };
-        Part::Record(Record {
+        LogPart::Record(LogRecord {
             partition: 0,
             message,
             signer: None,
@@ -76,7 +76,7 @@ mod tests {
     }
 
     /// What a note of offset 9 makes of these parts.
-    fn looked(stood: Option<&[u8]>, parts: &[Part<'_>]) -> Stood {
+    fn looked(stood: Option<&[u8]>, parts: &[LogPart<'_>]) -> Stood {
         let mut noted = NotedRecord::new(Acked {
             partition: 0,
             epoch: 50,
@@ -96,7 +96,7 @@ mod tests {
     fn a_noted_record_is_known_by_what_it_holds() {
         let row: &[u8] = br#"{"id":1,"_ferry":"me.50.3"}"#;
         let other: &[u8] = br#"{"id":1,"_ferry":"me.60.3"}"#;
-        let hole = |offset| Part::Hole { partition: 0, offset };
+        let hole = |offset| LogPart::Hole { partition: 0, offset };
         assert!(matches!(
             looked(Some(row), &[record(8, other), record(9, row)]),
             Stood::Same

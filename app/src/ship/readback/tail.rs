@@ -4,7 +4,7 @@
 use crate::broker::log_range::OffsetRange;
 use crate::error::{Error, Result};
 use crate::ship::full_pass_reason::FullPassReason;
-use crate::ship::log_reader::{Part, read};
+use crate::ship::log_reader::{LogPart, read};
 use crate::source::{Acked, SourceState};
 
 use super::noted_record::{NotedRecord, Stood};
@@ -92,7 +92,7 @@ impl Readback<'_> {
             }
             noted_records[at] = None;
             // One that stands behind the noted record is the first of those that are read back.
-            matches!(part, Part::Record(record) if record.message.offset > acked.offset)
+            matches!(part, LogPart::Record(record) if record.message.offset > acked.offset)
         })?;
         gone.extend(others);
         if gone.is_empty() {
@@ -118,7 +118,7 @@ impl Readback<'_> {
                 vec![begin(gone)],
                 self.stop,
                 &mut |part| {
-                    if let Part::Record(record) = &part {
+                    if let LogPart::Record(record) = &part {
                         first = record.number_of(&self.noted.source);
                     }
                     Ok(first.is_none())

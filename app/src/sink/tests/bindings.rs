@@ -17,7 +17,7 @@ fn other(carried: &str) -> Option<Conflict> {
 }
 
 fn taken(carried: &str) -> Option<Conflict> {
-    Some(Conflict::LastTaken {
+    Some(Conflict::NameTaken {
         carried: carried.into(),
     })
 }

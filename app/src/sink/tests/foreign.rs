@@ -1,13 +1,13 @@
 //! Records without a schema.
 
 use super::*;
-use crate::sink::Member;
+use crate::sink::foreign::NamedValue;
 
-fn member<'a>(name: &'a str, value: Value<'a>) -> Member<'a> {
+fn member<'a>(name: &'a str, value: Value<'a>) -> NamedValue<'a> {
     (Cow::Borrowed(name), value)
 }
 
-fn id(i: i64) -> Vec<Member<'static>> {
+fn id(i: i64) -> Vec<NamedValue<'static>> {
     vec![member("id", int(i))]
 }
 
@@ -24,7 +24,7 @@ fn others_records_land_untyped_and_grow_the_table() {
     let folder = Folder::new();
     let mut sink = folder.sink();
     let mut landing = sink.begin().unwrap();
-    let mut put = |key: &[Member], members: &[Member]| {
+    let mut put = |key: &[NamedValue], members: &[NamedValue]| {
         assert_eq!(landing.foreign_upsert(&topic(), key, members).unwrap(), Landed::Applied);
     };
     put(&id(1), &[member("id", int(1)), member("a", text("12"))]);
@@ -92,7 +92,7 @@ fn records_of_another_shape_are_unfit_and_leave_nothing_behind() {
         .foreign_upsert(&topic(), &id(1), &[member("a", int(1))])
         .unwrap();
     let before = sql_of(landing.conn, "my-topic");
-    let mut put = |key: &[Member], members: &[Member]| landing.foreign_upsert(&topic(), key, members).unwrap();
+    let mut put = |key: &[NamedValue], members: &[NamedValue]| landing.foreign_upsert(&topic(), key, members).unwrap();
     assert_eq!(put(&id(1), &many), unfit("3000 columns, and SQLite allows 2000"));
     assert_eq!(
         put(&[], &[member("new", int(1))]),
@@ -255,7 +255,7 @@ fn a_record_of_more_members_than_a_table_has_columns_is_not_looked_into() {
     let folder = Folder::new();
     let mut sink = folder.sink();
     let mut landing = sink.begin().unwrap();
-    let members: Vec<Member<'_>> = (0..90_000).map(|i| (format!("c{i}").into(), int(i))).collect();
+    let members: Vec<NamedValue<'_>> = (0..90_000).map(|i| (format!("c{i}").into(), int(i))).collect();
     let topic: Arc<str> = "topic".into();
     for (key, members) in [
         (&members[..1], &members[..]),

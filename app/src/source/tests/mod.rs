@@ -29,10 +29,10 @@ use crate::sqlite::values::borrow;
 use crate::stop::Stop;
 
 /// A folder that goes away with the test.
-pub struct Folder(PathBuf);
+pub(super) struct Folder(PathBuf);
 
 impl Folder {
-    pub fn new() -> Folder {
+    pub(super) fn new() -> Folder {
         static NEXT: AtomicU32 = AtomicU32::new(0);
         let name = format!(
             "rowferry-source-{}-{}",
@@ -44,7 +44,7 @@ impl Folder {
         Folder(path)
     }
 
-    pub fn file(&self, name: &str) -> PathBuf {
+    pub(super) fn file(&self, name: &str) -> PathBuf {
         self.0.join(name)
     }
 }

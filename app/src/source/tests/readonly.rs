@@ -1,6 +1,7 @@
 //! A source that is only read.
 
 use super::*;
+use crate::source::file::SourceFile;
 
 fn ship_all(path: &Path) -> (Model, Run) {
     let (mut state, run, tracked, mut changes) = start_with(path, "t", "topic", false, Capture::None).unwrap();
@@ -112,4 +113,23 @@ fn the_copy_of_one_moment_is_exact() {
             assert_eq!(rows, 13, "{encoding}, {table}");
         }
     }
+}
+
+#[test]
+fn a_file_that_is_read_without_locks_may_not_change_meanwhile() {
+    let folder = Folder::new();
+    let path = folder.file("shop.db");
+    let user = Connection::open(&path).unwrap();
+    user.execute_batch("CREATE TABLE t(id INTEGER PRIMARY KEY); INSERT INTO t VALUES (1)")
+        .unwrap();
+    let file = SourceFile::open(&path, false, &Stop::default()).unwrap();
+    let file = file.without_locks();
+    file.check_unchanged().unwrap();
+    user.execute_batch(&format!(
+        "INSERT INTO t SELECT value FROM json_each('[{}]')",
+        (2..3000).map(|i| i.to_string()).collect::<Vec<_>>().join(",")
+    ))
+    .unwrap();
+    let error = file.check_unchanged().unwrap_err().to_string();
+    assert!(error.contains("changed while it was read"), "{error}");
 }

@@ -1,5 +1,6 @@
-//! What the brokers of a cluster tell: who leads, who is in sync, who is the controller. A broker that was cut off tells for some
-//! seconds how things were, so all that are awake are asked, and what they tell counts when they agree.
+//! What the brokers of a cluster tell: who leads, who is in sync, who is the controller. A broker
+//! that was cut off tells for some seconds how things were, so all that are awake are asked, and
+//! what they tell counts when they agree.
 
 use std::time::Duration;
 
@@ -11,15 +12,16 @@ use crate::support::wait_until;
 const LIMIT: Duration = Duration::from_secs(60);
 
 impl Cluster {
-    /// The broker that leads a partition; for some seconds that may be one that was just killed. Waits while there is none.
-    pub fn leader(&self, topic: &str, partition: u32) -> u32 {
+    /// The broker that leads a partition; for some seconds that may be one that was just killed.
+    /// Waits while there is none.
+    pub(crate) fn leader(&self, topic: &str, partition: u32) -> u32 {
         self.agreed(&format!("who leads {topic} [{partition}]"), || {
             self.told_by_all(|answer| of_partition(answer, topic, partition, "leader ").first().copied())
         })
     }
 
     /// The brokers that have all records of a partition, in the order of their numbers.
-    pub fn in_sync(&self, topic: &str, partition: u32) -> Vec<u32> {
+    pub(crate) fn in_sync(&self, topic: &str, partition: u32) -> Vec<u32> {
         let told = self.told_by_all(|answer| Some(of_partition(answer, topic, partition, "isrs: ")));
         let in_all = |number: &u32| told.iter().flatten().all(|list| list.contains(number));
         self.numbers()
@@ -27,14 +29,16 @@ impl Cluster {
             .collect()
     }
 
-    /// The brokers that a partition is kept by, the one that leads it first as long as all live; each is followed by its heir.
-    pub fn replicas(&self, topic: &str, partition: u32) -> Vec<u32> {
+    /// The brokers that a partition is kept by, the one that leads it first as long as all live;
+    /// each is followed by its heir.
+    pub(crate) fn replicas(&self, topic: &str, partition: u32) -> Vec<u32> {
         let told = self.told_by_all(|answer| Some(of_partition(answer, topic, partition, "replicas: ")));
         told.into_iter().flatten().next().unwrap_or_default()
     }
 
-    /// The broker that is the controller: in a cluster without ZooKeeper the leader of the controllers' quorum.
-    pub fn controller(&self) -> u32 {
+    /// The broker that is the controller: in a cluster without ZooKeeper the leader of the
+    /// controllers' quorum.
+    pub(crate) fn controller(&self) -> u32 {
         self.agreed("who is the controller", || match self.0.stack.as_str() {
             "kraft" => {
                 let args = ["--bootstrap-server", &self.for_tools(), "describe", "--status"];

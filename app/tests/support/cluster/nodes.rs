@@ -15,50 +15,50 @@ fn broker_node(number: u32) -> String {
 
 impl Cluster {
     /// Kills the broker with SIGKILL and waits until it is gone.
-    pub fn kill_broker(&self) {
+    pub(crate) fn kill_broker(&self) {
         self.kill_broker_number(1);
     }
 
     /// Asks the broker to end, with SIGTERM, and waits until it is gone.
-    pub fn end_broker(&self) {
+    pub(crate) fn end_broker(&self) {
         self.signal(&broker_node(1), libc::SIGTERM);
         let gone = wait_until(Duration::from_secs(60), || self.process(&broker_node(1)).is_none());
         assert!(gone, "the broker runs on though it was asked to end");
     }
 
     /// Stops the broker in its tracks with SIGSTOP: connections stay open and nothing answers.
-    pub fn pause_broker(&self) {
+    pub(crate) fn pause_broker(&self) {
         self.pause_broker_number(1);
     }
 
     /// Lets a paused broker go on.
-    pub fn resume_broker(&self) {
+    pub(crate) fn resume_broker(&self) {
         self.resume_broker_number(1);
     }
 
     /// The same for one of several brokers.
-    pub fn kill_broker_number(&self, number: u32) {
+    pub(crate) fn kill_broker_number(&self, number: u32) {
         self.kill(&broker_node(number), self.0.ports[number as usize - 1]);
     }
 
-    pub fn pause_broker_number(&self, number: u32) {
+    pub(crate) fn pause_broker_number(&self, number: u32) {
         self.pause(&broker_node(number));
     }
 
-    pub fn resume_broker_number(&self, number: u32) {
+    pub(crate) fn resume_broker_number(&self, number: u32) {
         self.signal(&broker_node(number), libc::SIGCONT);
     }
 
     /// The same for ZooKeeper, where the stack has one.
-    pub fn kill_zookeeper(&self) {
+    pub(crate) fn kill_zookeeper(&self) {
         self.kill(ZOOKEEPER, self.0.zookeeper_port);
     }
 
-    pub fn pause_zookeeper(&self) {
+    pub(crate) fn pause_zookeeper(&self) {
         self.pause(ZOOKEEPER);
     }
 
-    pub fn resume_zookeeper(&self) {
+    pub(crate) fn resume_zookeeper(&self) {
         self.signal(ZOOKEEPER, libc::SIGCONT);
     }
 
@@ -103,19 +103,20 @@ impl Cluster {
     }
 
     /// The brokers that run and are not paused.
-    pub fn awake(&self) -> Vec<u32> {
+    pub(crate) fn awake(&self) -> Vec<u32> {
         self.numbers().filter(|&n| self.is_awake(&broker_node(n))).collect()
     }
 
     fn is_awake(&self, node: &str) -> bool {
         let Some(id) = self.process(node) else { return false };
         let stat = fs::read_to_string(format!("/proc/{id}/stat")).unwrap_or_default();
-        // The name of the command may hold anything, so look behind its closing bracket. T is stopped.
+        // The name of the command may hold anything, so look behind its closing bracket. T is
+        // stopped.
         !stat.rsplit(") ").next().unwrap_or_default().starts_with('T')
     }
 
     /// The brokers that are awake, by the addresses that the fronts of Kafka's tools translate.
-    pub fn for_tools(&self) -> String {
+    pub(crate) fn for_tools(&self) -> String {
         let all: Vec<String> = self.awake().iter().map(|n| format!("localhost:{}", 9091 + n)).collect();
         all.join(",")
     }

@@ -8,13 +8,20 @@ use crate::support::kcat::try_kcat;
 use crate::support::{Run, kcat, wait_until};
 
 impl Cluster {
-    /// Creates a topic, with settings such as `("cleanup.policy", "compact")` and as many replicas as the cluster gives by default.
-    pub fn create_topic(&self, name: &str, partitions: u32, settings: &[(&str, &str)]) {
+    /// Creates a topic, with settings such as `("cleanup.policy", "compact")` and as many replicas
+    /// as the cluster gives by default.
+    pub(crate) fn create_topic(&self, name: &str, partitions: u32, settings: &[(&str, &str)]) {
         self.create_topic_replicated(name, partitions, self.numbers().count().min(3), settings);
     }
 
     /// The same with a number of replicas. All brokers that are awake know the topic afterwards.
-    pub fn create_topic_replicated(&self, name: &str, partitions: u32, replicas: usize, settings: &[(&str, &str)]) {
+    pub(crate) fn create_topic_replicated(
+        &self,
+        name: &str,
+        partitions: u32,
+        replicas: usize,
+        settings: &[(&str, &str)],
+    ) {
         let settings: Vec<String> = settings
             .iter()
             .map(|(name, value)| format!("--config={name}={value}"))
@@ -39,13 +46,13 @@ impl Cluster {
     }
 
     /// Adds partitions to a topic, so that it has so many.
-    pub fn add_partitions(&self, name: &str, partitions: u32) {
+    pub(crate) fn add_partitions(&self, name: &str, partitions: u32) {
         self.topics(&["--alter", "--topic", name, "--partitions", &partitions.to_string()]);
         assert_eq!(self.partitions(name), partitions as usize, "partitions of {name}");
     }
 
     /// Deletes a topic and waits until it is gone.
-    pub fn delete_topic(&self, name: &str) {
+    pub(crate) fn delete_topic(&self, name: &str) {
         self.topics(&["--delete", "--topic", name]);
         let gone = wait_until(Duration::from_secs(30), || {
             !self
@@ -60,15 +67,16 @@ impl Cluster {
     /// kafka-topics.sh, by the way that this version of Kafka knows.
     fn topics(&self, args: &[&str]) -> Run {
         let brokers = self.for_tools();
-        let place = match self.kafka_version().starts_with("0.") {
-            true => ["--zookeeper", "zookeeper:2181"],
-            false => ["--bootstrap-server", &brokers],
+        let place = if self.kafka_version().starts_with("0.") {
+            ["--zookeeper", "zookeeper:2181"]
+        } else {
+            ["--bootstrap-server", &brokers]
         };
         self.tool("kafka-topics", &[&place, args].concat()).ok()
     }
 
     /// Removes the records of a partition before an offset, as if they had expired.
-    pub fn delete_records(&self, topic: &str, partition: u32, before_offset: i64) {
+    pub(crate) fn delete_records(&self, topic: &str, partition: u32, before_offset: i64) {
         let file = self.0.folder.join(format!("delete-{topic}-{partition}.json"));
         let place = format!(r#"{{"topic":"{topic}","partition":{partition},"offset":{before_offset}}}"#);
         fs::write(&file, format!(r#"{{"version":1,"partitions":[{place}]}}"#)).expect("the folder can be written");
@@ -78,12 +86,12 @@ impl Cluster {
     }
 
     /// The first offset of each partition that the broker still holds.
-    pub fn earliest(&self, topic: &str) -> Vec<i64> {
+    pub(crate) fn earliest(&self, topic: &str) -> Vec<i64> {
         self.offsets(topic, "beginning")
     }
 
     /// The offset after the last record of each partition.
-    pub fn latest(&self, topic: &str) -> Vec<i64> {
+    pub(crate) fn latest(&self, topic: &str) -> Vec<i64> {
         self.offsets(topic, "end")
     }
 
@@ -112,7 +120,7 @@ impl Cluster {
     }
 
     /// How many partitions a topic has.
-    pub fn partitions(&self, topic: &str) -> usize {
+    pub(crate) fn partitions(&self, topic: &str) -> usize {
         let answer = kcat(self, &["-L", "-t", topic], b"");
         let start = format!("topic \"{topic}\" with ");
         let rest = answer

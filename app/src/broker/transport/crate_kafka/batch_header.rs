@@ -19,7 +19,7 @@ const BYTES: i32 = 64 << 10;
 
 /// What a broker's log shows at an offset.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) enum Found {
+pub(crate) enum BatchFound {
     /// No records up to this offset.
     Nothing { behind: i64 },
     /// A batch with records, and the offset behind it.
@@ -32,7 +32,7 @@ pub(crate) fn read(
     client_id: &str,
     position: &FetchPosition,
     limit: Duration,
-) -> Result<Option<Found>, KafkaError> {
+) -> Result<Option<BatchFound>, KafkaError> {
     let partition = FetchPartition::default()
         .with_partition(position.at.partition)
         .with_fetch_offset(position.offset)
@@ -59,7 +59,7 @@ pub(crate) fn read(
 }
 
 /// Reads the heads of batches until one has records.
-pub(crate) fn find(mut batches: &[u8], from: i64) -> Option<Found> {
+pub(crate) fn find(mut batches: &[u8], from: i64) -> Option<BatchFound> {
     const LENGTH: usize = 8;
     const MAGIC: usize = 16;
     const ATTRIBUTES: usize = 21;
@@ -76,10 +76,10 @@ pub(crate) fn find(mut batches: &[u8], from: i64) -> Option<Found> {
         let behind = base.checked_add(i64::from(last) + 1).filter(|_| base >= 0)?;
         let control = int(ATTRIBUTES - 2) & CONTROL != 0;
         if !control && int(COUNT) > 0 {
-            return found.or(Some(Found::Batch { base, behind }));
+            return found.or(Some(BatchFound::Batch { base, behind }));
         }
         if behind > from {
-            found = Some(Found::Nothing { behind });
+            found = Some(BatchFound::Nothing { behind });
         }
         let whole = usize::try_from(int(LENGTH)).ok()? + LENGTH + 4;
         batches = batches.get(whole..).unwrap_or_default();
@@ -110,11 +110,11 @@ mod tests {
         let mark = batch(17, 0, true, 1);
         let emptied = batch(18, 4, false, 0);
         let records = batch(23, 9, false, 10);
-        let nothing = |behind| Some(Found::Nothing { behind });
+        let nothing = |behind| Some(BatchFound::Nothing { behind });
         assert_eq!(find(&mark, 17), nothing(18));
         assert_eq!(find(&[mark.clone(), emptied.clone()].concat(), 17), nothing(23));
         assert_eq!(find(&[mark, emptied, records.clone()].concat(), 17), nothing(23));
-        assert_eq!(find(&records, 25), Some(Found::Batch { base: 23, behind: 33 }));
+        assert_eq!(find(&records, 25), Some(BatchFound::Batch { base: 23, behind: 33 }));
         assert_eq!(find(&records[..40], 23), None);
         assert_eq!(find(&[], 23), None);
         for (base, last) in [(i64::MAX, 0), (i64::MAX - 4, 9), (-1, 3), (23, -1), (23, i32::MIN)] {

@@ -11,6 +11,7 @@ use kafka::client::{Compression as Codec, KafkaClient, ProduceMessage, RequiredA
 use crate::broker::config::{ClientConfig, Compression};
 use crate::broker::deadline::Deadline;
 use crate::broker::error::KafkaError;
+use crate::broker::hosts::CONNECT_TIMEOUT;
 use crate::broker::transport::crate_kafka::errors::kafka_error;
 use crate::broker::transport::crate_kafka::windows::Windows;
 use crate::broker::transport::requests::{ProduceSlice, SliceAnswer};
@@ -46,7 +47,7 @@ impl Client {
             Some(kafka) => kafka,
             None => connect(&self.config, &self.deadline)?,
         };
-        self.deadline.begin(limit);
+        self.deadline.begin(limit)?;
         let answer = request(&mut kafka)?;
         self.kafka = Some(kafka);
         Ok(answer)
@@ -117,7 +118,7 @@ impl Client {
 /// A new client that knows all topics. It asks for all and names none: a topic that is named might
 /// be created.
 fn connect(config: &ClientConfig, deadline: &Deadline) -> Result<KafkaClient, KafkaError> {
-    deadline.begin(config.limit);
+    deadline.begin(config.limit + CONNECT_TIMEOUT * config.hosts.count() as u32)?;
     let host = config.hosts.reachable().map_err(KafkaError::passing)?;
     let mut kafka = KafkaClient::new(vec![host.clone()]);
     kafka.set_client_id(config.client_id.clone());
@@ -128,13 +129,13 @@ fn connect(config: &ClientConfig, deadline: &Deadline) -> Result<KafkaClient, Ka
     });
     kafka.set_fetch_min_bytes(1);
     kafka.set_fetch_crc_validation(true);
-    deadline.begin(config.limit);
+    deadline.begin(config.limit)?;
     kafka.load_metadata_all().map_err(|e| kafka_error(&e).at(&host))?;
     let leaders = kafka.topics();
     let leaders = leaders.iter().flat_map(|topic| topic.partitions());
     config
         .hosts
-        .learn(leaders.filter_map(|p| p.leader().map(|broker| broker.host())));
+        .learn(leaders.filter_map(|p| p.leader().map(kafka::client::metadata::Broker::host)));
     Ok(kafka)
 }
 

@@ -28,8 +28,6 @@ enum Outcome {
     Answer(Result<FetchedPartition, KafkaError>),
     /// Nothing, for its window was too small.
     Grown,
-    /// Nothing that could be believed.
-    Unknown,
 }
 
 impl Client {
@@ -57,7 +55,6 @@ impl Client {
                         outcome,
                     }),
                     Outcome::Grown => has_grown = true,
-                    Outcome::Unknown => {}
                 }
             }
             if !(answers.is_empty() && has_grown) {
@@ -158,8 +155,8 @@ impl Client {
             Err(error) => return Outcome::Answer(Err(error)),
         };
         if found.is_empty() && found.high_watermark < *offset {
-            // A new leader that still learns how far its log goes.
-            return Outcome::Unknown;
+            let what = format!("{at}: its new leader does not know yet how far the log goes");
+            return Outcome::Answer(Err(KafkaError::passing(what).unknown_high_watermark()));
         }
         let more = found.next_offset() < found.high_watermark;
         if found.is_empty() && more {

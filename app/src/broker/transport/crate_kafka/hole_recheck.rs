@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use crate::broker::error::KafkaError;
 use crate::broker::hosts::CONNECT_TIMEOUT;
-use crate::broker::transport::crate_kafka::batch_header::{self, Found};
+use crate::broker::transport::crate_kafka::batch_header::{self, BatchFound};
 use crate::broker::transport::crate_kafka::client::Client;
 use crate::broker::transport::crate_kafka::fetch::PartitionFetch;
 use crate::broker::transport::crate_kafka::records::Answered;
@@ -56,10 +56,10 @@ impl Client {
             Some(_) => return Ok(None),
             None => return Err(KafkaError::passing("the broker has not told yet what it speaks")),
         }
-        self.deadline.begin(config.limit + CONNECT_TIMEOUT);
+        self.deadline.begin(config.limit + CONNECT_TIMEOUT)?;
         let (base, behind) = match batch_header::read(host, &config.client_id, &ask.position, config.limit)? {
-            Some(Found::Nothing { behind }) => return Ok(Some(behind)),
-            Some(Found::Batch { base, behind }) if base < ask.position.offset => (base, behind),
+            Some(BatchFound::Nothing { behind }) => return Ok(Some(behind)),
+            Some(BatchFound::Batch { base, behind }) if base < ask.position.offset => (base, behind),
             _ => return Ok(None),
         };
         // The batch begins before the position. It is passed when all that it holds lies before the

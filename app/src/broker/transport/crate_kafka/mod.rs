@@ -10,6 +10,8 @@
 //! - `unpack`: compressed batches, looked into before the crate unpacks them
 //! - `errors`: what an error of the crate means for us
 
+#![allow(clippy::disallowed_types)] // this is the room of the crate `kafka`
+
 pub(crate) mod batch_header;
 mod client;
 mod errors;

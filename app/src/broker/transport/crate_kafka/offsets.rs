@@ -1,10 +1,10 @@
 //! Where the logs of a topic begin and end.
 
-use std::thread;
 use std::time::{Duration, Instant};
 
 use kafka::client::FetchOffset;
 
+use crate::broker::deadline;
 use crate::broker::error::KafkaError;
 use crate::broker::transport::crate_kafka::client::Client;
 use crate::broker::transport::crate_kafka::errors::kafka_error;
@@ -46,7 +46,7 @@ impl Client {
                     return Err(KafkaError::passing(what).unknown_high_watermark());
                 }
                 HighWatermark::Untold if began.elapsed() >= LEARNING => return Ok(latest),
-                HighWatermark::Untold => thread::sleep(LOOK),
+                HighWatermark::Untold => deadline::pause(LOOK),
             }
         }
     }

@@ -44,7 +44,7 @@ impl Client {
         for (at, leader) in partitions.iter().zip(leaders) {
             let knows = match leader {
                 Some(host) => {
-                    self.deadline.begin(config.limit + CONNECT_TIMEOUT);
+                    self.deadline.begin(config.limit + CONNECT_TIMEOUT)?;
                     knows(&host, &config.client_id, at, config.limit)
                 }
                 None => Err(KafkaError::passing("it is not there, or has no leader")),
