@@ -130,17 +130,7 @@ impl Scene {
         let folder = std::env::temp_dir().join(format!("rowferry-micro-{}", std::process::id()));
         let _ = fs::remove_dir_all(&folder);
         fs::create_dir_all(&folder).expect("a folder can be made");
-        let position = SinkPosition {
-            at: rowferry::model::TopicPartition::new("users", 0),
-            next_offset: 0,
-            last_applied: None,
-            reached: None,
-            last: None,
-            healing: false,
-            partial: false,
-            schema: None,
-            pass: 0,
-        };
+        let position = SinkPosition::new(rowferry::model::TopicPartition::new("users", 0), 0);
         let sink = Sink::open(&folder.join("sink.db"), Stop::default()).expect("a sink can be made");
         Self { folder, sink, position }
     }

@@ -279,21 +279,12 @@ mod tests {
     /// A position in partition 0 whose last record stands right below it.
     fn position(next_offset: i64) -> SinkPosition {
         SinkPosition {
-            at: TopicPartition {
-                topic: "t".into(),
-                partition: 0,
-            },
-            next_offset,
-            last_applied: None,
-            reached: None,
             last: Some(LastTaken {
                 offset: next_offset - 1,
                 fingerprint: 7,
             }),
-            healing: false,
             partial: false,
-            schema: None,
-            pass: 0,
+            ..SinkPosition::new(TopicPartition::new("t", 0), next_offset)
         }
     }
 

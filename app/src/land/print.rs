@@ -88,20 +88,7 @@ mod tests {
     use super::*;
 
     fn printed(topic: &str, key: &[u8], value: &[u8]) -> String {
-        let position = SinkPosition {
-            at: TopicPartition {
-                topic: topic.into(),
-                partition: 3,
-            },
-            next_offset: 0,
-            last_applied: None,
-            reached: None,
-            last: None,
-            healing: false,
-            partial: false,
-            schema: None,
-            pass: 0,
-        };
+        let position = SinkPosition::new(TopicPartition::new(topic, 3), 0);
         let message = Message { offset: 7, key, value };
         let mut out = Vec::new();
         line(&position, message, &mut out);

@@ -163,20 +163,7 @@ fn partitions(options: &LandOptions, cluster: &Cluster, topic: &Arc<str>, known:
 }
 
 fn new_applier(topic: &Arc<str>, partition: i32, offset: i64) -> PartitionApplier {
-    let position = SinkPosition {
-        at: TopicPartition {
-            topic: topic.clone(),
-            partition,
-        },
-        next_offset: offset,
-        last_applied: None,
-        reached: None,
-        last: None,
-        healing: false,
-        partial: offset > 0,
-        schema: None,
-        pass: 0,
-    };
+    let position = SinkPosition::new(TopicPartition::new(topic.clone(), partition), offset);
     PartitionApplier::new(position, false)
 }
 

@@ -30,6 +30,23 @@ pub struct SinkPosition {
     pub pass: u64,
 }
 
+impl SinkPosition {
+    /// That of a partition of which nothing has landed.
+    pub fn new(at: TopicPartition, next_offset: i64) -> Self {
+        Self {
+            at,
+            next_offset,
+            last_applied: None,
+            reached: None,
+            last: None,
+            healing: false,
+            partial: next_offset > 0,
+            schema: None,
+            pass: 0,
+        }
+    }
+}
+
 /// A record that was taken: a position is a number and what stood there, since a log that was made
 /// anew has the same numbers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -142,17 +142,7 @@ impl Drop for Consumer {
 }
 
 fn applier(partition: i32) -> PartitionApplier {
-    let position = SinkPosition {
-        at: TopicPartition::new("t", partition),
-        next_offset: 0,
-        last_applied: None,
-        reached: None,
-        last: None,
-        healing: false,
-        partial: false,
-        schema: None,
-        pass: 0,
-    };
+    let position = SinkPosition::new(TopicPartition::new("t", partition), 0);
     PartitionApplier::new(position, false)
 }
 

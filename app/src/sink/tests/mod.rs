@@ -78,17 +78,7 @@ fn schema(table: &str, columns: &[(&str, &str, usize)]) -> TableSchema {
 
 /// The position of a partition at its first record.
 fn position(partition: i32) -> SinkPosition {
-    SinkPosition {
-        at: TopicPartition::new("topic", partition),
-        next_offset: 0,
-        last_applied: None,
-        reached: None,
-        last: None,
-        healing: false,
-        partial: false,
-        schema: None,
-        pass: 0,
-    }
+    SinkPosition::new(TopicPartition::new("topic", partition), 0)
 }
 
 fn int(i: i64) -> Value<'static> {
