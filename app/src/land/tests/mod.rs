@@ -1,5 +1,7 @@
 //! Tests of landing, with a real sink and records as they would stand in a log.
 
+mod assignment_run;
+mod catch_up;
 mod passes;
 mod records;
 mod waits;

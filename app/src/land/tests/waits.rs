@@ -32,7 +32,7 @@ impl Consumer {
 }
 
 /// The first record of run 60, which sends to so many partitions, others than runs before it.
-fn moved(partitions: i32) -> Record {
+pub(super) fn moved(partitions: i32) -> Record {
     let header = RunHeader {
         acked: Some((50, 1)),
         full: false,
