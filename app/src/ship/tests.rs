@@ -11,7 +11,7 @@ use crate::broker::fake::{self, Fault};
 use crate::model::TopicPartition;
 use crate::source::{Capture, Run};
 
-const PATIENCE: Duration = Duration::from_secs(5);
+const PATIENCE: Duration = Duration::from_secs(10);
 
 /// A source with table `t(id INTEGER PRIMARY KEY, v)`, and the cluster with topic "t" of one
 /// partition to which it is shipped.

@@ -1,6 +1,6 @@
 //! Landing an assignment, whole: from a scripted cluster into a sink.
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::time::{Duration, Instant};
 
 use super::waits::moved;
@@ -16,7 +16,7 @@ const LEADER: &str = "a:1";
 const RUN: Run = Run(50);
 
 /// No test takes so long.
-const PATIENCE: Duration = Duration::from_secs(5);
+const PATIENCE: Duration = Duration::from_secs(10);
 
 /// A consumer and the cluster from which it lands.
 struct Landing {
@@ -151,10 +151,38 @@ fn one_that_follows_ends_when_its_assignment_is_over_or_the_user_wants_to_stop()
 fn an_assignment_that_is_over_waits_for_no_broker() {
     let landing = Landing::following(1);
     landing.brokers.state().faults.push_back(fake::Fault::Hang);
-    let began = Instant::now();
-    let end = landing.run(&[0], &Stop::request);
+    let began = Cell::new(Instant::now());
+    let revoke = landing.when_at(0, 0, |over| {
+        began.set(Instant::now());
+        over.request();
+    });
+    let end = landing.run(&[0], &revoke);
     assert!(matches!(end, Ok((AssignmentEnd::Revoked, _))), "{end:?}");
+    let began = began.get();
     assert!(began.elapsed() < Duration::from_millis(350), "{:?}", began.elapsed());
+}
+
+#[test]
+fn one_that_is_caught_up_waits_for_no_broker() {
+    let landing = Landing::new(1);
+    let began = Cell::new(Instant::now());
+    let hang = landing.when_at(0, 3, |_| {
+        began.set(Instant::now());
+        landing.brokers.state().faults.extend([fake::Fault::Hang; 3]);
+    });
+    let (end, _) = landing.run(&[0], &hang).unwrap();
+    assert!(matches!(end, AssignmentEnd::CaughtUp), "{end:?}");
+    let began = began.get();
+    assert!(began.elapsed() < Duration::from_millis(350), "{:?}", began.elapsed());
+}
+
+#[test]
+fn a_sink_that_is_replaced_meanwhile_ends_the_run() {
+    let landing = Landing::following(1);
+    let sink = &landing.consumer.options.sink;
+    let replace = landing.when_at(0, 3, |_| fs::rename(sink, sink.with_extension("old")).unwrap());
+    let error = landing.run(&[0], &replace).unwrap_err();
+    assert_eq!(error.kind(), Kind::Failed, "{error}");
 }
 
 #[test]
@@ -207,12 +235,20 @@ fn a_log_that_is_made_anew_meanwhile_is_read_from_its_beginning_where_a_full_pas
     let landing = Landing::following(1);
     let anew = landing.when_at(0, 3, |_| landing.make_anew(&full_pass()));
     let end = landing.when_at(0, 5, Stop::request);
+    let noted = RefCell::new(Vec::new());
     let (_, summary) = landing
         .run(&[0], &|over| {
+            noted.borrow_mut().extend(landing.next_offset(0));
             anew(over);
             end(over);
         })
         .unwrap();
+    noted.borrow_mut().dedup();
+    assert_eq!(
+        noted.into_inner(),
+        [0, 3, 0, 5],
+        "the next process would begin there, too"
+    );
     assert_eq!(landing.rows(), "2:21 3:30 4:40");
     assert_eq!((summary.partial.len(), summary.healing.len()), (0, 0));
 }
@@ -224,22 +260,52 @@ fn a_log_that_was_made_anew_between_two_runs_is_looked_at_before_anything_lands(
     landing.make_anew(&full_pass());
     landing.catch_up(&[0]);
     assert_eq!(landing.rows(), "2:21 3:30 4:40");
-    landing.make_anew(&[Run(70).begin(None, None)]);
+    // Neither a pass of another source nor one that is older than what landed.
+    for pass in [of_another(Run(70).begin(None, Some(70))), Run(55).begin(None, Some(55))] {
+        landing.make_anew(&[pass]);
+        let loss = landing.loss(&|_| {});
+        assert!(loss.contains("up to offset 5, but the log ends at 1"), "{loss}");
+    }
+}
+
+#[test]
+fn where_one_partition_shows_that_the_topic_was_made_anew_all_are_set_back() {
+    let mut landing = Landing::new(2);
+    landing.catch_up(&[0, 1]);
+    landing.make_anew(&full_pass());
+    // Compaction took what stood at offset 0 of the other one.
+    landing.brokers.edit(&TopicPartition::new("t", 1), |log| log.next = 1);
+    landing.consumer.options.until_caught_up = false;
+    let set_back = |over: &Stop| {
+        if landing.next_offset(1) == Some(0) {
+            over.request();
+        }
+    };
+    let (_, summary) = landing.run(&[1], &set_back).unwrap();
+    assert!(landing.consumer.position(1).healing);
+    assert_eq!((summary.healing.len(), summary.partial.len()), (1, 1));
+}
+
+#[test]
+fn what_stands_below_the_position_is_known_to_the_next_run() {
+    let landing = Landing::new(1);
+    landing.catch_up(&[0]);
+    landing.put(0, &[RUN.row(3, 2, 29)]);
     let loss = landing.loss(&|_| {});
-    assert!(loss.contains("up to offset 5, but the log ends at 1"), "{loss}");
+    assert!(loss.contains("another record with number 3"), "{loss}");
 }
 
 #[test]
 fn records_that_expired_before_they_were_read_are_a_loss_and_never_stepped_over() {
-    let landing = Landing::following(1);
-    let expire = |first: i64| {
+    let mut landing = Landing::following(1);
+    let expire = |_: &Stop| {
         landing.brokers.edit(&TopicPartition::new("t", 0), |log| {
-            (log.first, log.next) = (first, first);
+            (log.first, log.next) = (5, 5);
             log.records.clear();
         });
-        landing.put(0, &[RUN.row(first as u64 + 1, 9, 90)]);
+        landing.put(0, &full_pass());
     };
-    let loss = landing.loss(&landing.when_at(0, 3, |_| expire(5)));
+    let loss = landing.loss(&landing.when_at(0, 3, expire));
     let expected = "offsets 3 to 4 (2 records) expired before they were read";
     assert!(loss.contains(expected), "{loss}");
     assert!(landing.loss(&|_| {}).contains(expected), "it stays one");
@@ -247,6 +313,11 @@ fn records_that_expired_before_they_were_read_are_a_loss_and_never_stepped_over(
         (landing.rows().as_str(), landing.next_offset(0)),
         ("1:10 2:20", Some(3))
     );
+    // Until the user wants it.
+    landing.consumer.options.heal = true;
+    landing.consumer.options.until_caught_up = true;
+    landing.catch_up(&[0]);
+    assert_eq!(landing.rows(), "2:21 3:30 4:40");
 }
 
 #[test]
@@ -308,8 +379,8 @@ fn one_that_has_landed_its_own_waits_for_the_other_members_of_its_group() {
 fn a_start_at_the_end_is_noted_though_nothing_has_come() {
     let mut landing = Landing::new(1);
     landing.consumer.options.from = From::Latest;
-    landing.catch_up(&[0]);
-    assert_eq!(landing.next_offset(0), Some(3));
+    let summary = landing.catch_up(&[0]);
+    assert_eq!((landing.next_offset(0), summary.partial.len()), (Some(3), 1));
     landing.put(0, &[RUN.row(4, 3, 30)]);
     let summary = landing.catch_up(&[0]);
     assert_eq!((summary.counts.landed, summary.partial.len()), (1, 1));
