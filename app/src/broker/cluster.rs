@@ -15,6 +15,8 @@ use crate::broker::list_offsets::list_offsets;
 use crate::broker::metadata::{self, TopicState};
 use crate::broker::producer::Producer;
 use crate::broker::retry::RetryBudget;
+#[cfg(test)]
+use crate::broker::transport::fake;
 use crate::broker::transport::requests::Offsets;
 use crate::error::{Error, Result};
 use crate::stop::Stop;
@@ -66,6 +68,14 @@ impl Cluster {
                     retry.back_off(error)?;
                 }
             }
+        }
+    }
+
+    /// A scripted cluster.
+    #[cfg(test)]
+    pub(crate) fn fake(cluster: &fake::Cluster, patience: Duration, stop: &Stop) -> Self {
+        Self {
+            config: ClientConfig::fake(cluster, patience, stop),
         }
     }
 

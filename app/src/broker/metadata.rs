@@ -19,6 +19,8 @@ use crate::broker::connection::Connection;
 use crate::broker::error::KafkaError;
 use crate::broker::error_codes;
 use crate::broker::hosts::CONNECT_TIMEOUT;
+#[cfg(test)]
+use crate::broker::transport::kind::TransportKind;
 
 pub(crate) fn every_topic() -> MetadataRequest {
     MetadataRequest::default().with_topics(Some(Vec::new()))
@@ -74,6 +76,13 @@ pub(crate) fn topic_state(
     create: bool,
     known: i32,
 ) -> Result<TopicState, KafkaError> {
+    #[cfg(test)]
+    if let TransportKind::Fake(cluster) = &config.transport {
+        return Ok(match cluster.partitions(topic) {
+            0 => TopicState::Missing { other: false },
+            partitions => TopicState::Ready(partitions),
+        });
+    }
     let request = if create { one_topic(topic) } else { every_topic() };
     let answer = metadata(config, &request)?;
     let state = state_in(&answer, topic);

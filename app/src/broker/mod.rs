@@ -54,3 +54,5 @@ pub(crate) use partitioner::partition_for;
 pub(crate) use produce_batch::ProduceBatch;
 pub(crate) use producer::{Producer, SendStep};
 pub(crate) use sent::{OffsetJump, Placeholder, Sent};
+#[cfg(test)]
+pub(crate) use transport::fake;

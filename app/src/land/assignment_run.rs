@@ -32,6 +32,7 @@ const QUIET: Duration = Duration::from_secs(10);
 const WAITING_POLL: Duration = Duration::from_millis(100);
 
 /// How a run on an assignment ended that did not fail.
+#[derive(Debug)]
 pub(crate) enum AssignmentEnd {
     /// Everything that was asked for has landed.
     CaughtUp,

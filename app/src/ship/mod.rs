@@ -21,6 +21,8 @@ mod options;
 mod read;
 mod readback;
 mod send;
+#[cfg(test)]
+mod tests;
 mod watch;
 
 use std::sync::mpsc::sync_channel;

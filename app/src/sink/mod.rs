@@ -1,6 +1,7 @@
 //! The sink database: everything that is written there, and nothing about Kafka.
 //!
-//! - `binding`, `bindings`: whose records a topic carries and of which table, and how that is decided
+//! - `binding`, `bindings`: whose records a topic carries and of which table, and how that is
+//!   decided
 //! - `cache`: what is remembered between transactions
 //! - `catalog`: the sink's own tables
 //! - `ddl`: the SQL for a table

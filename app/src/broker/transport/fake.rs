@@ -67,7 +67,7 @@ pub(crate) struct State {
 pub(crate) struct Cluster(Arc<Mutex<State>>);
 
 #[derive(Debug)]
-pub(crate) struct Client {
+pub(in crate::broker) struct Client {
     cluster: Cluster,
     deadline: Deadline,
     limit: Duration,
@@ -108,6 +108,34 @@ impl Cluster {
         });
     }
 
+    /// Puts records, key and value, behind what a partition holds.
+    pub(crate) fn append(&self, at: &TopicPartition, records: &[(String, String)]) {
+        self.edit(at, |log| log.append(records));
+    }
+
+    /// Takes a topic away and makes it anew, with these records in a partition; who asks meanwhile
+    /// gets no answer.
+    pub(crate) fn make_anew(&self, at: &TopicPartition, records: &[(String, String)]) {
+        let mut state = self.state();
+        for (of, log) in state.logs.iter_mut().filter(|(of, _)| of.topic == at.topic) {
+            let leader = log.leader.take();
+            *log = Log {
+                leader,
+                ..Log::default()
+            };
+            if of == at {
+                log.append(records);
+            }
+        }
+        state.faults.push_back(Fault::Refused);
+    }
+
+    /// How many partitions a topic has.
+    pub(crate) fn partitions(&self, topic: &str) -> i32 {
+        let state = self.state();
+        state.logs.keys().filter(|at| *at.topic == *topic).count() as i32
+    }
+
     /// The values that a partition holds, in order.
     pub(crate) fn values(&self, at: &TopicPartition) -> Vec<String> {
         let state = self.state();
@@ -121,7 +149,7 @@ impl Cluster {
         *self.state().under_way.get_mut(&slice.batch.at).unwrap() -= 1;
     }
 
-    pub(crate) fn connect(&self, deadline: &Deadline, limit: Duration) -> Result<Client, KafkaError> {
+    pub(in crate::broker) fn connect(&self, deadline: &Deadline, limit: Duration) -> Result<Client, KafkaError> {
         self.state().clients += 1;
         Ok(Client {
             cluster: self.clone(),
@@ -138,17 +166,21 @@ impl Client {
     fn call<R>(&mut self, all: usize, work: impl FnOnce(&mut State, usize) -> R) -> Result<R, KafkaError> {
         assert!(!self.has_failed, "a client that failed is used again");
         self.deadline.begin(self.limit)?;
-        let fault = self.cluster.state().faults.pop_front();
+        // A test that changes the logs and sets faults at once sees no call in between.
+        let mut state = self.cluster.state();
+        let fault = state.faults.pop_front();
         let lost = || KafkaError::passing("the connection was closed");
-        if let Some(Fault::Hang) = fault {
-            thread::sleep(Duration::from_secs(5));
-        }
         if let Some(Fault::Refused | Fault::Hang) = fault {
+            drop(state);
+            if let Some(Fault::Hang) = fault {
+                thread::sleep(Duration::from_secs(5));
+            }
             self.has_failed = true;
             return Err(lost());
         }
         let some = if let Some(Fault::FirstOnly) = fault { 1 } else { all };
-        let done = work(&mut self.cluster.state(), some);
+        let done = work(&mut state, some);
+        drop(state);
         if let Some(Fault::LostAnswer) = fault {
             self.has_failed = true;
             return Err(lost());
@@ -156,14 +188,21 @@ impl Client {
         Ok(done)
     }
 
-    pub(crate) fn leaders(&mut self, partitions: &[TopicPartition]) -> Result<Vec<Option<String>>, KafkaError> {
+    pub(in crate::broker) fn leaders(
+        &mut self,
+        partitions: &[TopicPartition],
+    ) -> Result<Vec<Option<String>>, KafkaError> {
         self.deadline.begin(self.limit)?;
         let state = self.cluster.state();
         let leader = |at: &TopicPartition| state.logs.get(at)?.leader.clone();
         Ok(partitions.iter().map(leader).collect())
     }
 
-    pub(crate) fn produce(&mut self, leader: &str, slices: &[ProduceSlice]) -> Result<Vec<SliceAnswer>, KafkaError> {
+    pub(in crate::broker) fn produce(
+        &mut self,
+        leader: &str,
+        slices: &[ProduceSlice],
+    ) -> Result<Vec<SliceAnswer>, KafkaError> {
         {
             let mut state = self.cluster.state();
             state.produced += 1;
@@ -191,7 +230,11 @@ impl Client {
         answer
     }
 
-    pub(crate) fn fetch(&mut self, leader: &str, request: &FetchRequest) -> Result<Vec<PartitionAnswer>, KafkaError> {
+    pub(in crate::broker) fn fetch(
+        &mut self,
+        leader: &str,
+        request: &FetchRequest,
+    ) -> Result<Vec<PartitionAnswer>, KafkaError> {
         let partitions = request.positions.iter().map(|position| position.at.clone());
         self.cluster.state().fetched.push(partitions.collect());
         let answers = self.call(request.positions.len(), |state, some| {
@@ -208,7 +251,7 @@ impl Client {
         Ok(answers)
     }
 
-    pub(crate) fn offsets(&mut self, request: &OffsetsRequest) -> Result<Vec<i64>, KafkaError> {
+    pub(in crate::broker) fn offsets(&mut self, request: &OffsetsRequest) -> Result<Vec<i64>, KafkaError> {
         self.deadline.begin(self.limit)?;
         let mut state = self.cluster.state();
         let mut logs: Vec<_> = state
@@ -229,6 +272,14 @@ impl Client {
 }
 
 impl Log {
+    fn append(&mut self, records: &[(String, String)]) {
+        for (key, value) in records {
+            self.records
+                .push((self.next, key.clone().into_bytes(), value.clone().into_bytes()));
+            self.next += 1;
+        }
+    }
+
     fn is_learning(&mut self) -> bool {
         let is_learning = self.learns_for > 0;
         self.learns_for = self.learns_for.saturating_sub(1);

@@ -25,7 +25,7 @@
 
 pub(super) mod crate_kafka;
 #[cfg(test)]
-pub(super) mod fake;
+pub(crate) mod fake;
 pub(super) mod kind;
 pub(super) mod records;
 pub(super) mod requests;

@@ -1,5 +1,7 @@
 //! Tests of landing, with a real sink and records as they would stand in a log.
 
+mod assignment_run;
+mod catch_up;
 mod passes;
 mod records;
 mod waits;
@@ -24,6 +26,7 @@ use crate::sink::{Sink, SinkPosition};
 use crate::stop::Stop;
 use crate::wire::encode::Encoder;
 use crate::wire::names;
+use crate::wire::rows::DecodedRows;
 
 /// Key and value of a record.
 type Record = (String, String);
@@ -80,7 +83,12 @@ impl Consumer {
             let from = self.appliers[*partition as usize].position.next_offset;
             self.part(*partition, from, records)
         };
-        let parts: Vec<_> = parts.iter().map(part).collect();
+        let parts = parts.iter().map(part).collect();
+        self.land_parts(parts)
+    }
+
+    /// Lands what partitions answered as one round.
+    fn land_parts(&mut self, parts: Vec<(FetchedPartition, DecodedRows)>) -> Result<LandedRound> {
         let round = Round {
             order: order(&parts),
             parts,
@@ -101,12 +109,7 @@ impl Consumer {
         self.round(&[(0, records)]).unwrap().loss.expect("a loss").to_string()
     }
 
-    fn part(
-        &self,
-        partition: i32,
-        from: i64,
-        records: &[Record],
-    ) -> (FetchedPartition, crate::wire::rows::DecodedRows) {
+    fn part(&self, partition: i32, from: i64, records: &[Record]) -> (FetchedPartition, DecodedRows) {
         let placed = records.iter().enumerate();
         let placed: Vec<_> = placed
             .map(|(i, (key, value))| (from + i as i64, key.as_str(), value.as_str()))
@@ -225,4 +228,9 @@ impl Run {
 
 fn tombstone(id: i64) -> Record {
     (format!("{{\"id\":{id}}}"), String::new())
+}
+
+/// The same record, if another source had sent it.
+fn of_another((key, value): Record) -> Record {
+    (key, value.replace("\"me.", "\"you."))
 }

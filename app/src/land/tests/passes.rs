@@ -82,4 +82,9 @@ fn an_answer_without_records_tells_that_the_end_is_reached() {
         Vec::<usize>::new(),
         "nothing is written for it"
     );
+    // Compaction took what stood before offset 2, and there is more behind it.
+    let holes = FetchedPartition::made(TopicPartition::new("t", 0), 0, 2, 9, &[]);
+    consumer.land_parts(vec![(holes, DecodedRows::default())]).unwrap();
+    assert!(!consumer.appliers[0].at_end);
+    assert_eq!(consumer.position(0).next_offset, 2);
 }

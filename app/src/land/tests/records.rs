@@ -63,6 +63,41 @@ fn gaps_that_are_allowed_are_counted() {
         (consumer.rows().as_str(), consumer.appliers[0].counts.gaps),
         ("2:20 3:30", 1)
     );
+    let loss = consumer.loss(&[run.row(6, 3, 31)]);
+    assert!(loss.contains("another record with number 6"), "it is no hole: {loss}");
+}
+
+#[test]
+fn an_answer_that_begins_before_the_position_lands_from_there() {
+    let mut consumer = Consumer::new(1);
+    let run = Run(50);
+    let (begin, first) = (run.begin(None, None), run.row(2, 1, 10));
+    consumer.land(&[begin.clone(), first.clone()]);
+    let part = consumer.part(0, 0, &[begin, first, run.row(3, 2, 20)]);
+    assert_eq!(consumer.land_parts(vec![part]).unwrap().records, 1);
+    assert_eq!(consumer.appliers[0].counts.skipped, 0);
+}
+
+#[test]
+fn a_first_number_that_begins_no_run_is_no_record_of_ours() {
+    let mut consumer = Consumer::new(1);
+    consumer.land(&[Run(50).begin(None, None), Run(60).row(1, 1, 10), Run(50).row(2, 2, 20)]);
+    assert_eq!(
+        (consumer.rows().as_str(), consumer.appliers[0].counts.dead_letters),
+        ("2:20", 1)
+    );
+}
+
+#[test]
+fn another_source_is_a_loss_in_each_partition_of_the_topic() {
+    let mut consumer = Consumer::new(2);
+    consumer.land(&[Run(50).begin(None, None), Run(50).row(2, 1, 10)]);
+    let begin = of_another(Run(60).begin(None, None));
+    for partition in [0, 1] {
+        let landed = consumer.round(&[(partition, std::slice::from_ref(&begin))]).unwrap();
+        let loss = landed.loss.unwrap().to_string();
+        assert!(loss.contains("another source database (you)"), "{loss}");
+    }
 }
 
 #[test]
@@ -163,16 +198,8 @@ fn a_tombstone_says_nothing_new_unless_its_deletion_is_gone() {
     // Compaction took what stood before it.
     let from = consumer.appliers[0].position.next_offset;
     let alone = |consumer: &mut Consumer| {
-        let at = consumer.part(0, from + 1, &[tombstone(2)]);
-        let parts = vec![at];
-        let round = Round {
-            order: order(&parts),
-            parts,
-            out_of_range: Vec::new(),
-            came_back: Vec::new(),
-        };
-        let (sink, appliers) = (&mut consumer.sink, &mut consumer.appliers);
-        round::land(sink, &consumer.options, &consumer.topics, appliers, &round).unwrap()
+        let part = consumer.part(0, from + 1, &[tombstone(2)]);
+        consumer.land_parts(vec![part]).unwrap()
     };
     let loss = alone(&mut consumer).loss.unwrap().to_string();
     assert!(loss.contains("records are missing before this tombstone"), "{loss}");
@@ -214,6 +241,15 @@ fn a_replaced_run_that_goes_on_behind_a_mere_beginning_is_a_loss_in_time() {
     consumer.land(&[old.row(3, 1, 12)]);
     consumer.appliers[0].check_late(Duration::ZERO).unwrap();
     assert_eq!(consumer.appliers[0].goes_on(), Some((50, 60)));
+    consumer.appliers[0].position.healing = true;
+    assert_eq!(
+        consumer.appliers[0].goes_on(),
+        None,
+        "the next full pass says what is there"
+    );
+    consumer.appliers[0].position.healing = false;
+    consumer.land(&[Run(60).row(2, 1, 11)]);
+    assert_eq!(consumer.appliers[0].goes_on(), None, "what is sent again follows, too");
 }
 
 #[test]

@@ -32,7 +32,7 @@ impl Consumer {
 }
 
 /// The first record of run 60, which sends to so many partitions, others than runs before it.
-fn moved(partitions: i32) -> Record {
+pub(super) fn moved(partitions: i32) -> Record {
     let header = RunHeader {
         acked: Some((50, 1)),
         full: false,
@@ -78,6 +78,10 @@ fn a_partition_that_has_landed_all_of_its_log_is_not_waited_for() {
     consumer.round(&[(1, &[moved(2), Run(60).row(2, 7, 70)])]).unwrap();
     assert!(!consumer.waits(1), "it waits for the same no second time");
     assert_eq!(consumer.rows(), "7:70");
+    // Nor does the next process, where it is sent again.
+    consumer.appliers[1].waits.forget();
+    consumer.round(&[(1, &[moved(2)])]).unwrap();
+    assert!(!consumer.waits(1));
 }
 
 #[test]
@@ -124,4 +128,41 @@ fn partitions_of_which_a_record_speaks_are_waited_for_and_a_record_that_lies_is_
     consumer.land(&[moved(2)]);
     assert!(consumer.waits(0) && consumer.let_go(&Said(2, vec![])));
     assert_eq!(consumer.topics["t"].count, 2);
+}
+
+#[test]
+fn what_was_waited_for_is_forgotten_in_another_log() {
+    let mut consumer = waiting();
+    consumer.appliers[1].set_back(0);
+    let SinkPosition { last, reached, .. } = &consumer.appliers[1].position;
+    assert!(!consumer.waits(1) && last.is_none() && reached.is_none());
+}
+
+#[test]
+fn a_beginning_that_stands_where_its_run_sends_nothing_is_a_dead_letter() {
+    let mut consumer = Consumer::new(2);
+    let begin = [Run(50).begin(None, None)];
+    consumer.round(&[(0, &begin), (1, &begin)]).unwrap();
+    consumer.round(&[(1, &[moved(1)])]).unwrap();
+    assert!(!consumer.waits(1));
+    assert_eq!(consumer.appliers[1].counts.dead_letters, 1);
+}
+
+#[test]
+fn nothing_is_waited_for_before_a_run_of_another_source() {
+    let mut consumer = Consumer::new(2);
+    let begin = [Run(50).begin(None, None)];
+    consumer.round(&[(0, &begin), (1, &begin)]).unwrap();
+    let landed = consumer.round(&[(1, &[of_another(moved(2))])]).unwrap();
+    assert!(landed.loss.is_some() && !consumer.waits(1));
+}
+
+#[test]
+fn rows_that_moved_to_partitions_that_are_not_landed_here_are_a_loss_and_no_wait() {
+    let mut consumer = Consumer::new(2);
+    consumer.options.sharing = Sharing::Pinned(vec![0]);
+    consumer.topics.get_mut("t").unwrap().partitions = vec![0];
+    consumer.land(&[Run(50).begin(None, None)]);
+    let loss = consumer.loss(&[moved(2)]);
+    assert!(loss.contains("this sink lands only some"), "{loss}");
 }
