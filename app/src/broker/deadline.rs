@@ -9,12 +9,9 @@ use std::sync::{Arc, Mutex, Once, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use crate::stop::Stop;
+use crate::stop::{STOP_POLL, Stop};
 
 use crate::broker::error::KafkaError;
-
-/// The longest time between two looks at the stop flag.
-const LOOK: Duration = Duration::from_millis(50);
 
 thread_local! {
     static QUIET: Cell<bool> = const { Cell::new(false) };
@@ -89,7 +86,7 @@ pub(super) fn wait<R>(
             return Err(KafkaError::stopped());
         }
         let left = deadline.left();
-        match answer.recv_timeout(left.min(LOOK)) {
+        match answer.recv_timeout(left.min(STOP_POLL)) {
             Ok(answer) => return answer,
             Err(RecvTimeoutError::Disconnected) => return Err(KafkaError::passing("the call broke off")),
             Err(RecvTimeoutError::Timeout) if left.is_zero() => return Err(KafkaError::overdue(limit)),

@@ -4,7 +4,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, channel};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use crate::broker::config::ClientConfig;
 use crate::broker::deadline::Deadline;
@@ -13,9 +13,7 @@ use crate::broker::transport::{ClientMemory, Transport};
 use crate::broker::worker::Worker;
 use crate::error::Result;
 use crate::model::TopicPartition;
-
-/// The longest time between two looks at the stop flag.
-const LOOK: Duration = Duration::from_millis(50);
+use crate::stop::STOP_POLL;
 
 /// A connection to a leader. There may be several to one broker, with numbers.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -145,7 +143,7 @@ impl<Q: Send + Sync + 'static, R: Send + 'static> LeaderCalls<Q, R> {
         let mut answered = Vec::new();
         while answered.is_empty() && !self.calls.is_empty() {
             self.config.stop.check()?;
-            let first = self.inbox.recv_timeout(LOOK).ok();
+            let first = self.inbox.recv_timeout(STOP_POLL).ok();
             for (number, answer) in first.into_iter().chain(self.inbox.try_iter()) {
                 answered.extend(self.calls.remove(&number).map(|call| (call, answer)));
             }

@@ -2,19 +2,15 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::Duration;
 
 use crate::broker::{Assignment, Cluster, GroupConfig, GroupMember};
 use crate::error::Result;
 use crate::model::TopicPartition;
-use crate::stop::Stop;
+use crate::stop::{STOP_POLL, Stop};
 use crate::terminal::progress::Progress;
 
 use super::group_offsets::SinkTag;
 use super::options::{LandOptions, Sharing};
-
-/// The longest time between two looks at the user's wish to stop.
-const STOP_POLL: Duration = Duration::from_millis(50);
 
 /// Where the partitions come from.
 pub(crate) enum AssignmentSource {

@@ -1,7 +1,7 @@
 //! The keys that the running full pass has not touched: at its end their rows are removed. They are
 //! in a table beside the one that they are of.
 
-use rusqlite::Connection;
+use rusqlite::{CachedStatement, Connection};
 
 use crate::model::Value;
 use crate::sqlite::names::quote;
@@ -24,11 +24,7 @@ pub(super) fn visit<'a>(
         )
     };
     let visit = prepared(&mut statements.visit, conn, sql)?;
-    bind(visit, 1, key)?;
-    let found = visit.raw_execute()? as u64;
-    table.unvisited = table.unvisited.map(|unvisited| unvisited.saturating_sub(found));
-    table.unvisited_moved |= found > 0;
-    Ok(())
+    count(table, visit, key, u64::saturating_sub)
 }
 
 /// Puts a key back among those that the running pass has not touched.
@@ -47,9 +43,19 @@ pub(super) fn unvisit<'a>(
         )
     };
     let unvisit = prepared(&mut statements.unvisit, conn, sql)?;
-    bind(unvisit, 1, key)?;
-    let added = unvisit.raw_execute()? as u64;
-    table.unvisited = table.unvisited.map(|unvisited| unvisited + added);
-    table.unvisited_moved |= added > 0;
+    count(table, unvisit, key, |unvisited, added| unvisited + added)
+}
+
+/// Runs the statement for a key, and keeps the number of keys with what it changed.
+fn count(
+    table: &mut LandedTable,
+    statement: &mut CachedStatement<'_>,
+    key: &[Value<'_>],
+    changed: impl FnOnce(u64, u64) -> u64,
+) -> rusqlite::Result<()> {
+    bind(statement, 1, key)?;
+    let keys = statement.raw_execute()? as u64;
+    table.unvisited = table.unvisited.map(|unvisited| changed(unvisited, keys));
+    table.unvisited_moved |= keys > 0;
     Ok(())
 }
