@@ -31,6 +31,7 @@ use crate::error::{Error, Result};
 use crate::model::TopicPartition;
 use crate::stop::Stop;
 
+pub use connection::{Credentials, Mechanism, Password, Security, Tls, TlsFiles};
 pub use fetched_partition::{FetchedPartition, Message};
 pub use fetcher::{FetchPosition, Fetched, Fetcher, OutOfRange, SILENCE};
 pub use group::{Assignment, Committed, Group, GroupConfig, Member, Membership};
@@ -68,6 +69,8 @@ pub struct Options {
     pub patience: Duration,
     pub client_id: String,
     pub compression: Compression,
+    /// What connections are secured by.
+    pub security: Security,
 }
 
 impl Default for Options {
@@ -78,6 +81,7 @@ impl Default for Options {
             patience: Duration::from_secs(120),
             client_id: "rowferry".to_string(),
             compression: Compression::None,
+            security: Security::default(),
         }
     }
 }
@@ -114,12 +118,17 @@ impl Cluster {
     /// Finds a broker that speaks our protocol, or says what is there instead: soon where nobody takes a connection, and after the
     /// patience where somebody does.
     pub fn connect(options: Options, stop: Stop) -> Result<Self> {
+        if options.security.is_given() {
+            return Err(Error::failed("--tls and --sasl: this needs the native client")
+                .way_out("leave them out, and name a plaintext listener with --brokers HOST:PORT"));
+        }
         let cluster = Self {
             config: Arc::new(ClientConfig {
                 hosts: Hosts::new(address::parse(&options.brokers)?),
                 versions: KnownVersions::default(),
                 client_id: options.client_id,
                 compression: options.compression,
+                security: options.security,
                 limit: options.request_timeout,
                 stop,
             }),

@@ -14,11 +14,11 @@ use kafka::error::{Error as CrateError, KafkaCode};
 use crate::error::Result;
 use crate::stop::Stop;
 
-use crate::broker::Compression;
 use crate::broker::deadline;
 use crate::broker::error::KafkaError;
 use crate::broker::hosts::Hosts;
 use crate::broker::versions::KnownVersions;
+use crate::broker::{Compression, Security};
 
 /// What every client of a cluster is made of.
 #[derive(Debug, Clone)]
@@ -27,6 +27,8 @@ pub struct ClientConfig {
     pub versions: KnownVersions,
     pub client_id: String,
     pub compression: Compression,
+    /// What connections are secured by; those of the `kafka` crate are not.
+    pub security: Security,
     /// How long one request may take.
     pub limit: Duration,
     pub stop: Stop,
