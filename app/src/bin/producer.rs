@@ -122,7 +122,10 @@ fn run(args: Args) -> Result<u8> {
     let tables = tables_and_topics(&args)?;
     let sign_key = args.broker.sign_key()?;
     // The broker is asked first: where there is none, nothing is made.
-    let cluster = Cluster::connect(args.broker.options("rowferry-producer", args.compression), stop.clone())?;
+    let cluster = Cluster::connect(
+        args.broker.options("rowferry-producer", args.compression)?,
+        stop.clone(),
+    )?;
     prepare_dummy(&args, path, &stop)?;
     let options = ship::Options {
         source: path.to_owned(),
