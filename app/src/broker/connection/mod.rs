@@ -21,6 +21,8 @@ mod login_error;
 mod open;
 mod sasl;
 mod scram;
+#[cfg(test)]
+mod secure_tests;
 mod security;
 mod stream;
 mod tls;
