@@ -26,6 +26,9 @@ const UNSUPPORTED_SASL_MECHANISM: i16 = 33;
 const ILLEGAL_SASL_STATE: i16 = 34;
 const SASL_AUTHENTICATION_FAILED: i16 = 58;
 
+/// So many of the mechanisms that a broker offers are shown.
+const MOST_MECHANISMS: usize = 20;
+
 /// So much of what a broker says of a refused login is shown.
 const LONGEST_REASON: usize = 200;
 
@@ -77,7 +80,12 @@ impl Connection {
             0 => Ok(()),
             UNSUPPORTED_SASL_MECHANISM => Err(ConnectionError::Login(LoginError::MechanismNotOffered {
                 wanted,
-                offered: answer.mechanisms.iter().map(|name| name.to_string()).collect(),
+                offered: answer
+                    .mechanisms
+                    .iter()
+                    .take(MOST_MECHANISMS)
+                    .map(ToString::to_string)
+                    .collect(),
             })),
             ILLEGAL_SASL_STATE => Err(ConnectionError::Login(LoginError::NotAskedFor)),
             other => Err(code(other, String::new())),

@@ -72,7 +72,7 @@ impl TlsError {
     fn wrong_name(host: &str, names: Vec<String>) -> Self {
         Self::WrongName {
             host: host.to_string(),
-            names,
+            names: names.iter().map(|name| plain_name(name).to_string()).collect(),
         }
     }
 
@@ -143,6 +143,14 @@ impl TlsError {
             Self::Other(_) => "see the broker's log; TLS 1.2 and 1.3 are spoken here",
         }
     }
+}
+
+/// A name without what `rustls` puts around it: `DnsName("kafka")`, `IpAddress(::1)`.
+fn plain_name(name: &str) -> &str {
+    let inside = |before, after| name.strip_prefix(before)?.strip_suffix(after);
+    inside("DnsName(\"", "\")")
+        .or_else(|| inside("IpAddress(", ")"))
+        .unwrap_or(name)
 }
 
 impl fmt::Display for TlsError {
