@@ -35,7 +35,7 @@ const UNTOLD_SILENCE: Duration = Duration::from_secs(3);
 const MIN_VERSIONS_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// What is there at all addresses.
-pub enum Contact {
+pub(crate) enum Contact {
     Broker,
     /// Nobody takes a connection, or what answers is no broker.
     Nobody(KafkaError),
@@ -59,7 +59,7 @@ enum HostEvent {
 }
 
 /// Asks all addresses at once, until the first broker answers or none is left.
-pub fn first_contact(config: &ClientConfig) -> Result<Contact> {
+pub(crate) fn first_contact(config: &ClientConfig) -> Result<Contact> {
     let (hosts, limit) = (config.hosts.all(), config.limit);
     let events = ask_all(&hosts, config);
     let began = Instant::now();
@@ -232,7 +232,7 @@ fn find_versions(hosts: &Hosts, client_id: &str, security: &Security, limit: Dur
 }
 
 /// An error where brokers tell late that they are too new.
-pub fn refuse_too_new(config: &ClientConfig) -> Result<()> {
+pub(crate) fn refuse_too_new(config: &ClientConfig) -> Result<()> {
     if config.versions.get().is_some_and(BrokerVersions::are_too_new) {
         return Err(too_new(&config.hosts.to_string()));
     }

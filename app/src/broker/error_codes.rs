@@ -82,7 +82,7 @@ pub fn has_moved(code: i16) -> bool {
 }
 
 /// Whether a group has gone on without the member that asks, or is about to.
-pub fn is_unseated(code: i16) -> bool {
+pub fn must_rejoin(code: i16) -> bool {
     is_unknown_member(code)
         || matches!(
             ResponseError::try_from_code(code),
@@ -152,7 +152,7 @@ mod tests {
 
     #[test]
     fn codes_of_groups_are_told_apart() {
-        assert!([22, 25, 27].into_iter().all(is_unseated) && !is_unseated(16));
+        assert!([22, 25, 27].into_iter().all(must_rejoin) && !must_rejoin(16));
         assert!(is_unknown_member(25) && !is_unknown_member(22));
         assert!(is_settling(14) && is_settling(15) && !is_settling(16));
         assert!(has_moved(16) && !has_moved(15));

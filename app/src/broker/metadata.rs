@@ -20,7 +20,7 @@ use crate::broker::error_codes;
 use crate::broker::hosts::CONNECT_TIMEOUT;
 use crate::broker::transport::crate_kafka::worker::ClientConfig;
 
-pub fn every_topic() -> MetadataRequest {
+pub(crate) fn every_topic() -> MetadataRequest {
     MetadataRequest::default().with_topics(Some(Vec::new()))
 }
 
@@ -32,7 +32,7 @@ fn one_topic(topic: &str) -> MetadataRequest {
 
 /// What the cluster says of a topic.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum TopicState {
+pub(crate) enum TopicState {
     /// It is not there, and `other` topics are or not.
     Missing { other: bool },
     /// It has this many partitions, and each has a leader.
@@ -46,7 +46,7 @@ pub enum TopicState {
 impl TopicState {
     /// Whether it is less than what is known of the topic, `known` partitions: so a broker answers
     /// that has not been told yet.
-    pub fn falls_short(&self, known: i32) -> bool {
+    pub(crate) fn falls_short(&self, known: i32) -> bool {
         match self {
             TopicState::Missing { .. } => true,
             TopicState::Ready(n) => *n < known,
@@ -68,7 +68,12 @@ impl fmt::Display for TopicState {
 
 /// Asks the cluster for a topic; `create` lets a broker make it. What falls short of the `known`
 /// partitions is asked of each broker.
-pub fn topic_state(config: &ClientConfig, topic: &str, create: bool, known: i32) -> Result<TopicState, KafkaError> {
+pub(crate) fn topic_state(
+    config: &ClientConfig,
+    topic: &str,
+    create: bool,
+    known: i32,
+) -> Result<TopicState, KafkaError> {
     let request = if create { one_topic(topic) } else { every_topic() };
     let answer = metadata(config, &request)?;
     let state = state_in(&answer, topic);
@@ -110,12 +115,12 @@ fn state_at(
 
 /// The longest that `topic_state` takes: one broker that can be reached is asked, then all others
 /// at once.
-pub fn topic_state_timeout(config: &ClientConfig) -> Duration {
+pub(crate) fn topic_state_timeout(config: &ClientConfig) -> Duration {
     config.limit * 2 + CONNECT_TIMEOUT * (config.hosts.count() as u32 + 2)
 }
 
 /// Asks the cluster for all topics: how many partitions each has.
-pub fn partition_counts(config: &ClientConfig) -> Result<HashMap<String, i32>, KafkaError> {
+pub(crate) fn partition_counts(config: &ClientConfig) -> Result<HashMap<String, i32>, KafkaError> {
     let answer = metadata(config, &every_topic())?;
     let counted = answer
         .topics

@@ -360,13 +360,13 @@ impl Cluster {
     }
 
     /// A place in a consumer group.
-    pub fn join(&self, terms: GroupConfig) -> Member {
-        Member::start(self.to_the_end(), self.retry(), terms, &self.config.stop)
+    pub fn join(&self, config: GroupConfig) -> Member {
+        Member::start(self.to_the_end(), self.retry(), config, &self.config.stop)
     }
 
-    /// The offsets that a consumer group shows to others, committed from a member's seat.
-    pub fn group(&self, group: &str, seat: Membership) -> Group {
-        Group::new(self, group, seat)
+    /// The offsets that a consumer group shows to others, committed in a member's name.
+    pub fn group(&self, group: &str, membership: Membership) -> Group {
+        Group::new(self.config.clone(), self.retry(), group, membership)
     }
 
     /// For what has the last word when the user has stopped everything else; its tries are bounded.

@@ -8,7 +8,7 @@ use crate::broker::connection::bounds::Answer;
 
 /// The newest versions of what we ask for beside the old protocol.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct BrokerVersions {
+pub(crate) struct BrokerVersions {
     /// The oldest and the newest.
     fetch: (i16, i16),
     list_offsets: i16,
@@ -16,13 +16,13 @@ pub struct BrokerVersions {
 
 impl BrokerVersions {
     /// Those of a broker that does not tell them.
-    pub const OF_0_9: Self = Self {
+    pub(crate) const OF_0_9: Self = Self {
         fetch: (0, 1),
         list_offsets: 0,
     };
 
     /// What a broker's answer says. One that does not speak of fetching says nothing yet.
-    pub fn of(answer: &ApiVersionsResponse) -> Option<Self> {
+    pub(crate) fn of(answer: &ApiVersionsResponse) -> Option<Self> {
         let find = |key: ApiKey| answer.api_keys.iter().find(|api| api.api_key == key as i16);
         let fetch = find(ApiKey::Fetch).filter(|_| answer.error_code == 0)?;
         Some(Self {
@@ -33,23 +33,23 @@ impl BrokerVersions {
 
     /// Whether they no longer speak our protocol. Fetch tells, not Produce: 4.x names version 0 for
     /// that, and refuses it all the same.
-    pub fn are_too_new(&self) -> bool {
+    pub(crate) fn are_too_new(&self) -> bool {
         self.fetch.0 > 0
     }
 
     /// Whether they answer a Fetch in the version by which the header of a batch is read.
-    pub fn tell_batch_headers(&self) -> bool {
+    pub(crate) fn tell_batch_headers(&self) -> bool {
         self.fetch.1 >= FetchResponse::VERSION
     }
 
     /// Whether a leader says that it does not know its high watermark yet.
-    pub fn tell_unknown_high_watermark(&self) -> bool {
+    pub(crate) fn tell_unknown_high_watermark(&self) -> bool {
         self.list_offsets >= ListOffsetsResponse::VERSION
     }
 }
 
 /// What the brokers speak, as soon as one has told it.
-pub type KnownVersions = Arc<OnceLock<BrokerVersions>>;
+pub(crate) type KnownVersions = Arc<OnceLock<BrokerVersions>>;
 
 #[cfg(test)]
 mod tests {

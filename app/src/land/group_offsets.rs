@@ -82,7 +82,7 @@ pub fn evict_dead(cluster: &Cluster, group: &str, sink: &mut Sink) -> Result<()>
     if dead.is_empty() {
         return Ok(());
     }
-    match cluster.group(group, Membership::none()).dismiss(dead.clone()) {
+    match cluster.group(group, Membership::none()).evict(dead.clone()) {
         Ok(()) => sink.forget_members(&dead),
         Err(error) => {
             log::debug!("{error}");
@@ -123,7 +123,7 @@ pub fn check_sink(
         return Ok(());
     }
     let offsets: Vec<_> = ours.iter().map(offset).collect();
-    group.claim(&offsets, &mark.note)?;
+    group.commit_with_retry(&offsets, &mark.note)?;
     look(group)
 }
 

@@ -10,7 +10,7 @@ const DEFAULT_PORT: u16 = 9092;
 
 /// Reads what stands behind --brokers: HOST, HOST:PORT or [IPV6]:PORT, also several with commas
 /// between.
-pub fn parse(brokers: &[String]) -> Result<Vec<String>> {
+pub(crate) fn parse(brokers: &[String]) -> Result<Vec<String>> {
     let all: Vec<String> = brokers
         .iter()
         .flat_map(|list| list.split(','))
@@ -68,7 +68,7 @@ fn bad(text: &str, why: &str) -> Error {
 }
 
 /// The host of an address, without port and brackets: what a certificate names.
-pub fn name_of(address: &str) -> &str {
+pub(super) fn name_of(address: &str) -> &str {
     let host = address.rsplit_once(':').map_or(address, |(host, _)| host);
     host.strip_prefix('[')
         .and_then(|host| host.strip_suffix(']'))
@@ -76,7 +76,7 @@ pub fn name_of(address: &str) -> &str {
 }
 
 /// Connects to the first of the host's addresses that lets us, waiting at most `limit` for each.
-pub fn connect(host: &str, limit: Duration) -> io::Result<TcpStream> {
+pub(crate) fn connect(host: &str, limit: Duration) -> io::Result<TcpStream> {
     let mut last = io::Error::new(io::ErrorKind::NotFound, "the name has no address");
     for address in host.to_socket_addrs()? {
         match TcpStream::connect_timeout(&address, limit) {

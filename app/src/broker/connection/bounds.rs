@@ -27,7 +27,7 @@ const SMALL: usize = 16 << 20;
 const LARGE: usize = 64 << 20;
 
 /// A part of an answer. A length or count of -1 is none, and takes no bytes.
-pub enum Field {
+pub(crate) enum Field {
     /// Numbers that take so many bytes together.
     Fixed(usize),
     /// A length of 16 bits and that many bytes.
@@ -42,7 +42,7 @@ use Field::{Bytes, Fixed, List, Text};
 
 /// An answer that is asked for, in the version that all brokers from 0.9 to 3.9 speak, unless
 /// something in a newer one is needed.
-pub trait Answer: Decodable + HeaderVersion {
+pub(crate) trait Answer: Decodable + HeaderVersion {
     const API: ApiKey;
     const VERSION: i16;
     const LAYOUT: &'static [Field];
@@ -104,7 +104,7 @@ answers! {
 
 /// The answer of brokers that tell no lifetime: those before 2.2.
 #[derive(Debug)]
-pub struct SaslAuthenticateV0(pub SaslAuthenticateResponse);
+pub(crate) struct SaslAuthenticateV0(pub(super) SaslAuthenticateResponse);
 
 impl Decodable for SaslAuthenticateV0 {
     fn decode<B: ByteBuf>(bytes: &mut B, version: i16) -> anyhow::Result<Self> {
@@ -119,7 +119,7 @@ impl HeaderVersion for SaslAuthenticateV0 {
 }
 
 /// Whether an answer's lengths and counts stay within its bytes.
-pub fn are_kept<R: Answer>(answer: &[u8]) -> bool {
+pub(crate) fn are_kept<R: Answer>(answer: &[u8]) -> bool {
     let mut rest = Cursor::new(answer);
     walk(R::LAYOUT, &mut rest, &mut 0).is_some()
 }
@@ -147,14 +147,14 @@ fn walk(layout: &[Field], rest: &mut Cursor, entries: &mut usize) -> Option<()> 
 
 /// Reads what others wrote, and never beyond what is there. None is the end of the bytes, or a
 /// length that cannot be.
-pub struct Cursor<'a>(&'a [u8]);
+pub(crate) struct Cursor<'a>(&'a [u8]);
 
 impl<'a> Cursor<'a> {
-    pub fn new(bytes: &'a [u8]) -> Self {
+    pub(crate) fn new(bytes: &'a [u8]) -> Self {
         Self(bytes)
     }
 
-    pub fn take(&mut self, bytes: usize) -> Option<&'a [u8]> {
+    pub(crate) fn take(&mut self, bytes: usize) -> Option<&'a [u8]> {
         let (taken, rest) = self.0.split_at_checked(bytes)?;
         self.0 = rest;
         Some(taken)
@@ -166,25 +166,25 @@ impl<'a> Cursor<'a> {
         Some(*taken)
     }
 
-    pub fn i16(&mut self) -> Option<i16> {
+    pub(crate) fn i16(&mut self) -> Option<i16> {
         self.array().map(i16::from_be_bytes)
     }
 
-    pub fn i32(&mut self) -> Option<i32> {
+    pub(crate) fn i32(&mut self) -> Option<i32> {
         self.array().map(i32::from_be_bytes)
     }
 
     /// How many entries follow. It is a claim: nothing may be reserved by it.
-    pub fn count(&mut self) -> Option<usize> {
+    pub(crate) fn count(&mut self) -> Option<usize> {
         length(self.i32()?)
     }
 
-    pub fn text(&mut self) -> Option<&'a [u8]> {
+    pub(crate) fn text(&mut self) -> Option<&'a [u8]> {
         let length = length(self.i16()?.into())?;
         self.take(length)
     }
 
-    pub fn bytes(&mut self) -> Option<&'a [u8]> {
+    pub(crate) fn bytes(&mut self) -> Option<&'a [u8]> {
         let length = length(self.i32()?)?;
         self.take(length)
     }

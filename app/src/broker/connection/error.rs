@@ -9,7 +9,7 @@ use crate::broker::error::KafkaError;
 
 /// Why there is no answer.
 #[derive(Debug)]
-pub enum ConnectionError {
+pub(crate) enum ConnectionError {
     /// The address cannot be reached.
     Unreachable(io::Error),
     /// The connection stands, but nothing comes in time.
@@ -26,7 +26,7 @@ pub enum ConnectionError {
 
 impl ConnectionError {
     /// Whether trying again changes nothing: a setting is wrong here or at the broker.
-    pub fn is_fatal(&self) -> bool {
+    pub(crate) fn is_fatal(&self) -> bool {
         match self {
             Self::Tls(why) => why.is_fatal(),
             Self::Login(why) => why.is_fatal(),
@@ -35,7 +35,7 @@ impl ConnectionError {
     }
 
     /// What the user can do, where the error tells.
-    pub fn way_out(&self) -> Option<String> {
+    pub(crate) fn way_out(&self) -> Option<String> {
         match self {
             Self::Tls(why) => Some(why.way_out().to_string()),
             Self::Login(why) => Some(why.way_out()),

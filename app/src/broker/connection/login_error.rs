@@ -7,7 +7,7 @@ use super::credentials::Mechanism;
 
 /// Why a broker and a user do not come to trust each other.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum LoginError {
+pub(crate) enum LoginError {
     /// The broker does not accept the user or the password. What it says of it has no password in it.
     Refused {
         mechanism: Mechanism,
@@ -32,12 +32,12 @@ pub enum LoginError {
 
 impl LoginError {
     /// Whether trying again changes nothing.
-    pub fn is_fatal(&self) -> bool {
+    pub(crate) fn is_fatal(&self) -> bool {
         !matches!(self, Self::Code(..))
     }
 
     /// What the user can do.
-    pub fn way_out(&self) -> String {
+    pub(crate) fn way_out(&self) -> String {
         let text = match self {
             Self::Refused { .. } => {
                 "correct --sasl-user and the password (ROWFERRY_SASL_PASSWORD or --sasl-password-file); \

@@ -56,13 +56,15 @@ const SESSION_PERCENT: u32 = 85;
 
 /// A connection to one broker. After any failure it is of no more use.
 #[derive(Debug)]
-pub struct Connection {
+pub(crate) struct Connection {
     stream: Stream,
     client_id: StrBytes,
     /// That of the request that was sent last.
     correlation_id: i32,
     /// What has come of its answer.
     frame: Frame,
+    /// A request has been sent whose answer has not been read.
+    is_awaiting: bool,
     /// When the login is to be renewed, where the broker ends sessions.
     renewal: Option<Instant>,
 }
@@ -74,6 +76,7 @@ impl Connection {
             client_id: StrBytes::from_string(client_id.to_string()),
             correlation_id: FIRST_CORRELATION_ID - 1,
             frame: Frame::default(),
+            is_awaiting: false,
             renewal: None,
         }
     }
@@ -86,13 +89,14 @@ impl Connection {
             .flatten();
     }
 
-    /// Whether the session is about to end, so that the next request belongs on a new connection.
-    pub fn is_to_be_renewed(&self) -> bool {
-        self.renewal.is_some_and(|renewal| renewal <= Instant::now())
+    /// Whether the session is about to end, so that the next request belongs on a new connection; not
+    /// while an answer is on its way.
+    pub(crate) fn is_to_be_renewed(&self) -> bool {
+        !self.is_awaiting && self.renewal.is_some_and(|renewal| renewal <= Instant::now())
     }
 
     /// Sends a request and reads its answer.
-    pub fn ask<Q, R>(&mut self, request: &Q, limit: Duration) -> Result<R, ConnectionError>
+    pub(crate) fn ask<Q, R>(&mut self, request: &Q, limit: Duration) -> Result<R, ConnectionError>
     where
         Q: Encodable + HeaderVersion,
         R: Answer,
@@ -103,12 +107,13 @@ impl Connection {
     }
 
     /// Sends the request for an answer, which is to be received before the next one is sent.
-    pub fn send<R, Q>(&mut self, request: &Q, limit: Duration) -> Result<(), ConnectionError>
+    pub(crate) fn send<R, Q>(&mut self, request: &Q, limit: Duration) -> Result<(), ConnectionError>
     where
         R: Answer,
         Q: Encodable + HeaderVersion,
     {
         self.correlation_id += 1;
+        self.is_awaiting = true;
         let header = RequestHeader::default()
             .with_request_api_key(R::API as i16)
             .with_request_api_version(R::VERSION)
@@ -125,13 +130,13 @@ impl Connection {
     }
 
     /// Reads the answer to what was sent last.
-    pub fn receive<R: Answer>(&mut self, limit: Duration) -> Result<R, ConnectionError> {
+    pub(crate) fn receive<R: Answer>(&mut self, limit: Duration) -> Result<R, ConnectionError> {
         self.poll_answer(limit)?.ok_or(ConnectionError::TimedOut)
     }
 
     /// The answer to what was sent last, if it is there within this time. What has come of it is
     /// kept for the next call.
-    pub fn poll_answer<R: Answer>(&mut self, within: Duration) -> Result<Option<R>, ConnectionError> {
+    pub(crate) fn poll_answer<R: Answer>(&mut self, within: Duration) -> Result<Option<R>, ConnectionError> {
         let end = Instant::now() + within;
         let (stream, frame) = (&mut self.stream, &mut self.frame);
         // Size and correlation id are judged one by one: a server of another kind, such as one that
@@ -156,6 +161,7 @@ impl Connection {
         if !frame.fill(SIZE + size, stream, end)? {
             return Ok(None);
         }
+        self.is_awaiting = false;
         let answer = std::mem::take(frame);
         let mut body = answer.from(SIZE);
         ResponseHeader::decode(&mut body, R::header_version(R::VERSION))

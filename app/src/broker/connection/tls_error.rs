@@ -6,7 +6,7 @@ use rustls::{AlertDescription, CertificateError, InvalidMessage};
 
 /// Why client and broker do not come to a TLS connection.
 #[derive(Debug, Clone, PartialEq)]
-pub enum TlsError {
+pub(crate) enum TlsError {
     /// No CA that is trusted stands behind the broker's certificate.
     UnknownCa,
     /// The broker's certificate is for other names.
@@ -101,12 +101,12 @@ impl TlsError {
 
     /// Whether trying again changes nothing. What closes or is silent may be a broker that starts
     /// or stops.
-    pub fn is_fatal(&self) -> bool {
+    pub(crate) fn is_fatal(&self) -> bool {
         !matches!(self, Self::ClosedInHandshake | Self::TimedOut)
     }
 
     /// What the user can do.
-    pub fn way_out(&self) -> &'static str {
+    pub(crate) fn way_out(&self) -> &'static str {
         match self {
             Self::UnknownCa => "name the file of the CA that signed the broker's certificate, in PEM: --tls-ca FILE",
             Self::WrongName { .. } => {

@@ -1,6 +1,9 @@
-//! The broker that coordinates a consumer group: asked over a plain connection, and looked for anew whenever that breaks.
+//! The broker that coordinates a consumer group: asked over a plain connection, and looked for anew
+//! whenever that breaks.
 
+use std::collections::HashMap;
 use std::sync::Arc;
+use std::sync::mpsc::{Receiver, channel};
 use std::time::Duration;
 
 use kafka_protocol::messages::{FindCoordinatorRequest, FindCoordinatorResponse, GroupId, TopicName};
@@ -8,14 +11,15 @@ use kafka_protocol::protocol::{Encodable, HeaderVersion, StrBytes};
 
 use crate::broker::connection::bounds::Answer;
 use crate::broker::connection::{Connection, ConnectionError};
+use crate::broker::deadline;
 use crate::broker::error::KafkaError;
-use crate::broker::error_codes;
 use crate::broker::hosts::CONNECT_TIMEOUT;
 use crate::broker::transport::crate_kafka::worker::ClientConfig;
+use crate::broker::{error_codes, metadata};
 
 /// The coordinator of one group.
 #[derive(Debug)]
-pub struct Coordinator {
+pub(super) struct Coordinator {
     config: Arc<ClientConfig>,
     group: String,
     /// While it stands.
@@ -23,7 +27,7 @@ pub struct Coordinator {
 }
 
 impl Coordinator {
-    pub fn new(config: Arc<ClientConfig>, group: &str) -> Self {
+    pub(super) fn new(config: Arc<ClientConfig>, group: &str) -> Self {
         Self {
             config,
             group: group.to_string(),
@@ -31,20 +35,20 @@ impl Coordinator {
         }
     }
 
-    pub fn group(&self) -> &str {
+    pub(super) fn group(&self) -> &str {
         &self.group
     }
 
-    pub fn group_id(&self) -> GroupId {
+    pub(super) fn group_id(&self) -> GroupId {
         GroupId(text(&self.group))
     }
 
-    pub fn config(&self) -> &Arc<ClientConfig> {
+    pub(super) fn config(&self) -> &Arc<ClientConfig> {
         &self.config
     }
 
     /// Sends a request and reads its answer.
-    pub fn ask<Q, R>(&mut self, request: &Q) -> Result<R, KafkaError>
+    pub(super) fn ask<Q, R>(&mut self, request: &Q) -> Result<R, KafkaError>
     where
         Q: Encodable + HeaderVersion,
         R: Answer,
@@ -54,55 +58,80 @@ impl Coordinator {
     }
 
     /// The same, where an answer that takes longer than this is of no use.
-    pub fn ask_within<Q, R>(&mut self, limit: Duration, request: &Q) -> Result<R, KafkaError>
+    pub(super) fn ask_within<Q, R>(&mut self, limit: Duration, request: &Q) -> Result<R, KafkaError>
     where
         Q: Encodable + HeaderVersion,
         R: Answer,
     {
-        self.talk(limit, |connection| connection.ask(request, limit))
+        self.with_connection(limit, |connection| connection.ask(request, limit))
     }
 
-    /// Talks to the coordinator, once it is found within a limit. A connection that fails is of no more use.
-    pub fn talk<R>(
+    /// Sends a request whose answer is polled for.
+    pub(super) fn send<Q, R>(&mut self, request: &Q) -> Result<(), KafkaError>
+    where
+        Q: Encodable + HeaderVersion,
+        R: Answer,
+    {
+        let limit = self.config.limit;
+        self.with_connection(limit, |connection| connection.send::<R, _>(request, limit))
+    }
+
+    /// The answer to what was sent last, if it is there within this time.
+    pub(super) fn poll_answer<R: Answer>(&mut self, within: Duration) -> Result<Option<R>, KafkaError> {
+        self.with_connection(within, |connection| connection.poll_answer(within))
+    }
+
+    /// Uses the connection, once the coordinator is found within a limit. One that fails is of no
+    /// more use.
+    fn with_connection<R>(
         &mut self,
         limit: Duration,
-        talk: impl FnOnce(&mut Connection) -> Result<R, ConnectionError>,
+        work: impl FnOnce(&mut Connection) -> Result<R, ConnectionError>,
     ) -> Result<R, KafkaError> {
         let mut connection = match self.connection.take() {
             Some(connection) if !connection.is_to_be_renewed() => connection,
             _ => self.find(limit)?,
         };
-        let answer = talk(&mut connection).map_err(|e| self.at(e))?;
+        let answer = work(&mut connection).map_err(|e| self.at(e))?;
         self.connection = Some(connection);
         Ok(answer)
     }
 
-    /// An error code of the coordinator as trouble; another broker may be the coordinator by now.
-    pub fn code(&mut self, code: i16) -> KafkaError {
-        self.connection = None;
-        KafkaError::code(code).at(&format!("group {}", self.group))
+    /// An error code of the coordinator as an error; another broker may be the coordinator by now.
+    pub(super) fn code(&mut self, code: i16) -> KafkaError {
+        self.disconnect();
+        code_error(&self.group, code)
     }
 
-    /// Gives up the connection, where an answer may still come that nobody waits for.
-    pub fn disconnect(&mut self) {
+    /// Gives up the connection.
+    pub(super) fn disconnect(&mut self) {
         self.connection = None;
+    }
+
+    /// Asks for the partitions of all topics, on a thread of its own.
+    pub(super) fn count_partitions(&self) -> Receiver<Result<HashMap<String, i32>, KafkaError>> {
+        let (sender, counts) = channel();
+        let config = self.config.clone();
+        deadline::spawn("kafka-count", move || {
+            // Nobody may wait for it any more.
+            let _ = sender.send(metadata::partition_counts(&config));
+        });
+        counts
     }
 
     fn find(&self, limit: Duration) -> Result<Connection, KafkaError> {
-        let host = self.config.hosts.reachable().map_err(|why| self.trouble(&why))?;
+        let host = self.config.hosts.reachable().map_err(|why| self.error(&why))?;
         let at = |host: &str, why: ConnectionError| self.at(KafkaError::from(why).at(host));
         let (client_id, security) = (&self.config.client_id, &self.config.security);
         let open = |host: &str| Connection::open(host, client_id, security, CONNECT_TIMEOUT).map_err(|e| at(host, e));
         let mut any = open(&host)?;
         let request = FindCoordinatorRequest::default().with_key(text(&self.group));
         let found: FindCoordinatorResponse = any.ask(&request, limit).map_err(|e| at(&host, e))?;
-        if found.error_code != 0 {
-            let trouble = KafkaError::code(found.error_code).at(&format!("group {}", self.group));
+        match found.error_code {
+            0 => {}
             // While a broker makes its topic of groups, for the first of them, this is no news.
-            return Err(match error_codes::is_settling(found.error_code) {
-                true => trouble.broken(),
-                false => trouble,
-            });
+            code if error_codes::is_settling(code) => return Err(code_error(&self.group, code).broken()),
+            code => return Err(code_error(&self.group, code)),
         }
         let host = format!("{}:{}", found.host.as_str(), found.port);
         open(&host)
@@ -113,15 +142,20 @@ impl Coordinator {
         why.into().at(&format!("group {}", self.group))
     }
 
-    fn trouble(&self, why: &str) -> KafkaError {
-        KafkaError::passing(format!("group {}: {why}", self.group))
+    fn error(&self, why: &str) -> KafkaError {
+        self.at(KafkaError::passing(why))
     }
 }
 
-pub fn text(text: &str) -> StrBytes {
+/// An error code that a group's coordinator answers.
+pub(super) fn code_error(group: &str, code: i16) -> KafkaError {
+    KafkaError::code(code).at(&format!("group {group}"))
+}
+
+pub(super) fn text(text: &str) -> StrBytes {
     StrBytes::from_string(text.to_string())
 }
 
-pub fn topic_name(topic: &str) -> TopicName {
+pub(super) fn topic_name(topic: &str) -> TopicName {
     TopicName(text(topic))
 }

@@ -1,7 +1,7 @@
-//! The offsets that a consumer group shows to lag monitors and people. Asked over a plain connection with limits: the `kafka` crate's
-//! own commit can spin for ever, and its fetch can answer nothing.
+//! The offsets that a consumer group shows to lag monitors and people. Asked over a plain
+//! connection with limits: the `kafka` crate's own commit can spin for ever, and its fetch can
+//! answer nothing.
 
-use crate::model::TopicPartition;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
@@ -15,26 +15,29 @@ use kafka_protocol::messages::{
 };
 
 use crate::error::Result;
+use crate::model::TopicPartition;
 use crate::stop::Stop;
 
-use crate::broker::Cluster;
-use crate::broker::deadline;
 use crate::broker::error::KafkaError;
-use crate::broker::error_codes;
 use crate::broker::group::coordinator::{Coordinator, text, topic_name};
-use crate::broker::group::member::Membership;
+use crate::broker::group::membership::Membership;
 use crate::broker::group::range_assignor;
+use crate::broker::retry::RetryBudget;
+use crate::broker::transport::crate_kafka::worker::ClientConfig;
+use crate::broker::{deadline, error_codes};
 
 /// How long one try goes on; a group's first needs a moment, while the broker makes its topic.
-const TRY: Duration = Duration::from_secs(4);
-const PAUSE: Duration = Duration::from_millis(100);
+const TRY_TIMEOUT: Duration = Duration::from_secs(4);
+
+/// Time between two requests of one try.
+const REQUEST_PAUSE: Duration = Duration::from_millis(100);
 
 const COMMIT: &str = "commit the group's offsets";
 
 /// A question to a group's coordinator.
-trait Request<R>: Fn(&mut Coordinator) -> Result<R, KafkaError> + Clone + Send + 'static {}
+trait Ask<R>: Fn(&mut Coordinator) -> Result<R, KafkaError> + Clone + Send + 'static {}
 
-impl<R, F: Fn(&mut Coordinator) -> Result<R, KafkaError> + Clone + Send + 'static> Request<R> for F {}
+impl<R, F: Fn(&mut Coordinator) -> Result<R, KafkaError> + Clone + Send + 'static> Ask<R> for F {}
 
 /// An offset that a group keeps, with the note that stands beside it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -46,37 +49,45 @@ pub struct Committed {
 /// The offsets of a consumer group, committed in the name of one of its members.
 #[derive(Debug)]
 pub struct Group {
-    cluster: Cluster,
+    config: Arc<ClientConfig>,
+    retry: RetryBudget,
     group: String,
-    seat: Membership,
+    membership: Membership,
     coordinator: Arc<Mutex<Coordinator>>,
 }
 
 impl Group {
-    pub(in crate::broker) fn new(cluster: &Cluster, group: &str, seat: Membership) -> Self {
+    pub(in crate::broker) fn new(
+        config: Arc<ClientConfig>,
+        retry: RetryBudget,
+        group: &str,
+        membership: Membership,
+    ) -> Self {
         Self {
-            coordinator: Arc::new(Mutex::new(Coordinator::new(cluster.config.clone(), group))),
-            cluster: cluster.clone(),
+            coordinator: Arc::new(Mutex::new(Coordinator::new(config.clone(), group))),
+            config,
+            retry,
             group: group.to_string(),
-            seat,
+            membership,
         }
     }
 
-    /// Writes the next offsets to read: topic, partition, offset; with a note. One bounded try, which goes on when the user wants to
-    /// stop: it may be the last word. A group that has gone on without this member takes nothing of it, which is as it should be.
+    /// Writes the next offsets to read: topic, partition, offset; with a note. One bounded try,
+    /// which goes on when the user wants to stop: it may be the last word. A group that has gone on
+    /// without this member takes nothing of it, which is as it should be.
     pub fn commit(&mut self, offsets: &[(TopicPartition, i64)], note: &str) -> Result<()> {
-        let ask = self.to_commit(offsets, note);
+        let ask = self.commit_request(offsets, note);
         self.try_for_a_while(COMMIT, &Stop::default(), ask)?
             .map_err(KafkaError::into_error)
     }
 
     /// The same until it is done, as long as our patience lasts.
-    pub fn claim(&mut self, offsets: &[(TopicPartition, i64)], note: &str) -> Result<()> {
-        let ask = self.to_commit(offsets, note);
-        self.back_off(COMMIT, ask)
+    pub fn commit_with_retry(&mut self, offsets: &[(TopicPartition, i64)], note: &str) -> Result<()> {
+        let ask = self.commit_request(offsets, note);
+        self.ask_with_retry(COMMIT, ask)
     }
 
-    fn to_commit(&self, offsets: &[(TopicPartition, i64)], note: &str) -> impl Request<()> {
+    fn commit_request(&self, offsets: &[(TopicPartition, i64)], note: &str) -> impl Ask<()> {
         let mut topics: BTreeMap<&str, Vec<OffsetCommitRequestPartition>> = BTreeMap::new();
         for (TopicPartition { topic, partition }, offset) in offsets {
             let entry = OffsetCommitRequestPartition::default()
@@ -92,21 +103,22 @@ impl Group {
         });
         let request = OffsetCommitRequest::default()
             .with_group_id(GroupId(text(&self.group)))
-            .with_generation_id_or_member_epoch(self.seat.generation)
-            .with_member_id(text(&self.seat.member))
+            .with_generation_id_or_member_epoch(self.membership.generation)
+            .with_member_id(text(&self.membership.member))
             .with_retention_time_ms(-1)
             .with_topics(topics.collect());
         move |coordinator: &mut Coordinator| {
             let answer: OffsetCommitResponse = coordinator.ask(&request)?;
             let codes = answer.topics.iter().flat_map(|topic| &topic.partitions);
             match codes.map(|p| p.error_code).find(|&code| code != 0) {
-                Some(code) if !error_codes::is_unseated(code) => Err(coordinator.code(code)),
+                Some(code) if !error_codes::must_rejoin(code) => Err(coordinator.code(code)),
                 _ => Ok(()),
             }
         }
     }
 
-    /// Reads what the group keeps for partitions `0..partitions` of a topic, as long as our patience lasts.
+    /// Reads what the group keeps for partitions `0..partitions` of a topic, as long as our
+    /// patience lasts.
     pub fn committed(&mut self, topic: &str, partitions: i32) -> Result<Vec<Option<Committed>>> {
         let wanted = OffsetFetchRequestTopic::default()
             .with_name(topic_name(topic))
@@ -114,7 +126,7 @@ impl Group {
         let request = OffsetFetchRequest::default()
             .with_group_id(GroupId(text(&self.group)))
             .with_topics(Some(vec![wanted]));
-        self.back_off("read the group's offsets", move |coordinator: &mut Coordinator| {
+        self.ask_with_retry("read the group's offsets", move |coordinator: &mut Coordinator| {
             let answer: OffsetFetchResponse = coordinator.ask(&request)?;
             let all = || answer.topics.iter().flat_map(|topic| &topic.partitions);
             let code = all().map(|p| p.error_code).find(|&code| code != 0);
@@ -133,11 +145,12 @@ impl Group {
         })
     }
 
-    /// What the other members say of themselves. Those are alive: who has not joined again since this one came is a member no more. A
-    /// group that deals anew does not tell; then this one's seat is over, too.
+    /// What the other members say of themselves. Those are alive: who has not joined again since
+    /// this one came is a member no more. A group that assigns anew does not tell; then this one's
+    /// assignment is over, too.
     pub fn notes_of_others(&mut self) -> Result<Vec<String>> {
-        let own = self.seat.member.clone();
-        self.back_off("ask for the group's members", move |coordinator: &mut Coordinator| {
+        let own = self.membership.member.clone();
+        self.ask_with_retry("ask for the group's members", move |coordinator: &mut Coordinator| {
             let request = DescribeGroupsRequest::default().with_groups(vec![coordinator.group_id()]);
             let answer: DescribeGroupsResponse = coordinator.ask(&request)?;
             let group = answer.groups.first();
@@ -154,16 +167,17 @@ impl Group {
         })
     }
 
-    /// Takes members out of the group that can no longer leave it by themselves. One that the group does not know is out already.
-    pub fn dismiss(&mut self, members: Vec<String>) -> Result<()> {
-        let stop = self.cluster.config.stop.clone();
+    /// Takes members out of the group that can no longer leave it by themselves. One that the group
+    /// does not know is out already.
+    pub fn evict(&mut self, members: Vec<String>) -> Result<()> {
+        let stop = self.config.stop.clone();
         let ask = move |coordinator: &mut Coordinator| {
             for member in &members {
                 let request = LeaveGroupRequest::default()
                     .with_group_id(coordinator.group_id())
                     .with_member_id(text(member));
                 let answer: LeaveGroupResponse = coordinator.ask(&request)?;
-                if answer.error_code != 0 && !error_codes::is_unseated(answer.error_code) {
+                if answer.error_code != 0 && !error_codes::must_rejoin(answer.error_code) {
                     return Err(coordinator.code(answer.error_code));
                 }
             }
@@ -173,16 +187,17 @@ impl Group {
             .map_err(KafkaError::into_error)
     }
 
-    /// Tries until it is done. KafkaError that trying again does not mend, or that has lasted for longer than we back_off, is an error.
-    fn back_off<R: Send + 'static>(&mut self, verb: &str, ask: impl Request<R>) -> Result<R> {
-        let (mut retry, stop) = (self.cluster.retry(), self.cluster.config.stop.clone());
+    /// Tries until it is done. What trying again does not mend, or has not mended for as long as
+    /// our patience lasts, is an error.
+    fn ask_with_retry<R: Send + 'static>(&mut self, verb: &str, ask: impl Ask<R>) -> Result<R> {
+        let stop = self.config.stop.clone();
         loop {
             match self.try_for_a_while(verb, &stop, ask.clone())? {
                 Ok(done) => {
-                    retry.over();
+                    self.retry.over();
                     return Ok(done);
                 }
-                Err(trouble) => retry.back_off(trouble)?,
+                Err(error) => self.retry.back_off(error)?,
             }
         }
     }
@@ -191,26 +206,27 @@ impl Group {
         &mut self,
         verb: &str,
         stop: &Stop,
-        ask: impl Request<R>,
+        ask: impl Ask<R>,
     ) -> Result<Result<R, KafkaError>> {
         let coordinator = self.coordinator.clone();
-        // The last request may be one of three: for the coordinator, at the coordinator, and for another member or so.
-        let longest = TRY + self.cluster.config.limit * 3;
+        // The last request may be one of three: for the coordinator, at the coordinator, and for
+        // another member or so.
+        let longest = TRY_TIMEOUT + self.config.limit * 3;
         let answer = deadline::run_with_deadline(longest, stop, move || {
             let mut coordinator = coordinator.lock().unwrap_or_else(PoisonError::into_inner);
-            let end = Instant::now() + TRY;
+            let end = Instant::now() + TRY_TIMEOUT;
             loop {
                 match ask(&mut coordinator) {
-                    Err(trouble) if !trouble.is_fatal() && Instant::now() < end => thread::sleep(PAUSE),
+                    Err(error) if !error.is_fatal() && Instant::now() < end => thread::sleep(REQUEST_PAUSE),
                     done => return done,
                 }
             }
         });
         if !matches!(answer, Ok(Ok(_))) {
             // A thread that hangs keeps the old connection and its lock to itself.
-            let fresh = Coordinator::new(self.cluster.config.clone(), &self.group);
+            let fresh = Coordinator::new(self.config.clone(), &self.group);
             self.coordinator = Arc::new(Mutex::new(fresh));
         }
-        Ok(answer?.map_err(|trouble| trouble.at(&format!("cannot {verb}"))))
+        Ok(answer?.map_err(|error| error.at(&format!("cannot {verb}"))))
     }
 }

@@ -14,30 +14,30 @@ use crate::broker::group::coordinator::{text, topic_name};
 use crate::model::TopicPartition;
 
 /// The kind of group, and the assignor that all of its members know.
-pub const PROTOCOL_TYPE: &str = "consumer";
-pub const ASSIGNOR: &str = "range";
+pub(crate) const PROTOCOL_TYPE: &str = "consumer";
+pub(crate) const ASSIGNOR: &str = "range";
 
 /// The oldest layout, which every member can read; what newer ones add stands behind it.
 const VERSION: i16 = 0;
 
 /// The partitions of each member, by its id.
-pub type Assignments = HashMap<String, Vec<TopicPartition>>;
+pub(crate) type Assignments = HashMap<String, Vec<TopicPartition>>;
 
 /// Writes which topics a member wants, and what it says of itself.
-pub fn subscription(topics: &[String], note: &str) -> Vec<u8> {
+pub(crate) fn subscription(topics: &[String], note: &str) -> Vec<u8> {
     let topics = topics.iter().map(|topic| text(topic)).collect();
     let subscription = ConsumerProtocolSubscription::default().with_topics(topics);
     write(&subscription.with_user_data(Some(note.to_owned().into())))
 }
 
 /// What a member says of itself; nothing when it cannot be read.
-pub fn user_data(subscription: &[u8]) -> String {
+pub(crate) fn user_data(subscription: &[u8]) -> String {
     let note = read_subscription(subscription).map(|(_, note)| String::from_utf8_lossy(note).into_owned());
     note.unwrap_or_default()
 }
 
 /// The topics that a member wants; none when it cannot be read.
-pub fn subscribed_topics(subscription: &[u8]) -> BTreeSet<&str> {
+pub(crate) fn subscribed_topics(subscription: &[u8]) -> BTreeSet<&str> {
     read_subscription(subscription).map_or(BTreeSet::new(), |(topics, _)| topics)
 }
 
@@ -53,7 +53,7 @@ fn read_subscription(subscription: &[u8]) -> Option<(BTreeSet<&str>, &[u8])> {
 }
 
 /// Writes a member's assignment.
-pub fn write_assignment(partitions: &[TopicPartition]) -> Vec<u8> {
+pub(crate) fn write_assignment(partitions: &[TopicPartition]) -> Vec<u8> {
     let mut topics: BTreeMap<&str, Vec<i32>> = BTreeMap::new();
     for TopicPartition { topic, partition } in partitions {
         topics.entry(topic).or_default().push(*partition);
@@ -67,7 +67,7 @@ pub fn write_assignment(partitions: &[TopicPartition]) -> Vec<u8> {
 }
 
 /// A member's assignment as its leader wrote it; none when it cannot be read.
-pub fn read_assignment(bytes: &[u8]) -> Option<Vec<TopicPartition>> {
+pub(crate) fn read_assignment(bytes: &[u8]) -> Option<Vec<TopicPartition>> {
     let mut partitions = Vec::new();
     if bytes.is_empty() {
         return Some(partitions);
@@ -106,7 +106,7 @@ fn topic_in<'a>(rest: &mut Cursor<'a>) -> Option<&'a str> {
 /// Assigns the partitions: of each topic, every member that wants it gets a run of them, the first
 /// members one more where it doesn't come out even. `members`: their ids and the topics that they
 /// want; `partition_counts`: the partitions of each topic.
-pub fn assign(members: &[(String, BTreeSet<&str>)], partition_counts: &HashMap<String, i32>) -> Assignments {
+pub(crate) fn assign(members: &[(String, BTreeSet<&str>)], partition_counts: &HashMap<String, i32>) -> Assignments {
     let mut assignments: Assignments = members.iter().map(|(id, _)| (id.clone(), Vec::new())).collect();
     // A topic that is not there costs nothing, however many a member names.
     for (topic, &count) in partition_counts.iter().filter(|(_, count)| **count > 0) {
