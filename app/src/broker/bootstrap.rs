@@ -288,6 +288,7 @@ fn contact_of_failures(mut failures: Vec<(String, ConnectionError)>, security: &
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::broker::connection::TlsError;
     use crate::stop::Stop;
 
     fn at(host: &str, why: ConnectionError) -> (String, ConnectionError) {
@@ -329,6 +330,28 @@ mod tests {
             let error = error.into_error();
             assert!(error.to_string().contains(told), "{error}");
         }
+    }
+
+    #[test]
+    fn a_wrong_setting_is_told_before_what_is_down_beside_it() {
+        let closed = ConnectionError::Closed(io::Error::from(ErrorKind::UnexpectedEof));
+        let unknown_ca = ConnectionError::Tls(TlsError::UnknownCa);
+        let failures = vec![at("a:1", closed), at("b:2", unknown_ca)];
+        let Contact::Nobody(error) = contact_of_failures(failures, &Security::default()) else {
+            panic!("no broker mends that");
+        };
+        assert!(error.is_fatal());
+        let error = error.into_error().to_string();
+        let text = "what answers at b:2: its certificate is of a CA that is not trusted here; way out: name the file";
+        assert!(error.starts_with(text), "{error}");
+
+        let failures = vec![at("a:1", ConnectionError::Tls(TlsError::ClosedInHandshake))];
+        let Contact::Unready(error) = contact_of_failures(failures, &Security::default()) else {
+            panic!("a broker that starts does that");
+        };
+        let error = error.into_error().to_string();
+        assert!(error.contains("closes the connection in the TLS handshake"), "{error}");
+        assert!(error.contains("leave --tls out"), "{error}");
     }
 
     #[test]

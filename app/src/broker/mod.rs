@@ -409,6 +409,25 @@ mod tests {
     use super::*;
 
     #[test]
+    fn what_the_crate_client_cannot_do_is_told_before_anybody_is_asked() {
+        let login = Credentials {
+            mechanism: Mechanism::Plain,
+            user: "alice".to_string(),
+            password: Password::new("pencil".to_string().into()),
+        };
+        let options = Options {
+            security: Security {
+                tls: None,
+                login: Some(Arc::new(login)),
+            },
+            ..Options::default()
+        };
+        assert!(!format!("{options:?}").contains("pencil"));
+        let error = Cluster::connect(options, Stop::default()).unwrap_err();
+        assert!(error.to_string().contains("this needs the native client"), "{error}");
+    }
+
+    #[test]
     fn names_that_no_topic_can_have_are_usage_errors() {
         for name in ["users", "a.b-c_d", "..."] {
             legal(name).unwrap();

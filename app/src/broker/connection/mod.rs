@@ -41,7 +41,7 @@ use frame::Frame;
 pub use security::Security;
 use stream::Stream;
 pub use tls::{Tls, TlsFiles};
-use tls_error::TlsError;
+pub(super) use tls_error::TlsError;
 
 /// The first request's correlation id. Its bytes also end a line twice, so that a server of another
 /// kind answers at once.

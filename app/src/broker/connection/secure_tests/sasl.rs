@@ -350,10 +350,15 @@ fn a_session_is_renewed_before_its_end() {
         let host = login_broker(Script { lifetime_ms, ..SCRIPT });
         (open(&host, &login).unwrap(), Instant::now())
     };
-    let (connection, began) = open_for(1000);
+    let (mut connection, began) = open_for(1000);
     let is_early = !connection.is_to_be_renewed();
     assert!(is_early || began.elapsed() >= Duration::from_millis(800));
     thread::sleep(Duration::from_millis(860).saturating_sub(began.elapsed()));
+    assert!(connection.is_to_be_renewed());
+    // Nothing is given up that an answer may still come on.
+    connection.send::<MetadataResponse, _>(&every_topic(), LIMIT).unwrap();
+    assert!(!connection.is_to_be_renewed());
+    let _: MetadataResponse = connection.receive(LIMIT).unwrap();
     assert!(connection.is_to_be_renewed());
     for lifetime_ms in [-1, i64::MIN, i64::MAX, 3_600_000] {
         assert!(!open_for(lifetime_ms).0.is_to_be_renewed(), "{lifetime_ms}");
