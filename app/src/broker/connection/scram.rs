@@ -16,9 +16,9 @@ use zeroize::Zeroizing;
 
 use super::login_error::LoginError;
 
-/// How many rounds a server may ask for: Kafka allows no fewer, and what is at the upper end keeps
-/// us for about a second.
-pub(super) const ITERATIONS: RangeInclusive<u64> = 4096..=1_000_000;
+/// How many rounds of the hash a server may ask for. Kafka sets 4096 to 16384 (and any more before
+/// KRaft); 16 times as many keep us for less than a second.
+pub(super) const ITERATIONS: RangeInclusive<u64> = 4096..=16 * 16_384;
 
 /// Random bytes in our nonce.
 const NONCE: usize = 24;
@@ -266,7 +266,7 @@ mod tests {
     #[test]
     fn iterations_that_are_not_safe_or_would_never_end_are_refused_at_once() {
         let began = Instant::now();
-        for asked in [0, 1, 4095, 1_000_001, 4_294_967_296, u64::MAX] {
+        for asked in [0, 1, 4095, 262_145, 4_294_967_296, u64::MAX] {
             let refused = answer(&format!("r={NONCE}x,s=W22Z,i={asked}")).err();
             assert!(
                 matches!(refused, Some(LoginError::Iterations { asked: told, .. }) if told == asked),
@@ -280,9 +280,7 @@ mod tests {
     #[test]
     fn the_most_iterations_come_to_an_end() {
         let first = ClientFirst::with_nonce(Hash::Sha512, "user", NONCE.to_string());
-        let began = Instant::now();
         let server_first = format!("r={NONCE}x,s=W22Z,i={}", ITERATIONS.end());
         assert!(first.answer(server_first.as_bytes(), "pencil").is_ok());
-        println!("{:?}", began.elapsed());
     }
 }
