@@ -161,7 +161,7 @@ fn open(host: &str, security: &Security) -> Result<Connection, ConnectionError> 
 /// The error of a login, which has to be told at once, with these words in it.
 fn refused(host: &str, security: &Security, texts: &[&str]) -> KafkaError {
     let began = Instant::now();
-    let error = KafkaError::from(open(host, security).err().expect(texts[0]));
+    let error = KafkaError::from(open(host, security).expect_err(texts[0]));
     assert!(began.elapsed() < LIMIT, "{error}");
     let shown = format!("{error} {error:?}");
     for text in texts {

@@ -228,7 +228,7 @@ fn a_server_that_stalls_in_the_handshake_is_left_in_time() {
         let (began, limit) = (Instant::now(), Duration::from_millis(150));
         let secured =
             Connection::connect(&host, "test", LIMIT).and_then(|broker| broker.secure(&host, &ca.trusted(None), limit));
-        let error = KafkaError::from(secured.err().expect("nobody answers"));
+        let error = KafkaError::from(secured.expect_err("nobody answers"));
         assert!(began.elapsed() < Duration::from_secs(2), "{:?}", began.elapsed());
         assert!(!error.is_fatal());
         let error = error.into_error().to_string();
