@@ -47,7 +47,8 @@ pub struct SecurityArgs {
     )]
     pub sasl: Option<Mechanism>,
 
-    /// With --sasl: the user. The password comes from the environment variable ROWFERRY_SASL_PASSWORD, or from a file
+    /// With --sasl: the user. The password comes from the environment variable
+    /// ROWFERRY_SASL_PASSWORD, or from a file
     #[arg(long, value_name = "NAME", env = "ROWFERRY_SASL_USER")]
     pub sasl_user: Option<String>,
 
@@ -55,7 +56,8 @@ pub struct SecurityArgs {
     #[arg(long, value_name = "FILE", env = "ROWFERRY_SASL_PASSWORD_FILE")]
     pub sasl_password_file: Option<PathBuf>,
 
-    /// With --sasl plain and without --tls: send the password readably over the network all the same
+    /// With --sasl plain and without --tls: send the password readably over the network all the
+    /// same
     #[arg(long, env = "ROWFERRY_SASL_PLAIN_IN_CLEAR", value_parser = flag())]
     pub sasl_plain_in_clear: bool,
 }

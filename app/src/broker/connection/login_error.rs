@@ -8,7 +8,8 @@ use super::credentials::Mechanism;
 /// Why a broker and a user do not come to trust each other.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum LoginError {
-    /// The broker does not accept the user or the password. What it says of it has no password in it.
+    /// The broker does not accept the user or the password. What it says of it has no password in
+    /// it.
     Refused {
         mechanism: Mechanism,
         user: String,

@@ -50,8 +50,8 @@ const FIRST_CORRELATION_ID: i32 = i32::from_be_bytes(*b"\r\n\r\n");
 /// So many bytes in front of an answer tell its size.
 const SIZE: usize = 4;
 
-/// When so many percent of a session have passed, it is time for a new one: what is asked before that
-/// is answered within it.
+/// When so many percent of a session have passed, it is time for a new one: what is asked before
+/// that is answered within it.
 const SESSION_PERCENT: u32 = 85;
 
 /// A connection to one broker. After any failure it is of no more use.
@@ -89,8 +89,8 @@ impl Connection {
             .flatten();
     }
 
-    /// Whether the session is about to end, so that the next request belongs on a new connection; not
-    /// while an answer is on its way.
+    /// Whether the session is about to end, so that the next request belongs on a new connection;
+    /// not while an answer is on its way.
     pub(crate) fn is_to_be_renewed(&self) -> bool {
         !self.is_awaiting && self.renewal.is_some_and(|renewal| renewal <= Instant::now())
     }

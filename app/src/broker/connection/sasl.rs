@@ -1,10 +1,10 @@
-//! A login by SASL: the requests SaslHandshake and SaslAuthenticate, and what goes back and forth in
-//! them (KIP-43, KIP-152).
+//! A login by SASL: the requests SaslHandshake and SaslAuthenticate, and what goes back and forth
+//! in them (KIP-43, KIP-152).
 //!
-//! Where a broker ends sessions (`connections.max.reauth.ms`), the answer tells their length, and the
-//! connection says when it is to be replaced by a new one. KIP-368 allows a second login on the same
-//! connection, too; a new connection needs no state of its own, comes by the way that every start
-//! tries, and costs one handshake an hour.
+//! Where a broker ends sessions (`connections.max.reauth.ms`), the answer tells their length, and
+//! the connection says when it is to be replaced by a new one. KIP-368 allows a second login on the
+//! same connection, too; a new connection needs no state of its own, comes by the way that every
+//! start tries, and costs one handshake an hour.
 
 use std::time::{Duration, Instant};
 

@@ -40,7 +40,8 @@ pub(crate) enum TlsError {
 }
 
 impl TlsError {
-    /// What an error of `rustls` means at a host. `has_certificate`: a client certificate was given.
+    /// What an error of `rustls` means at a host. `has_certificate`: a client certificate was
+    /// given.
     pub(super) fn of(error: rustls::Error, host: &str, has_certificate: bool) -> Self {
         use rustls::Error;
         match error {
