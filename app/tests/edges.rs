@@ -292,7 +292,7 @@ fn what_is_no_broker_is_told_quickly_and_nothing_is_made() {
             "--brokers HOST:PORT",
         ],
     );
-    // The port of TLS: it closes, too, but what it says before is nothing that a broker says.
+    // A listener for TLS: it closes, too, but what it says before is TLS.
     let tls = listener(|mut client| {
         let _ = client.read(&mut [0; 100]);
         let _ = client.write_all(&[0x15, 3, 3, 0, 2, 2, 10]);
@@ -301,7 +301,12 @@ fn what_is_no_broker_is_told_quickly_and_nothing_is_made() {
         &w,
         &tls,
         1,
-        &["what answers at", "is no Kafka broker", "--brokers HOST:PORT"],
+        &[
+            "what answers at",
+            "it speaks TLS, and --tls is not given",
+            "add --tls",
+            "--brokers HOST:PORT",
+        ],
     );
     let nobody = format!("127.0.0.1:{}", free_port());
     refused(

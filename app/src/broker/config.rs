@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use crate::broker::connection::Security;
 use crate::broker::hosts::Hosts;
 use crate::broker::retry::{OutageLog, RetryBudget};
 #[cfg(test)]
@@ -32,6 +33,8 @@ pub struct Options {
     pub patience: Duration,
     pub client_id: String,
     pub compression: Compression,
+    /// What connections are secured by.
+    pub security: Security,
 }
 
 /// What every client of a cluster is made of, and what all of them know.
@@ -41,6 +44,8 @@ pub(super) struct ClientConfig {
     pub versions: KnownVersions,
     pub client_id: String,
     pub compression: Compression,
+    /// What connections are secured by; those of the crate `kafka` are not.
+    pub security: Security,
     /// How long one request may take.
     pub limit: Duration,
     /// How long to wait for brokers that went away.
@@ -58,6 +63,7 @@ impl ClientConfig {
             versions: KnownVersions::default(),
             client_id: options.client_id,
             compression: options.compression,
+            security: options.security,
             limit: options.request_timeout,
             patience: options.patience,
             stop,
@@ -76,6 +82,7 @@ impl ClientConfig {
             patience,
             client_id: "test".to_string(),
             compression: Compression::None,
+            security: Security::default(),
         };
         Arc::new(Self {
             transport: TransportKind::Fake(cluster.clone()),

@@ -5,10 +5,10 @@ use std::collections::{BTreeSet, HashMap};
 use kafka_protocol::messages::{
     ApiVersionsResponse, DescribeGroupsResponse, FetchResponse, FindCoordinatorResponse, HeartbeatResponse,
     JoinGroupResponse, LeaveGroupResponse, ListOffsetsResponse, MetadataResponse, OffsetCommitResponse,
-    OffsetFetchResponse, SyncGroupResponse,
+    OffsetFetchResponse, SaslAuthenticateResponse, SaslHandshakeResponse, SyncGroupResponse,
 };
 
-use crate::broker::connection::bounds::{self, Answer};
+use crate::broker::connection::bounds::{self, Answer, SaslAuthenticateV0};
 use crate::broker::group::range_assignor;
 use crate::broker::transport::crate_kafka::{batch_header, unpack};
 
@@ -49,7 +49,7 @@ pub fn answer(kind: u8, bytes: &[u8]) {
             let _ = R::decode(&mut bytes, R::VERSION);
         }
     }
-    const KINDS: [fn(&[u8]); 12] = [
+    const KINDS: [fn(&[u8]); 15] = [
         read::<ApiVersionsResponse>,
         read::<MetadataResponse>,
         read::<ListOffsetsResponse>,
@@ -62,6 +62,9 @@ pub fn answer(kind: u8, bytes: &[u8]) {
         read::<DescribeGroupsResponse>,
         read::<OffsetCommitResponse>,
         read::<OffsetFetchResponse>,
+        read::<SaslHandshakeResponse>,
+        read::<SaslAuthenticateResponse>,
+        read::<SaslAuthenticateV0>,
     ];
     KINDS[usize::from(kind) % KINDS.len()](bytes);
 }

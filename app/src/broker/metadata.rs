@@ -136,9 +136,9 @@ fn metadata(config: &ClientConfig, request: &MetadataRequest) -> Result<Metadata
 }
 
 fn metadata_of(host: &str, config: &ClientConfig, request: &MetadataRequest) -> Result<MetadataResponse, KafkaError> {
-    Connection::open(host, &config.client_id, CONNECT_TIMEOUT)
+    Connection::open(host, &config.client_id, &config.security, CONNECT_TIMEOUT)
         .and_then(|mut broker| broker.ask(request, config.limit))
-        .map_err(|why| KafkaError::passing(format!("{host}: {why}")))
+        .map_err(|why| KafkaError::from(why).at(host))
 }
 
 /// What an answer says of the topic.

@@ -46,6 +46,7 @@ mod worker;
 
 pub use cluster::Cluster;
 pub use config::{Compression, Options};
+pub use connection::{Credentials, Mechanism, Password, Security, Tls, TlsFiles};
 pub use fetched_partition::{FetchPosition, FetchedPartition};
 pub use fetcher::{Fetched, Fetcher, OutOfRange, SILENCE};
 pub use group::{Assignment, Committed, Group, GroupConfig, Member, Membership};

@@ -7,13 +7,17 @@
 use kafka_protocol::messages::{
     ApiKey, ApiVersionsResponse, DescribeGroupsResponse, FetchResponse, FindCoordinatorResponse, HeartbeatResponse,
     JoinGroupResponse, LeaveGroupResponse, ListOffsetsResponse, MetadataResponse, OffsetCommitResponse,
-    OffsetFetchResponse, SyncGroupResponse,
+    OffsetFetchResponse, SaslAuthenticateResponse, SaslHandshakeResponse, SyncGroupResponse,
 };
+use kafka_protocol::protocol::buf::ByteBuf;
 use kafka_protocol::protocol::{Decodable, HeaderVersion};
 
 /// An entry with fields takes up to so many times its bytes once it is decoded; no cluster has so
 /// many.
 const MOST_ENTRIES: usize = 1 << 20;
+
+/// What is read before a login, from one who may be anybody.
+const TINY: usize = 64 << 10;
 
 /// What all members of a group say of themselves lies in one record of the brokers, which take 1
 /// MiB unless they are set up otherwise.
@@ -78,6 +82,11 @@ answers! {
         Fixed(4),
         List(&[Text, List(&[Fixed(22), List(&[Fixed(16)]), Bytes])])
     ];
+    // Code, mechanisms.
+    SaslHandshakeResponse: SaslHandshake 1, TINY, [Fixed(2), List(&[Text])];
+    // Code, its text, token, lifetime of the session. Version 2 says the same in another form.
+    SaslAuthenticateResponse: SaslAuthenticate 1, TINY, [Fixed(2), Text, Bytes, Fixed(8)];
+    SaslAuthenticateV0: SaslAuthenticate 0, TINY, [Fixed(2), Text, Bytes];
     // Code, id, host, port.
     FindCoordinatorResponse: FindCoordinator 0, SMALL, [Fixed(6), Text, Fixed(4)];
     // Code, generation, protocol, leader, member. Members: id, subscription.
@@ -94,6 +103,22 @@ answers! {
     OffsetCommitResponse: OffsetCommit 2, SMALL, [List(&[Text, List(&[Fixed(6)])])];
     // Topics: name, partitions: id, offset, note, code.
     OffsetFetchResponse: OffsetFetch 1, SMALL, [List(&[Text, List(&[Fixed(12), Text, Fixed(2)])])];
+}
+
+/// The answer of brokers that tell no lifetime: those before 2.2.
+#[derive(Debug)]
+pub(crate) struct SaslAuthenticateV0(pub(super) SaslAuthenticateResponse);
+
+impl Decodable for SaslAuthenticateV0 {
+    fn decode<B: ByteBuf>(bytes: &mut B, version: i16) -> anyhow::Result<Self> {
+        SaslAuthenticateResponse::decode(bytes, version).map(Self)
+    }
+}
+
+impl HeaderVersion for SaslAuthenticateV0 {
+    fn header_version(version: i16) -> i16 {
+        SaslAuthenticateResponse::header_version(version)
+    }
 }
 
 /// Whether an answer's lengths and counts stay within its bytes.

@@ -63,6 +63,9 @@ fn layouts_are_those_of_the_decoders_and_lies_in_answers_cost_nothing() {
     check::<DescribeGroupsResponse>();
     check::<OffsetCommitResponse>();
     check::<OffsetFetchResponse>();
+    check::<SaslHandshakeResponse>();
+    check::<SaslAuthenticateResponse>();
+    check::<SaslAuthenticateV0>();
 }
 
 #[test]

@@ -1,4 +1,8 @@
 //! The options that the programs share, and what stands on a command line: times and flags.
+//!
+//! - `security`: the options for TLS and for a login
+
+mod security;
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -8,6 +12,8 @@ use clap::builder::FalseyValueParser;
 use crate::broker::{self, Compression};
 use crate::error::Result;
 use crate::wire::sign::SignKey;
+
+pub use security::SecurityArgs;
 
 /// The end of every `--help`.
 pub const EXIT_CODES: &str = "Exit codes: 0 done, 1 error, 2 usage, 3 a gap or a loss was found.\n\
@@ -42,17 +48,21 @@ pub struct BrokerArgs {
     /// Only warnings and errors: no progress, no summary
     #[arg(long, env = "ROWFERRY_QUIET", value_parser = flag())]
     pub quiet: bool,
+
+    #[command(flatten)]
+    pub security: SecurityArgs,
 }
 
 impl BrokerArgs {
-    pub fn options(&self, client_id: &str, compression: Compression) -> broker::Options {
-        broker::Options {
+    pub fn options(&self, client_id: &str, compression: Compression) -> Result<broker::Options> {
+        Ok(broker::Options {
             brokers: vec![self.brokers.clone()],
             request_timeout: self.request_timeout,
             patience: self.patience,
             client_id: client_id.to_owned(),
             compression,
-        }
+            security: self.security.security()?,
+        })
     }
 
     /// What --sign-key names, where it is given.
