@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeSet, HashMap};
 
+use bytes::Bytes;
 use kafka_protocol::messages::{
     ApiVersionsResponse, DescribeGroupsResponse, FetchResponse, FindCoordinatorResponse, HeartbeatResponse,
     JoinGroupResponse, LeaveGroupResponse, ListOffsetsResponse, MetadataResponse, OffsetCommitResponse,
@@ -11,6 +12,11 @@ use kafka_protocol::messages::{
 use crate::broker::connection::bounds::{self, Answer, SaslAuthenticateV0};
 use crate::broker::group::range_assignor;
 use crate::broker::transport::crate_kafka::{batch_header, unpack};
+use crate::broker::transport::native::record_batch;
+use crate::broker::transport::native::record_batch::codec::Codec;
+use crate::broker::transport::native::record_batch::decode::Decoder;
+use crate::broker::transport::native::record_batch::encode::Encoder;
+use crate::broker::transport::native::record_batch::transactions::Isolation;
 
 /// Members of a group that say this of themselves: each partition goes to one that wants its topic.
 pub fn group_metadata(counts: &HashMap<String, i32>, members: &[&[u8]]) {
@@ -76,4 +82,27 @@ pub fn batch(bytes: &[u8]) {
     let _ = unpack::look(bytes, &mut left);
     assert!(left <= LIMIT);
     let _ = batch_header::find(bytes, 0);
+}
+
+/// Batches and messages of the log's formats.
+pub fn record_sets(bytes: &[u8]) {
+    record_batch::fuzzing::record_sets(bytes);
+}
+
+/// Writes a batch, its codec by its number: for the micro-benchmark.
+pub fn encode_batch<'a>(
+    codec: usize,
+    records: impl IntoIterator<Item = (Option<&'a [u8]>, Option<&'a [u8]>)>,
+    out: &mut Vec<u8>,
+) {
+    Encoder::new(Codec::ALL[codec]).encode(records, -1, out);
+}
+
+/// Reads batches, and sums the lengths of their keys and values: for the micro-benchmark.
+pub fn decode_batches(answer: &Bytes) -> usize {
+    let sets = Decoder::new().decode(answer, 0, Isolation::ReadUncommitted);
+    let length = |bytes: Option<&[u8]>| bytes.map_or(0, <[u8]>::len);
+    sets.iter()
+        .map(|record| length(record.key) + length(record.value))
+        .sum()
 }

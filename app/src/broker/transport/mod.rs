@@ -5,6 +5,7 @@
 //! - `requests`: what is asked and answered
 //! - `records`: the records of an answer
 //! - `crate_kafka`: the crate `kafka`, and all that its faults need
+//! - `native`: our own client
 //! - `fake`: a scripted cluster, for the tests of the policies
 //!
 //! # The contract
@@ -27,6 +28,9 @@ pub(super) mod crate_kafka;
 #[cfg(test)]
 pub mod fake;
 pub(super) mod kind;
+// Nothing calls it yet.
+#[allow(dead_code)]
+pub(crate) mod native;
 pub(super) mod records;
 pub(super) mod requests;
 
