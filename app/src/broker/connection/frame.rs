@@ -2,6 +2,8 @@
 
 use std::time::Instant;
 
+use bytes::Bytes;
+
 use super::error::ConnectionError;
 use super::stream::Stream;
 
@@ -44,7 +46,8 @@ impl Frame {
     }
 
     /// All bytes from there on.
-    pub(super) fn from(&self, at: usize) -> &[u8] {
-        &self.bytes[at..self.filled]
+    pub(super) fn into_bytes(mut self, at: usize) -> Bytes {
+        self.bytes.truncate(self.filled);
+        Bytes::from(self.bytes).slice(at..)
     }
 }

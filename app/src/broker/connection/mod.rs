@@ -18,7 +18,7 @@ mod credentials;
 mod error;
 mod frame;
 mod login_error;
-mod open;
+pub(super) mod open;
 mod sasl;
 mod scram;
 #[cfg(test)]
@@ -31,8 +31,8 @@ mod tls_error;
 use std::io;
 use std::time::{Duration, Instant};
 
-use kafka_protocol::messages::{RequestHeader, ResponseHeader};
-use kafka_protocol::protocol::{Decodable, Encodable, HeaderVersion, StrBytes};
+use kafka_protocol::messages::RequestHeader;
+use kafka_protocol::protocol::{Encodable, HeaderVersion, StrBytes};
 
 use bounds::Answer;
 pub use credentials::{Credentials, Mechanism, Password};
@@ -101,9 +101,26 @@ impl Connection {
         Q: Encodable + HeaderVersion,
         R: Answer,
     {
+        self.ask_in(R::VERSION, request, R::LARGEST, limit)
+    }
+
+    /// The same in a version that the broker is known to speak, and for an answer of at most so many
+    /// bytes.
+    pub(crate) fn ask_in<Q, R>(
+        &mut self,
+        version: i16,
+        request: &Q,
+        largest: usize,
+        limit: Duration,
+    ) -> Result<R, ConnectionError>
+    where
+        Q: Encodable + HeaderVersion,
+        R: Answer,
+    {
         let end = Instant::now() + limit;
-        self.send::<R, _>(request, limit)?;
-        self.receive(end.saturating_duration_since(Instant::now()))
+        self.send_in::<R, _>(version, request, limit)?;
+        let left = end.saturating_duration_since(Instant::now());
+        self.poll_in(version, largest, left)?.ok_or(ConnectionError::TimedOut)
     }
 
     /// Sends the request for an answer, which is to be received before the next one is sent.
@@ -112,17 +129,25 @@ impl Connection {
         R: Answer,
         Q: Encodable + HeaderVersion,
     {
+        self.send_in::<R, _>(R::VERSION, request, limit)
+    }
+
+    fn send_in<R, Q>(&mut self, version: i16, request: &Q, limit: Duration) -> Result<(), ConnectionError>
+    where
+        R: Answer,
+        Q: Encodable + HeaderVersion,
+    {
         self.correlation_id += 1;
         self.is_awaiting = true;
         let header = RequestHeader::default()
             .with_request_api_key(R::API as i16)
-            .with_request_api_version(R::VERSION)
+            .with_request_api_version(version)
             .with_correlation_id(self.correlation_id)
             .with_client_id(Some(self.client_id.clone()));
         let mut bytes = vec![0; 4];
         header
-            .encode(&mut bytes, Q::header_version(R::VERSION))
-            .and_then(|()| request.encode(&mut bytes, R::VERSION))
+            .encode(&mut bytes, Q::header_version(version))
+            .and_then(|()| request.encode(&mut bytes, version))
             .map_err(|e| ConnectionError::Closed(io::Error::other(e.to_string())))?;
         let size = bytes.len() as i32 - 4;
         bytes[..4].copy_from_slice(&size.to_be_bytes());
@@ -137,6 +162,15 @@ impl Connection {
     /// The answer to what was sent last, if it is there within this time. What has come of it is
     /// kept for the next call.
     pub(crate) fn poll_answer<R: Answer>(&mut self, within: Duration) -> Result<Option<R>, ConnectionError> {
+        self.poll_in(R::VERSION, R::LARGEST, within)
+    }
+
+    fn poll_in<R: Answer>(
+        &mut self,
+        version: i16,
+        largest: usize,
+        within: Duration,
+    ) -> Result<Option<R>, ConnectionError> {
         let end = Instant::now() + within;
         let (stream, frame) = (&mut self.stream, &mut self.frame);
         // Size and correlation id are judged one by one: a server of another kind, such as one that
@@ -145,7 +179,7 @@ impl Connection {
             return Ok(None);
         }
         let size = usize::try_from(frame.i32(0)).unwrap_or(0);
-        if !(4..=R::LARGEST).contains(&size) {
+        if !(4..=largest).contains(&size) {
             return Err(if stream.is_plain() && frame.is_tls() {
                 ConnectionError::Tls(TlsError::NeedsTls)
             } else {
@@ -162,12 +196,10 @@ impl Connection {
             return Ok(None);
         }
         self.is_awaiting = false;
-        let answer = std::mem::take(frame);
-        let mut body = answer.from(SIZE);
-        ResponseHeader::decode(&mut body, R::header_version(R::VERSION))
-            .ok()
-            .filter(|_| bounds::are_kept::<R>(body))
-            .and_then(|_| R::decode(&mut body, R::VERSION).ok())
+        let answer = std::mem::take(frame).into_bytes(SIZE);
+        let body = bounds::behind_header::<R>(version, &answer).map(|start| answer.slice(start..));
+        body.filter(|body| bounds::are_kept_in::<R>(version, body))
+            .and_then(|mut body| R::decode(&mut body, version).ok())
             .ok_or(ConnectionError::NotKafka)
             .map(Some)
     }

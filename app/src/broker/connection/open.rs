@@ -10,7 +10,7 @@ use super::security::Security;
 use super::stream::{Stream, TlsStream};
 
 /// How long TLS and login may take together: a broker that has just begun is slow at both.
-const SECURE_TIMEOUT: Duration = Duration::from_secs(10);
+pub(crate) const SECURE_TIMEOUT: Duration = Duration::from_secs(10);
 
 impl Connection {
     /// Connects, and does all that `security` asks for.
