@@ -16,12 +16,13 @@ use kafka_protocol::messages::{ApiVersionsRequest, MetadataResponse};
 use crate::error::{Error, Result};
 use crate::stop::STOP_POLL;
 
-use crate::broker::config::ClientConfig;
+use crate::broker::config::{ClientChoice, ClientConfig};
 use crate::broker::connection::{Connection, ConnectionError, Security};
 use crate::broker::deadline;
 use crate::broker::error::KafkaError;
 use crate::broker::hosts::{CONNECT_TIMEOUT, Hosts};
 use crate::broker::metadata::every_topic;
+use crate::broker::transport::kind::TransportKind;
 use crate::broker::versions::BrokerVersions;
 
 /// How long all addresses may take to let us connect.
@@ -74,7 +75,9 @@ pub(crate) fn first_contact(config: &ClientConfig) -> Result<Contact> {
                 }
             }
             Ok((at, HostEvent::Failed(why))) => states[at] = HostState::Failed(why),
-            Ok((at, HostEvent::Answered(Some(versions)))) if versions.are_too_new() => {
+            Ok((at, HostEvent::Answered(Some(versions))))
+                if versions.are_too_new() && config.client == ClientChoice::Kafka =>
+            {
                 return Err(too_new(&hosts[at]));
             }
             Ok((_, HostEvent::Answered(versions))) => {
@@ -233,7 +236,8 @@ fn find_versions(hosts: &Hosts, client_id: &str, security: &Security, limit: Dur
 
 /// An error where brokers tell late that they are too new.
 pub(crate) fn refuse_too_new(config: &ClientConfig) -> Result<()> {
-    if config.versions.get().is_some_and(BrokerVersions::are_too_new) {
+    let is_limited = matches!(config.transport, TransportKind::Crate);
+    if is_limited && config.versions.get().is_some_and(BrokerVersions::are_too_new) {
         return Err(too_new(&config.hosts.to_string()));
     }
     Ok(())
@@ -243,7 +247,9 @@ fn too_new(host: &str) -> Error {
     Error::failed(format!(
         "the broker at {host} is too new: this client speaks the 0.9-3.9 protocol"
     ))
-    .way_out("run a broker of version 0.9 to 3.9 (sh server_up.sh starts 2.8.1), and name it with --brokers")
+    .way_out(
+        "run it with --client native, or run a broker of version 0.9 to 3.9 (sh server_up.sh starts 2.8.1), and name it with --brokers",
+    )
 }
 
 /// What it means that none of these answered.
@@ -288,7 +294,7 @@ fn contact_of_failures(mut failures: Vec<(String, ConnectionError)>, security: &
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::broker::config::{Compression, Options};
+    use crate::broker::config::Options;
     use crate::broker::connection::TlsError;
     use crate::stop::Stop;
 
@@ -360,12 +366,8 @@ mod tests {
         let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap().to_string();
         let options = Options {
-            brokers: Vec::new(),
             request_timeout: Duration::from_millis(200),
-            patience: Duration::ZERO,
-            client_id: "test".to_string(),
-            compression: Compression::None,
-            security: Security::default(),
+            ..Options::for_tests()
         };
         let mut config = ClientConfig::new(options, Hosts::new(vec![address]), Stop::default());
         assert!(matches!(first_contact(&config), Ok(Contact::Unready(_))));

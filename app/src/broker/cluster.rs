@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crate::broker::bootstrap::{self, Contact};
-use crate::broker::config::{ClientConfig, Options};
+use crate::broker::config::{ClientChoice, ClientConfig, Options};
 use crate::broker::connection::address;
 use crate::broker::deadline;
 use crate::broker::error::KafkaError;
@@ -15,6 +15,7 @@ use crate::broker::list_offsets::list_offsets;
 use crate::broker::metadata::{self, TopicState};
 use crate::broker::producer::Producer;
 use crate::broker::retry::RetryBudget;
+use crate::broker::transport::kind::{self, TransportKind};
 use crate::broker::transport::requests::Offsets;
 use crate::error::{Error, Result};
 use crate::stop::Stop;
@@ -47,16 +48,25 @@ impl Cluster {
     /// takes a connection, and after the patience where somebody does.
     pub fn connect(options: Options, stop: Stop) -> Result<Self> {
         let hosts = Hosts::new(address::parse(&options.brokers)?);
-        let cluster = Self {
-            config: Arc::new(ClientConfig::new(options, hosts, stop)),
-        };
-        let (config, mut retry) = (&cluster.config, cluster.retry());
+        if options.client == ClientChoice::Kafka
+            && let Some(what) = kind::beyond_the_crate(&options, None)
+        {
+            return Err(Error::usage(format!("{what}: --client kafka cannot do that"))
+                .way_out("leave --client out, or use --client native"));
+        }
+        let mut config = ClientConfig::new(options.clone(), hosts, stop);
+        let mut retry = config.retry_budget();
         let mut met = false;
         loop {
-            match bootstrap::first_contact(config)? {
+            match bootstrap::first_contact(&config)? {
                 Contact::Broker => {
                     retry.record_success();
-                    return Ok(cluster);
+                    let (kind, why) = TransportKind::choose(&options, config.versions.get());
+                    log::info!("client: {} ({why})", kind.name());
+                    config.transport = kind;
+                    return Ok(Self {
+                        config: Arc::new(config),
+                    });
                 }
                 // What took connections a moment ago is on its way down, or up.
                 Contact::Nobody(error) if met => retry.back_off(error)?,

@@ -20,6 +20,20 @@ pub enum Compression {
     None,
     Gzip,
     Snappy,
+    Lz4,
+    Zstd,
+}
+
+/// Which client speaks to Kafka.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, clap::ValueEnum)]
+pub enum ClientChoice {
+    /// The crate `kafka` where it can do what is asked, and otherwise our own.
+    #[default]
+    Auto,
+    /// The crate `kafka`: brokers of 0.9 to 3.9, no TLS, no login, neither lz4 nor zstd.
+    Kafka,
+    /// Our own: brokers of 0.11 and later.
+    Native,
 }
 
 /// What the user chose.
@@ -35,6 +49,22 @@ pub struct Options {
     pub compression: Compression,
     /// What connections are secured by.
     pub security: Security,
+    pub client: ClientChoice,
+}
+
+#[cfg(test)]
+impl Options {
+    pub(super) fn for_tests() -> Self {
+        Self {
+            brokers: Vec::new(),
+            request_timeout: Duration::from_millis(400),
+            patience: Duration::ZERO,
+            client_id: "test".to_string(),
+            compression: Compression::None,
+            security: Security::default(),
+            client: ClientChoice::Auto,
+        }
+    }
 }
 
 /// What every client of a cluster is made of, and what all of them know.
@@ -51,6 +81,8 @@ pub(super) struct ClientConfig {
     /// How long to wait for brokers that went away.
     pub patience: Duration,
     pub stop: Stop,
+    /// What the user wants; `transport` is what was chosen when the first broker had answered.
+    pub client: ClientChoice,
     pub transport: TransportKind,
     pub partition_counts: PartitionCounts,
     outage_log: OutageLog,
@@ -68,6 +100,7 @@ impl ClientConfig {
             patience: options.patience,
             stop,
             transport: TransportKind::Crate,
+            client: options.client,
             partition_counts: PartitionCounts::default(),
             outage_log: OutageLog::default(),
         }
@@ -77,12 +110,8 @@ impl ClientConfig {
     #[cfg(test)]
     pub fn fake(cluster: &fake::Cluster, patience: Duration, stop: &Stop) -> Arc<Self> {
         let options = Options {
-            brokers: Vec::new(),
-            request_timeout: Duration::from_millis(400),
             patience,
-            client_id: "test".to_string(),
-            compression: Compression::None,
-            security: Security::default(),
+            ..Options::for_tests()
         };
         Arc::new(Self {
             transport: TransportKind::Fake(cluster.clone()),

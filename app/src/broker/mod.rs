@@ -45,7 +45,7 @@ mod versions;
 mod worker;
 
 pub use cluster::Cluster;
-pub use config::{Compression, Options};
+pub use config::{ClientChoice, Compression, Options};
 pub use connection::{Credentials, Mechanism, Password, Security, Tls, TlsFiles};
 pub use fetched_partition::{FetchPosition, FetchedPartition};
 pub use fetcher::{Fetched, Fetcher, OutOfRange, SILENCE};

@@ -21,6 +21,15 @@ impl BrokerVersions {
         list_offsets: 0,
     };
 
+    /// Those of a broker that answers these versions of Fetch.
+    #[cfg(test)]
+    pub(crate) fn of_fetch(oldest: i16, newest: i16) -> Self {
+        Self {
+            fetch: (oldest, newest),
+            list_offsets: 0,
+        }
+    }
+
     /// What a broker's answer says. One that does not speak of fetching says nothing yet.
     pub(crate) fn of(answer: &ApiVersionsResponse) -> Option<Self> {
         let find = |key: ApiKey| answer.api_keys.iter().find(|api| api.api_key == key as i16);

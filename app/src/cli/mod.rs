@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use clap::builder::FalseyValueParser;
 
-use crate::broker::{self, Compression};
+use crate::broker::{self, ClientChoice, Compression};
 use crate::error::Result;
 use crate::wire::sign::SignKey;
 
@@ -49,6 +49,11 @@ pub struct BrokerArgs {
     #[arg(long, env = "ROWFERRY_QUIET", value_parser = flag())]
     pub quiet: bool,
 
+    /// Which client speaks to Kafka. The default takes `kafka` where the brokers speak its protocol
+    /// (0.9 to 3.9) and nothing is asked that it lacks: TLS, a login, lz4 and zstd
+    #[arg(long, value_enum, env = "ROWFERRY_CLIENT", default_value_t = ClientChoice::Auto)]
+    pub client: ClientChoice,
+
     #[command(flatten)]
     pub security: SecurityArgs,
 }
@@ -62,6 +67,7 @@ impl BrokerArgs {
             client_id: client_id.to_owned(),
             compression,
             security: self.security.security()?,
+            client: self.client,
         })
     }
 
