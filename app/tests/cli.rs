@@ -145,7 +145,7 @@ fn what_cannot_be_asked_for_is_refused_by_name() {
         ("producer", &["--batch-rows", "0"], "--batch-rows"),
         ("producer", &["--batch-rows", "1000001"], "--batch-rows"),
         ("producer", &["--batch-rows", "many"], "--batch-rows"),
-        ("producer", &["--compression", "lz4"], "--compression"),
+        ("producer", &["--compression", "brotli"], "--compression"),
         ("producer", &["--capture", "log"], "--capture"),
         ("producer", &["--fake", "-1"], "--fake"),
         ("producer", &["--batch-rows", "-5"], "--batch-rows"),
