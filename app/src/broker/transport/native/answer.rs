@@ -14,9 +14,15 @@ use super::record_batch::transactions::{AbortedTransactions, Isolation};
 /// What it means. The end is that of what readers of committed records see: the last stable offset.
 pub(super) enum Answered {
     /// All that the log holds from the position to `next_offset`.
-    Records { sets: RecordSets, end: i64 },
+    Records {
+        sets: RecordSets,
+        end: i64,
+    },
     /// Not a byte, though the log goes on.
-    Nothing { sets: RecordSets, end: i64 },
+    Nothing {
+        sets: RecordSets,
+        end: i64,
+    },
     /// No whole batch, or one that this answer has no more room to unpack.
     Incomplete,
     /// The leader does not know yet how far its log goes.
@@ -69,7 +75,9 @@ pub(super) fn read(decoder: &mut Decoder, position: &FetchPosition, data: Partit
     let replica = data.preferred_read_replica.0;
     if replica >= 0 {
         let what = format!("{at}: the leader lets nobody read, but names broker {replica} for it");
-        return Answered::Failed(KafkaError::passing(what).or("set the brokers' replica.selector.class to its default"));
+        return Answered::Failed(
+            KafkaError::passing(what).or("set the brokers' replica.selector.class to its default"),
+        );
     }
     if records.is_empty() {
         Answered::Nothing { sets, end }

@@ -93,7 +93,14 @@ mod tests {
         let (memory, at) = (PartitionMemory::default(), TopicPartition::new("t", 0));
         let (old, new) = (Some([1; 16]), Some([2; 16]));
         assert_eq!(memory.leader_epoch(&at), -1);
-        for (id, told, kept) in [(old, 3, 3), (old, 2, 3), (old, 4, 4), (new, 0, 0), (None, 7, 7), (None, 6, 6)] {
+        for (id, told, kept) in [
+            (old, 3, 3),
+            (old, 2, 3),
+            (old, 4, 4),
+            (new, 0, 0),
+            (None, 7, 7),
+            (None, 6, 6),
+        ] {
             memory.note_leader(&at, id, told);
             assert_eq!(memory.leader_epoch(&at), kept, "{id:?} {told}");
         }

@@ -21,3 +21,6 @@ mod round;
 mod versions;
 
 pub(crate) use client::Client;
+
+#[cfg(test)]
+mod tests;

@@ -98,7 +98,8 @@ impl Client {
             let index = partition.partition_index;
             let code = partition.error_code;
             if code == ResponseError::OffsetNotAvailable.code() {
-                let what = format!("topic {topic} partition {index}: its new leader does not know yet how far the log goes");
+                let what =
+                    format!("topic {topic} partition {index}: its new leader does not know yet how far the log goes");
                 return Err(KafkaError::passing(what).unknown_high_watermark());
             }
             if code != 0 {

@@ -37,14 +37,12 @@ impl Client {
     ) -> Result<Vec<SliceAnswer>, KafkaError> {
         let codec = codec(self.config.compression);
         let limit = self.config.limit;
-        let answer: ProduceResponse = self
-            .connections
-            .ask(host, limit, ProduceResponse::LARGEST, |version| {
-                if codec == Codec::Zstd && version < FIRST_WITH_ZSTD {
-                    return Err(no_zstd(host));
-                }
-                Ok(request(slices, codec, ack_limit))
-            })?;
+        let answer: ProduceResponse = self.connections.ask(host, limit, ProduceResponse::LARGEST, |version| {
+            if codec == Codec::Zstd && version < FIRST_WITH_ZSTD {
+                return Err(no_zstd(host));
+            }
+            Ok(request(slices, codec, ack_limit))
+        })?;
         let mut answers = HashMap::new();
         for topic in &answer.responses {
             for partition in &topic.partition_responses {

@@ -59,7 +59,9 @@ impl Versions {
         let api = R::API;
         let (least, most) = (R::OURS.start(), R::OURS.end());
         let Some((oldest, newest)) = self.0.get(&(api as i16)) else {
-            return Err(KafkaError::passing(format!("the broker does not know {api:?} requests")));
+            return Err(KafkaError::passing(format!(
+                "the broker does not know {api:?} requests"
+            )));
         };
         if newest < least {
             return Err(KafkaError::fatal(
@@ -102,7 +104,9 @@ mod tests {
             let error = fetch(range).unwrap_err();
             assert!(error.is_fatal() && error.to_string().contains(text), "{error}");
         }
-        let error = versions(ApiKey::Fetch, (4, 17)).choose::<ProduceResponse>().unwrap_err();
+        let error = versions(ApiKey::Fetch, (4, 17))
+            .choose::<ProduceResponse>()
+            .unwrap_err();
         assert!(!error.is_fatal(), "a broker that starts names few");
     }
 
