@@ -102,7 +102,12 @@ mod tests {
             schema: None,
             pass: 0,
         };
-        let message = Message { offset: 7, key, value };
+        let message = Message {
+            offset: 7,
+            key,
+            value,
+            value_is_null: value.is_empty(),
+        };
         let mut out = Vec::new();
         line(&position, message, &mut out);
         String::from_utf8(out).unwrap()

@@ -54,6 +54,7 @@ impl<'a> View<'a> {
                     offset,
                     key: key.unwrap_or_default(),
                     value: value.unwrap_or_default(),
+                    value_is_null: value.is_none(),
                 }
             }
             #[cfg(test)]
@@ -63,6 +64,7 @@ impl<'a> View<'a> {
                     offset: *offset,
                     key,
                     value,
+                    value_is_null: value.is_empty(),
                 }
             }
         }
