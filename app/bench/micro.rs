@@ -12,7 +12,7 @@ use divan::counter::ItemsCount;
 use kafka_protocol::records::{
     Compression, Record as ProtocolRecord, RecordBatchDecoder, RecordBatchEncoder, RecordEncodeOptions, TimestampType,
 };
-use rowferry::broker::fuzzing::{decode_batches, encode_batch};
+use rowferry::fuzzing::{decode_batches, encode_batch};
 use rowferry::model::{Column, Schemas, TableSchema, Value};
 use rowferry::sink::{Sink, SinkPosition};
 use rowferry::stop::Stop;

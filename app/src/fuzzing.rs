@@ -6,6 +6,7 @@ use std::mem;
 use std::sync::Arc;
 
 use crate::broker::fuzzing as broker;
+pub use crate::broker::fuzzing::{decode_batches, encode_batch};
 use crate::model::{Column, TableSchema, Value};
 use crate::wire::decode::{self, Record};
 use crate::wire::encode::Encoder;

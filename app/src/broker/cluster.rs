@@ -15,6 +15,7 @@ use crate::broker::list_offsets::list_offsets;
 use crate::broker::metadata::{self, TopicState};
 use crate::broker::producer::Producer;
 use crate::broker::retry::RetryBudget;
+use crate::broker::topic_id::TopicId;
 use crate::broker::transport::kind::{self, TransportKind};
 use crate::broker::transport::requests::Offsets;
 use crate::error::{Error, Result};
@@ -94,6 +95,24 @@ impl Cluster {
     /// The same as far as the brokers know now; `None` is no more than that.
     pub fn partitions_now(&self, topic: &str) -> Result<Option<i32>> {
         self.look(topic, false, 0, |_| Duration::ZERO)
+    }
+
+    /// The topic's id, where the brokers tell it: a topic that was made anew has another one.
+    pub fn topic_id(&self, topic: &str) -> Result<Option<TopicId>> {
+        legal(topic)?;
+        let mut retry = self.retry();
+        loop {
+            let (config, name) = (self.config.clone(), topic.to_string());
+            let ask = move || metadata::topic_id(&config, &name);
+            let limit = metadata::topic_state_timeout(&self.config);
+            match deadline::run_with_deadline(limit, &self.config.stop, ask) {
+                Ok(id) => {
+                    retry.record_success();
+                    return Ok(id);
+                }
+                Err(error) => retry.back_off(error.at(&format!("topic {topic}")))?,
+            }
+        }
     }
 
     fn look(

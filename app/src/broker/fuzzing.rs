@@ -6,7 +6,7 @@ use bytes::Bytes;
 use kafka_protocol::messages::{
     ApiVersionsResponse, DescribeGroupsResponse, FetchResponse, FindCoordinatorResponse, HeartbeatResponse,
     JoinGroupResponse, LeaveGroupResponse, ListOffsetsResponse, MetadataResponse, OffsetCommitResponse,
-    OffsetFetchResponse, SaslAuthenticateResponse, SaslHandshakeResponse, SyncGroupResponse,
+    OffsetFetchResponse, ProduceResponse, SaslAuthenticateResponse, SaslHandshakeResponse, SyncGroupResponse,
 };
 
 use crate::broker::connection::bounds::{self, Answer, SaslAuthenticateV0};
@@ -55,7 +55,17 @@ pub fn answer(kind: u8, bytes: &[u8]) {
             let _ = R::decode(&mut bytes, R::VERSION);
         }
     }
-    const KINDS: [fn(&[u8]); 15] = [
+    // In the version that comes first.
+    fn read_in<R: Answer, const OLDEST: i16, const NEWEST: i16>(bytes: &[u8]) {
+        let Some((&version, mut bytes)) = bytes.split_first() else {
+            return;
+        };
+        let version = OLDEST + i16::from(version) % (NEWEST - OLDEST + 1);
+        if bounds::are_kept_in::<R>(version, bytes) {
+            let _ = R::decode(&mut bytes, version);
+        }
+    }
+    const KINDS: [fn(&[u8]); 19] = [
         read::<ApiVersionsResponse>,
         read::<MetadataResponse>,
         read::<ListOffsetsResponse>,
@@ -71,6 +81,10 @@ pub fn answer(kind: u8, bytes: &[u8]) {
         read::<SaslHandshakeResponse>,
         read::<SaslAuthenticateResponse>,
         read::<SaslAuthenticateV0>,
+        read_in::<MetadataResponse, 0, 12>,
+        read_in::<ProduceResponse, 3, 12>,
+        read_in::<ListOffsetsResponse, 1, 7>,
+        read_in::<FetchResponse, 4, 12>,
     ];
     KINDS[usize::from(kind) % KINDS.len()](bytes);
 }

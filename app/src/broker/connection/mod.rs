@@ -154,11 +154,6 @@ impl Connection {
         self.stream.write_all(&bytes, Instant::now() + limit)
     }
 
-    /// Reads the answer to what was sent last.
-    pub(crate) fn receive<R: Answer>(&mut self, limit: Duration) -> Result<R, ConnectionError> {
-        self.poll_answer(limit)?.ok_or(ConnectionError::TimedOut)
-    }
-
     /// The answer to what was sent last, if it is there within this time. What has come of it is
     /// kept for the next call.
     pub(crate) fn poll_answer<R: Answer>(&mut self, within: Duration) -> Result<Option<R>, ConnectionError> {

@@ -41,11 +41,8 @@ impl TransportKind {
 
 /// What is asked that the crate cannot do.
 pub(crate) fn beyond_the_crate(options: &Options, versions: Option<&BrokerVersions>) -> Option<&'static str> {
-    if options.security.tls.is_some() {
-        return Some("--tls");
-    }
-    if options.security.login.is_some() {
-        return Some("--sasl");
+    if options.security.is_given() {
+        return Some("TLS or a login");
     }
     match options.compression {
         Compression::Lz4 => return Some("--compression lz4"),

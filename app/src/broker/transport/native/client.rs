@@ -13,6 +13,7 @@ use crate::broker::connection::bounds::Answer;
 use crate::broker::deadline::Deadline;
 use crate::broker::error::KafkaError;
 use crate::broker::error_codes::{RetryClass, retry_class};
+use crate::broker::topic_id::TopicId;
 use crate::model::TopicPartition;
 
 use super::connections::Connections;
@@ -90,8 +91,7 @@ impl Client {
     }
 
     fn leaders_of(&self, name: &str, topic: &MetadataResponseTopic, brokers: &HashMap<i32, String>) -> Leaders {
-        let topic_id = topic.topic_id.into_bytes();
-        let topic_id = (topic_id != [0; 16]).then_some(topic_id);
+        let topic_id = TopicId::of(topic.topic_id.into_bytes());
         let name: Arc<str> = name.into();
         let leader = |partition: &MetadataResponsePartition| {
             let host = brokers.get(&partition.leader_id.0)?.clone();

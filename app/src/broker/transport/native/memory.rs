@@ -5,10 +5,8 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::broker::fetched_partition::FetchPosition;
+use crate::broker::topic_id::TopicId;
 use crate::model::TopicPartition;
-
-/// A topic's id; two topics of one name have two.
-pub(super) type TopicId = [u8; 16];
 
 /// Shared by the clients of one fetcher.
 #[derive(Debug, Clone, Default)]
@@ -91,7 +89,7 @@ mod tests {
     #[test]
     fn the_newest_epoch_of_a_topic_is_kept_and_none_of_the_one_before() {
         let (memory, at) = (PartitionMemory::default(), TopicPartition::new("t", 0));
-        let (old, new) = (Some([1; 16]), Some([2; 16]));
+        let (old, new) = (TopicId::of([1; 16]), TopicId::of([2; 16]));
         assert_eq!(memory.leader_epoch(&at), -1);
         for (id, told, kept) in [
             (old, 3, 3),
@@ -110,10 +108,10 @@ mod tests {
     fn an_epoch_is_that_of_the_record_right_before_a_position() {
         let (memory, at) = (PartitionMemory::default(), TopicPartition::new("t", 0));
         let before = |offset| memory.epoch_before(&FetchPosition { at: at.clone(), offset });
-        memory.note_leader(&at, Some([1; 16]), 5);
+        memory.note_leader(&at, TopicId::of([1; 16]), 5);
         memory.note_read(&at, 10, Some(4));
         assert_eq!([9, 10, 11].map(before), [-1, 4, -1]);
-        memory.note_leader(&at, Some([2; 16]), 0);
+        memory.note_leader(&at, TopicId::of([2; 16]), 0);
         assert_eq!(before(10), -1, "the topic was made anew");
         memory.note_read(&at, 10, Some(4));
         memory.note_read(&at, 12, None);

@@ -113,10 +113,13 @@ impl Client {
     }
 }
 
-/// The partitions of each leader, with its epochs. All partitions must have one, and be numbered
+/// Number and leader's epoch of each partition, by leader.
+type ByHost<'a> = HashMap<&'a str, Vec<(i32, i32)>>;
+
+/// The partitions of each leader. All partitions must have one, and be numbered
 /// without a hole.
-fn by_host(leaders: &Leaders) -> Result<HashMap<&str, Vec<(i32, i32)>>, KafkaError> {
-    let mut by_host: HashMap<&str, Vec<(i32, i32)>> = HashMap::new();
+fn by_host(leaders: &Leaders) -> Result<ByHost<'_>, KafkaError> {
+    let mut by_host = ByHost::new();
     for partition in 0..leaders.len() as i32 {
         match leaders.get(&partition) {
             Some(Some(leader)) => by_host.entry(&leader.host).or_default().push((partition, leader.epoch)),

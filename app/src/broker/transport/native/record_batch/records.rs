@@ -46,7 +46,9 @@ pub(crate) struct Batch {
     /// The leader's epoch when it was written; -1 in formats 0 and 1.
     pub leader_epoch: i32,
     /// -1 is nobody, who writes neither idempotently nor in transactions.
+    #[cfg_attr(not(test), expect(dead_code, reason = "the tests look at who wrote what"))]
     pub producer_id: i64,
+    #[cfg_attr(not(test), expect(dead_code, reason = "the tests look at who wrote what"))]
     pub transactional: bool,
     /// What its records lend from: the answer, or what was unpacked.
     pub(super) data: Bytes,
