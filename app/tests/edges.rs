@@ -293,7 +293,7 @@ fn what_is_no_broker_is_told_quickly_and_nothing_is_made() {
             "--brokers HOST:PORT",
         ],
     );
-    // The port of TLS: it closes, too, but what it says before is nothing that a broker says.
+    // A listener for TLS: it closes, too, but what it says before is TLS.
     let tls = listener(|mut client| {
         let _ = client.read(&mut [0; 100]);
         let _ = client.write_all(&[0x15, 3, 3, 0, 2, 2, 10]);
@@ -302,7 +302,12 @@ fn what_is_no_broker_is_told_quickly_and_nothing_is_made() {
         &w,
         &tls,
         1,
-        &["what answers at", "is no Kafka broker", "--brokers HOST:PORT"],
+        &[
+            "what answers at",
+            "it speaks TLS, and --tls is not given",
+            "add --tls",
+            "--brokers HOST:PORT",
+        ],
     );
     let nobody = format!("127.0.0.1:{}", free_port());
     refused(
@@ -334,15 +339,16 @@ fn what_is_no_broker_is_told_quickly_and_nothing_is_made() {
 }
 
 #[test]
-fn a_broker_of_kafka_4_is_too_new_and_that_is_said_at_once() {
+fn a_broker_of_kafka_4_is_too_new_for_the_client_kafka_and_that_is_said_at_once() {
     let w = Workspace::new("a broker that speaks only the new protocol is told from one that hangs").of("items");
     make_items(&w, 5);
     let mut broker = Kafka4::start();
     let texts = [
         "is too new: this client speaks the 0.9-3.9 protocol",
         "run a broker of version 0.9 to 3.9",
+        "--client native",
     ];
-    refused(&w, &broker.address(), 1, &texts);
+    refused_with(&w, &broker.address(), &["--client", "kafka"], 1, &texts);
     assert!(broker.is_running(), "it was no Kafka 4 that answered: it has ended");
 }
 

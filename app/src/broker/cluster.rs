@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crate::broker::bootstrap::{self, Contact};
-use crate::broker::config::{ClientConfig, ClusterOptions};
+use crate::broker::config::{ClientChoice, ClientConfig, ClusterOptions};
 use crate::broker::connection::address;
 use crate::broker::deadline;
 use crate::broker::error::KafkaError;
@@ -15,8 +15,10 @@ use crate::broker::list_offsets::list_offsets;
 use crate::broker::metadata::{self, TopicState};
 use crate::broker::producer::Producer;
 use crate::broker::retry::RetryBudget;
+use crate::broker::topic_id::TopicId;
 #[cfg(test)]
 use crate::broker::transport::fake;
+use crate::broker::transport::kind::{self, TransportKind};
 use crate::broker::transport::requests::Offsets;
 use crate::error::{Error, Result};
 use crate::stop::Stop;
@@ -49,16 +51,25 @@ impl Cluster {
     /// takes a connection, and after the patience where somebody does.
     pub fn connect(options: ClusterOptions, stop: Stop) -> Result<Self> {
         let hosts = Hosts::new(address::parse(&options.brokers)?);
-        let cluster = Self {
-            config: Arc::new(ClientConfig::new(options, hosts, stop)),
-        };
-        let (config, mut retry) = (&cluster.config, cluster.retry());
+        if options.client == ClientChoice::Kafka
+            && let Some(what) = kind::beyond_the_crate(&options, None)
+        {
+            return Err(Error::usage(format!("{what}: --client kafka cannot do that"))
+                .way_out("leave --client out, or use --client native"));
+        }
+        let mut config = ClientConfig::new(options.clone(), hosts, stop);
+        let mut retry = config.retry_budget();
         let mut met = false;
         loop {
-            match bootstrap::first_contact(config)? {
+            match bootstrap::first_contact(&config)? {
                 Contact::Broker => {
                     retry.record_success();
-                    return Ok(cluster);
+                    let (kind, why) = TransportKind::choose(&options, config.versions.get());
+                    log::info!("client: {} ({why})", kind.name());
+                    config.transport = kind;
+                    return Ok(Self {
+                        config: Arc::new(config),
+                    });
                 }
                 // What took connections a moment ago is on its way down, or up.
                 Contact::Nobody(error) if met => retry.back_off(error)?,
@@ -94,6 +105,24 @@ impl Cluster {
     /// The same as far as the brokers know now; `None` is no more than that.
     pub fn partitions_now(&self, topic: &str) -> Result<Option<i32>> {
         self.look(topic, false, 0, |_| Duration::ZERO)
+    }
+
+    /// The topic's id, where the brokers tell it: a topic that was made anew has another one.
+    pub fn topic_id(&self, topic: &str) -> Result<Option<TopicId>> {
+        legal(topic)?;
+        let mut retry = self.retry();
+        loop {
+            let (config, name) = (self.config.clone(), topic.to_string());
+            let ask = move || metadata::topic_id(&config, &name);
+            let limit = metadata::topic_state_timeout(&self.config);
+            match deadline::run_with_deadline(limit, &self.config.stop, ask) {
+                Ok(id) => {
+                    retry.record_success();
+                    return Ok(id);
+                }
+                Err(error) => retry.back_off(error.at(&format!("topic {topic}")))?,
+            }
+        }
     }
 
     fn look(

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use crate::broker::connection::Security;
 use crate::broker::hosts::Hosts;
 use crate::broker::retry::{OutageLog, RetryBudget};
 #[cfg(test)]
@@ -20,6 +21,20 @@ pub enum Compression {
     None,
     Gzip,
     Snappy,
+    Lz4,
+    Zstd,
+}
+
+/// Which client speaks to Kafka.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, clap::ValueEnum)]
+pub enum ClientChoice {
+    /// The crate `kafka` where it can do what is asked, and otherwise our own.
+    #[default]
+    Auto,
+    /// The crate `kafka`: brokers of 0.9 to 3.9, no TLS, no login, neither lz4 nor zstd.
+    Kafka,
+    /// Our own: brokers of 0.11 and later.
+    Native,
 }
 
 /// What the user chose.
@@ -35,6 +50,25 @@ pub struct ClusterOptions {
     pub client_id: String,
     /// How records are compressed.
     pub compression: Compression,
+    /// What connections are secured by.
+    pub security: Security,
+    /// Which client speaks to the brokers.
+    pub client: ClientChoice,
+}
+
+#[cfg(test)]
+impl ClusterOptions {
+    pub(super) fn for_tests() -> Self {
+        Self {
+            brokers: Vec::new(),
+            request_timeout: Duration::from_millis(400),
+            patience: Duration::ZERO,
+            client_id: "test".to_string(),
+            compression: Compression::None,
+            security: Security::default(),
+            client: ClientChoice::Auto,
+        }
+    }
 }
 
 /// What every client of a cluster is made of, and what all of them know.
@@ -44,11 +78,15 @@ pub(super) struct ClientConfig {
     pub versions: KnownVersions,
     pub client_id: String,
     pub compression: Compression,
+    /// What connections are secured by; those of the crate `kafka` are not.
+    pub security: Security,
     /// How long one request may take.
     pub limit: Duration,
     /// How long to wait for brokers that went away.
     pub patience: Duration,
     pub stop: Stop,
+    /// What the user wants; `transport` is what was chosen when the first broker had answered.
+    pub client: ClientChoice,
     pub transport: TransportKind,
     pub partition_counts: PartitionCounts,
     outage_log: OutageLog,
@@ -61,10 +99,12 @@ impl ClientConfig {
             versions: KnownVersions::default(),
             client_id: options.client_id,
             compression: options.compression,
+            security: options.security,
             limit: options.request_timeout,
             patience: options.patience,
             stop,
             transport: TransportKind::Crate,
+            client: options.client,
             partition_counts: PartitionCounts::default(),
             outage_log: OutageLog::default(),
         }
@@ -74,11 +114,8 @@ impl ClientConfig {
     #[cfg(test)]
     pub(super) fn fake(cluster: &fake::Cluster, patience: Duration, stop: &Stop) -> Arc<Self> {
         let options = ClusterOptions {
-            brokers: Vec::new(),
-            request_timeout: Duration::from_millis(400),
             patience,
-            client_id: "test".to_string(),
-            compression: Compression::None,
+            ..ClusterOptions::for_tests()
         };
         Arc::new(Self {
             transport: TransportKind::Fake(cluster.clone()),

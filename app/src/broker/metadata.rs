@@ -16,11 +16,14 @@ use kafka_protocol::protocol::StrBytes;
 
 use crate::broker::config::ClientConfig;
 use crate::broker::connection::Connection;
+use crate::broker::connection::bounds::Answer;
 use crate::broker::error::KafkaError;
 use crate::broker::error_codes;
 use crate::broker::hosts::CONNECT_TIMEOUT;
+use crate::broker::topic_id::TopicId;
 #[cfg(test)]
 use crate::broker::transport::kind::TransportKind;
+use crate::broker::versions::BrokerVersions;
 
 pub(crate) fn every_topic() -> MetadataRequest {
     MetadataRequest::default().with_topics(Some(Vec::new()))
@@ -139,15 +142,29 @@ pub(crate) fn partition_counts(config: &ClientConfig) -> Result<HashMap<String, 
     Ok(counted.collect())
 }
 
+/// The id of a topic; none of one that is not there, and where the brokers know of no ids.
+pub(crate) fn topic_id(config: &ClientConfig, topic: &str) -> Result<Option<TopicId>, KafkaError> {
+    let Some(version) = config.versions.get().and_then(BrokerVersions::that_tells_topic_ids) else {
+        return Ok(None);
+    };
+    let host = config.hosts.reachable().map_err(KafkaError::passing)?;
+    let request = one_topic(topic).with_allow_auto_topic_creation(false);
+    let answer: MetadataResponse = Connection::open(&host, &config.client_id, &config.security, CONNECT_TIMEOUT)
+        .and_then(|mut broker| broker.ask_in(version, &request, MetadataResponse::LARGEST, config.limit))
+        .map_err(|why| KafkaError::from(why).at(&host))?;
+    let found = answer.topics.iter().find(|found| found.error_code == 0);
+    Ok(found.and_then(|found| TopicId::of(found.topic_id.into_bytes())))
+}
+
 fn metadata(config: &ClientConfig, request: &MetadataRequest) -> Result<MetadataResponse, KafkaError> {
     let host = config.hosts.reachable().map_err(KafkaError::passing)?;
     metadata_of(&host, config, request)
 }
 
 fn metadata_of(host: &str, config: &ClientConfig, request: &MetadataRequest) -> Result<MetadataResponse, KafkaError> {
-    Connection::open(host, &config.client_id, CONNECT_TIMEOUT)
+    Connection::open(host, &config.client_id, &config.security, CONNECT_TIMEOUT)
         .and_then(|mut broker| broker.ask(request, config.limit))
-        .map_err(|why| KafkaError::passing(format!("{host}: {why}")))
+        .map_err(|why| KafkaError::from(why).at(host))
 }
 
 /// What an answer says of the topic.

@@ -40,12 +40,14 @@ mod produce_batch;
 mod producer;
 mod retry;
 mod sent;
+mod topic_id;
 mod transport;
 mod versions;
 mod worker;
 
 pub use cluster::Cluster;
-pub use config::{ClusterOptions, Compression};
+pub use config::{ClientChoice, ClusterOptions, Compression};
+pub use connection::{Credentials, Mechanism, Password, Security, Tls, TlsFiles};
 pub(crate) use fetched_partition::{FetchPosition, FetchedPartition};
 pub(crate) use fetcher::{Fetched, Fetcher, OutOfRange, SILENCE};
 pub(crate) use group::{Assignment, Committed, Group, GroupConfig, GroupMember, Membership};

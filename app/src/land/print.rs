@@ -89,7 +89,12 @@ mod tests {
 
     fn printed(topic: &str, key: &[u8], value: &[u8]) -> String {
         let position = SinkPosition::new(TopicPartition::new(topic, 3), 0);
-        let message = Message { offset: 7, key, value };
+        let message = Message {
+            offset: 7,
+            key,
+            value,
+            value_is_null: value.is_empty(),
+        };
         let mut out = Vec::new();
         line(&position, message, &mut out);
         String::from_utf8(out).unwrap()

@@ -218,6 +218,7 @@ mod tests {
                 offset: self.offset,
                 key,
                 value,
+                value_is_null: value.is_empty(),
             };
             self.offset += 1;
             self.history.take(&LogPart::Record(log_reader::LogRecord {

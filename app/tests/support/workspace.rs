@@ -199,6 +199,10 @@ impl Workspace {
         for (setting, _) in env::vars_os().filter(|(setting, _)| setting.to_string_lossy().starts_with("ROWFERRY_")) {
             command.env_remove(setting);
         }
+        // The client that all tests of a run are tried with, where they choose none.
+        if let Some(client) = env::var_os("ROWFERRY_TEST_CLIENT") {
+            command.env("ROWFERRY_CLIENT", client);
+        }
         command
     }
 }

@@ -89,10 +89,10 @@ impl Coordinator {
         work: impl FnOnce(&mut Connection) -> Result<R, ConnectionError>,
     ) -> Result<R, KafkaError> {
         let mut connection = match self.connection.take() {
-            Some(connection) => connection,
-            None => self.find(limit)?,
+            Some(connection) if !connection.is_to_be_renewed() => connection,
+            _ => self.find(limit)?,
         };
-        let answer = work(&mut connection).map_err(|e| self.error(&e.to_string()))?;
+        let answer = work(&mut connection).map_err(|e| self.at(e))?;
         self.connection = Some(connection);
         Ok(answer)
     }
@@ -121,10 +121,12 @@ impl Coordinator {
 
     fn find(&self, limit: Duration) -> Result<Connection, KafkaError> {
         let host = self.config.hosts.reachable().map_err(|why| self.error(&why))?;
-        let at = |host: &str, why: &dyn std::fmt::Display| self.error(&format!("{host}: {why}"));
-        let mut any = Connection::open(&host, &self.config.client_id, CONNECT_TIMEOUT).map_err(|e| at(&host, &e))?;
+        let at = |host: &str, why: ConnectionError| self.at(KafkaError::from(why).at(host));
+        let (client_id, security) = (&self.config.client_id, &self.config.security);
+        let open = |host: &str| Connection::open(host, client_id, security, CONNECT_TIMEOUT).map_err(|e| at(host, e));
+        let mut any = open(&host)?;
         let request = FindCoordinatorRequest::default().with_key(text(&self.group));
-        let found: FindCoordinatorResponse = any.ask(&request, limit).map_err(|e| at(&host, &e))?;
+        let found: FindCoordinatorResponse = any.ask(&request, limit).map_err(|e| at(&host, e))?;
         match found.error_code {
             0 => {}
             // While a broker makes its topic of groups, for the first of them, this is no news.
@@ -132,11 +134,16 @@ impl Coordinator {
             code => return Err(code_error(&self.group, code)),
         }
         let host = format!("{}:{}", found.host.as_str(), found.port);
-        Connection::open(&host, &self.config.client_id, CONNECT_TIMEOUT).map_err(|e| at(&host, &e))
+        open(&host)
+    }
+
+    /// The same error, said of the group.
+    fn at(&self, why: impl Into<KafkaError>) -> KafkaError {
+        why.into().at(&format!("group {}", self.group))
     }
 
     fn error(&self, why: &str) -> KafkaError {
-        KafkaError::passing(format!("group {}: {why}", self.group))
+        self.at(KafkaError::passing(why))
     }
 }
 

@@ -67,6 +67,7 @@ mod tests {
             offset,
             key: br#"{"id":1}"#,
             value,
+            value_is_null: value.is_empty(),
         };
         LogPart::Record(LogRecord {
             partition: 0,

@@ -45,9 +45,9 @@ pub(crate) fn read(
         .with_min_bytes(1)
         .with_max_bytes(BYTES)
         .with_topics(vec![topic]);
-    let answer: FetchResponse = Connection::open(host, client_id, CONNECT_TIMEOUT)
+    let answer: FetchResponse = Connection::connect(host, client_id, CONNECT_TIMEOUT)
         .and_then(|mut broker| broker.ask(&request, limit))
-        .map_err(|why| KafkaError::passing(format!("{host}: {why}")))?;
+        .map_err(|why| KafkaError::from(why).at(host))?;
     match answer.responses.first().and_then(|topic| topic.partitions.first()) {
         Some(partition) if partition.error_code != 0 => Err(KafkaError::code(partition.error_code)),
         Some(partition) => Ok(partition

@@ -126,6 +126,12 @@ fn connect(config: &ClientConfig, deadline: &Deadline) -> Result<KafkaClient, Ka
         Compression::None => Codec::NONE,
         Compression::Gzip => Codec::GZIP,
         Compression::Snappy => Codec::SNAPPY,
+        codec @ (Compression::Lz4 | Compression::Zstd) => {
+            return Err(KafkaError::fatal(
+                format!("the client kafka does not compress with {codec:?}"),
+                "use --client native",
+            ));
+        }
     });
     kafka.set_fetch_min_bytes(1);
     kafka.set_fetch_crc_validation(true);

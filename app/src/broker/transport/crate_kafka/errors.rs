@@ -20,7 +20,7 @@ pub(super) fn kafka_error(error: &CrateError) -> KafkaError {
             .at(&TopicPartition::new(topic_name.as_str(), *partition_id).to_string()),
         CrateError::UnsupportedCompression => KafkaError::fatal(
             "records are compressed in a way that this client does not read (lz4 or zstd)",
-            "let the topic's producers use none, gzip or snappy, or set the topic's compression.type to one of them",
+            "use --client native; or let the topic's producers use none, gzip or snappy, or set the topic's compression.type to one of them",
         )
         .unreadable(),
         CrateError::InvalidSnappy(e) => unreadable(&format!("records cannot be decompressed ({e})")),
