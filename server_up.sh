@@ -19,11 +19,12 @@ Starts a Kafka cluster, waits until it serves, and creates the topic if it is no
 left alone, what is missing is started. sh server_down.sh stops it.
 
   --docker                through Docker Compose (the default where a Docker engine answers)
-  --native                as plain Java processes (the default elsewhere; needs Java 11+ and Maven)
+  --native                as plain Java processes (the default elsewhere; needs Java 11+, Java 17+ from Kafka 4 on, and Maven)
   --stack NAME            what the cluster is made of (wurstmeister, or what the cluster that is here is made of)
                             wurstmeister  ZooKeeper and Kafka 2.8.1
                             confluent     ZooKeeper and Kafka 3.3.2, the one in Confluent Platform 7.3.2
-                            kraft         Kafka 3.9, which needs no ZooKeeper
+                            kraft         Kafka 4.4, which needs no ZooKeeper (KAFKA_VERSION=3.9.1: that one; producer and
+                                          consumer do not speak to Kafka 4 yet)
   --brokers N             the number of brokers, 1 to 9 (through Docker 1 to 3), on ports 9092, 9093 ... (1, or as many as the
                             cluster that is here has)
   --topic NAME            the topic to create (users)
@@ -32,7 +33,7 @@ left alone, what is missing is started. sh server_down.sh stops it.
   --help                  this text
 
 Environment, for the native cluster:
-  KAFKA_VERSION            the version of Kafka (that of the stack: 2.8.1, 3.3.2 or 3.9.1; 0.9.0.1 is tried as well)
+  KAFKA_VERSION            the version of Kafka (that of the stack: 2.8.1, 3.3.2 or 4.4.0; 0.9.0.1 and 3.9.1 are tried as well)
   ROWFERRY_CLUSTER_DIR     folder for its data, logs and process ids (data/cluster)
   ROWFERRY_KAFKA_PORT      port of the first broker, the others take the next ones (9092); or a port for each: 9092,9192,9292
   ROWFERRY_ZOOKEEPER_PORT  port of ZooKeeper (2181)
@@ -84,7 +85,10 @@ esac
 # are there: if one were lost before that, no group could be formed. So one is asked for as long as all are there.
 make_room_for_groups() {
     end=$(($(date +%s) + 30))
-    while case $("${way}_describe_group" rowferry) in *oordinator* | *"failed due to"*) true ;; *) false ;; esac do
+    while case $("${way}_describe_group" rowferry) in
+        *GroupIdNotFound*) false ;; # a coordinator said so: from 4.0 on, where there is no such group
+        *oordinator* | *"failed due to"*) true ;;
+        *) false ;; esac do
         [ "$(date +%s)" -lt "$end" ] ||
             { warn "consumer groups have no coordinator yet: consumers will wait for one" && return; }
     done

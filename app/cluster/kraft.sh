@@ -15,7 +15,7 @@ choose_controller_ports() {
     record controller.port "$chosen"
 }
 
-kraft_broker_properties() { # NUMBER
+kraft_broker_properties() { # NUMBER REPLICAS IN-SYNC
     controllers=$(recorded controller.port '')
     voters=
     for number in $(numbers); do
@@ -28,6 +28,8 @@ listeners=PLAINTEXT://127.0.0.1:$(broker_port "$1"),CONTROLLER://127.0.0.1:$(nth
 controller.listener.names=CONTROLLER
 controller.quorum.voters=$voters
 broker.session.timeout.ms=6000
+share.coordinator.state.topic.replication.factor=$2
+share.coordinator.state.topic.min.isr=$3
 END
 }
 

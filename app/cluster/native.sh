@@ -20,18 +20,27 @@ cluster_settings() { # ASKED-STACK ASKED-BROKERS: empty is not asked
     BROKERS=${2:-$(recorded brokers 1)}
     same_as_recorded stack "$STACK" wurstmeister 'of the stack' 'call it without --stack'
     same_as_recorded brokers "$BROKERS" 1 'whose number of brokers is' 'call it without --brokers'
-    case $STACK in
-    confluent) version=3.3.2 ;;
-    kraft) version=3.9.1 ;;
-    *) version=2.8.1 ;;
-    esac
-    KAFKA_VERSION=${KAFKA_VERSION:-$(recorded version "$version")}
-    case $KAFKA_VERSION in *[!0-9.]* | '' | .*)
-        die "KAFKA_VERSION is '$KAFKA_VERSION', which is no version" "use one such as 2.8.1" ;;
-    esac
+    KAFKA_VERSION=${KAFKA_VERSION:-$(recorded version "$(stack_version)")}
+    check_number
     ROWFERRY_ZOOKEEPER_PORT=${ROWFERRY_ZOOKEEPER_PORT:-$(recorded zookeeper.port 2181)}
     check_port ROWFERRY_ZOOKEEPER_PORT "$ROWFERRY_ZOOKEEPER_PORT"
     broker_ports "${ROWFERRY_KAFKA_PORT:-$(recorded kafka.port 9092)}"
+}
+
+# The version of Kafka that STACK has unless told: for kraft the newest that is there both as an
+# image and as jars.
+stack_version() {
+    case $STACK in
+    confluent) echo 3.3.2 ;;
+    kraft) echo 4.4.0 ;;
+    *) echo 2.8.1 ;;
+    esac
+}
+
+check_number() {
+    case $KAFKA_VERSION in *[!0-9.]* | '' | .*)
+        die "KAFKA_VERSION is '$KAFKA_VERSION', which is no version" "use one such as 2.8.1" ;;
+    esac
 }
 
 # The folder holds one cluster, and what it is made of does not change while its data is there.
@@ -138,8 +147,10 @@ has_zookeeper() { [ "$STACK" != kraft ]; }
 check_version() {
     same_as_recorded version "$KAFKA_VERSION" '' 'of Kafka' 'leave KAFKA_VERSION unset'
     case $STACK-$KAFKA_VERSION in
+    kraft-[4-9] | kraft-[4-9].* | kraft-[1-9][0-9]*) ;;
     *-[4-9] | *-[4-9].* | *-[1-9][0-9]*)
-        die "KAFKA_VERSION is $KAFKA_VERSION, which is too new: the client here speaks the protocol of Kafka 0.9 to 3.9" "use 3.9.1 or older" ;;
+        die "KAFKA_VERSION is $KAFKA_VERSION, which knows no ZooKeeper, and --stack $STACK has one" \
+            "use 3.9.1 or older for it, or --stack kraft" ;;
     kraft-[0-2].* | kraft-3.[0-2] | kraft-3.[0-2].*)
         die "KAFKA_VERSION is $KAFKA_VERSION, which needs ZooKeeper, and --stack kraft has none" \
             "use 3.3 or later for it, or --stack wurstmeister, which runs any" ;;
@@ -196,7 +207,7 @@ brokers_up() {
 broker_properties() ( # NUMBER
     replicas=$((BROKERS < 3 ? BROKERS : 3))
     in_sync=$((BROKERS < 3 ? 1 : 2))
-    if has_zookeeper; then zookeeper_broker_properties "$1"; else kraft_broker_properties "$1"; fi
+    if has_zookeeper; then zookeeper_broker_properties "$1"; else kraft_broker_properties "$1" "$replicas" "$in_sync"; fi
     cat <<END
 advertised.listeners=PLAINTEXT://localhost:$(broker_port "$1")
 log.dirs=broker-$1

@@ -244,7 +244,8 @@ fn older_and_newer_versions_of_kafka_serve_too() {
         ("wurstmeister", "3.9.1", "3.9.1"),
         ("confluent", "", "3.3.2"),
         ("kraft", "3.3.2", "3.3.2"),
-        ("kraft", "", "3.9.1"),
+        ("kraft", "3.9.1", "3.9.1"),
+        ("kraft", "", "4.4.0"),
     ] {
         let cluster = Cluster::own(Config {
             stack,
@@ -283,6 +284,11 @@ fn what_cannot_be_is_refused_with_the_way_out() {
         ),
         ("--stack kraft", ("KAFKA_VERSION", "3.2.3"), "use 3.3 or later"),
         ("", ("KAFKA_VERSION", "4.0.0"), "use 3.9.1 or older"),
+        (
+            "--stack confluent",
+            ("KAFKA_VERSION", "4.4.0"),
+            "knows no ZooKeeper, and --stack confluent has one",
+        ),
         (
             "--brokers 3",
             ("ROWFERRY_KAFKA_PORT", "15000,15001"),

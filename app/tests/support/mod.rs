@@ -3,7 +3,6 @@
 mod cluster;
 mod ferry;
 pub mod hostile;
-mod kafka4;
 mod kcat;
 mod process;
 mod proxy;
@@ -13,7 +12,6 @@ mod workspace;
 
 pub use cluster::{Cluster, Config, free_port};
 pub use ferry::{Ferry, Writer};
-pub use kafka4::Kafka4;
 pub use kcat::{Record, kcat, kcat_reaches, read_records, write_records};
 pub use process::{Process, Run};
 pub use proxy::{Fault, Proxy, Request};
