@@ -13,7 +13,8 @@ TOP=$(cd "$(dirname "$0")" && pwd)
 
 usage() {
     cat <<'END'
-sh server_up.sh [--native | --docker] [--stack NAME] [--brokers N] [--topic NAME] [--partitions N] [--replication-factor N]
+sh server_up.sh [--native | --docker] [--stack NAME] [--brokers N] [--secure]
+                [--topic NAME] [--partitions N] [--replication-factor N]
 
 Starts a Kafka cluster, waits until it serves, and creates the topic if it is not there. Safe to call again: what runs is
 left alone, what is missing is started. sh server_down.sh stops it.
@@ -27,6 +28,9 @@ left alone, what is missing is started. sh server_down.sh stops it.
                                           consumer do not speak to Kafka 4 yet)
   --brokers N             the number of brokers, 1 to 9 (through Docker 1 to 3), on ports 9092, 9093 ... (1, or as many as the
                             cluster that is here has)
+  --secure                a listener with TLS and a login beside the plain one, on ports 9292, 9293 ...; the keys, the
+                            password and the options for it are told at the end (only with --stack kraft; needs openssl).
+                            The plain one stays for Kafka's own tools; both are open to this machine only
   --topic NAME            the topic to create (users)
   --partitions N          its number of partitions (3)
   --replication-factor N  its number of replicas (the number of brokers, and 3 at most)
@@ -48,7 +52,7 @@ positive() { # OPTION VALUE
 }
 
 # What was not asked for stays empty: `stack` and `brokers` are what was asked, STACK and BROKERS what holds.
-way='' stack='' brokers='' topic=users partitions=3 replicas=''
+way='' stack='' brokers='' secure='' topic=users partitions=3 replicas=''
 while [ $# -gt 0 ]; do
     option=$1
     case $option in
@@ -69,6 +73,7 @@ while [ $# -gt 0 ]; do
     --native | --docker)
         [ -z "$way" ] || [ "$way" = "${option#--}" ] || misused "--native and --docker exclude each other"
         way=${option#--} ;;
+    --secure) secure=yes ;;
     --topic) topic=$2 && shift ;;
     --partitions) positive "$option" "$2" && partitions=$2 && shift ;;
     --replication-factor) positive "$option" "$2" && replicas=$2 && shift ;;
@@ -95,11 +100,11 @@ make_room_for_groups() {
 }
 
 choose_way
-STACK=${stack:-wurstmeister} BROKERS=${brokers:-1}
+BROKERS=${brokers:-1} SECURE=$secure
 "${way}_up"
 [ -n "$replicas" ] || replicas=$((BROKERS < 3 ? BROKERS : 3))
 if ! created=$("${way}_create_topic" "$topic" "$partitions" "$replicas" 2>&1); then
-    printf '%s\n' "$created" | grep -v '^[[:space:]]*at ' | head -n 5 | cut -c 1-300 | sed 's/^/  | /' >&2
+    words_of_tool "$created"
     die "the cluster runs, but the topic $topic could not be created" "the lines above say why; then call server_up.sh again"
 fi
 [ "$BROKERS" -eq 1 ] || make_room_for_groups
@@ -109,7 +114,9 @@ case $created in
 esac
 say '' 'The cluster serves.'
 "${way}_addresses"
-say "  topic        $topic ($topic_state)" '' 'Next:' \
+say "  topic        $topic ($topic_state)"
+[ -z "$SECURE" ] || secure_options "$("${way}_secure_ports")"
+say '' 'Next:' \
     '  cargo run --bin producer    ships the rows of data/source.db' \
     '  cargo run --bin consumer    lands them in data/sink.db' \
     '  cargo run --bin verify      compares both' \

@@ -1,5 +1,6 @@
 //! The cluster that server_up.sh starts when there is no Docker, and its end.
 
+mod secure;
 mod stacks;
 
 use std::fs;
@@ -185,6 +186,7 @@ fn both_scripts_tell_their_options() {
         "--native",
         "--docker",
         "--stack NAME",
+        "--secure",
         "--brokers N",
         "--topic NAME",
         "--partitions N",
@@ -288,6 +290,12 @@ fn what_cannot_be_is_refused_with_the_way_out() {
             "--stack confluent",
             ("KAFKA_VERSION", "4.4.0"),
             "knows no ZooKeeper, and --stack confluent has one",
+        ),
+        ("--secure", ("KAFKA_VERSION", ""), "--secure needs --stack kraft"),
+        (
+            "--secure --stack kraft",
+            ("KAFKA_VERSION", "3.4.1"),
+            "use 3.5 or later for --secure",
         ),
         (
             "--brokers 3",
