@@ -36,9 +36,13 @@ left alone, what is missing is started. sh server_down.sh stops it.
   --replication-factor N  its number of replicas (the number of brokers, and 3 at most)
   --help                  this text
 
+Environment:
+  KAFKA_VERSION            the version of Kafka (that of the stack: 2.8.1, 3.3.2 or 4.4.0; 0.9.0.1 and 3.9.1 are tried as well);
+                           through Docker only --stack kraft has more than one
+  ROWFERRY_CLUSTER_DIR     folder for its data, logs and process ids (data/cluster); through Docker only the keys of
+                           --secure, in a folder beside it (data/cluster-docker)
+
 Environment, for the native cluster:
-  KAFKA_VERSION            the version of Kafka (that of the stack: 2.8.1, 3.3.2 or 4.4.0; 0.9.0.1 and 3.9.1 are tried as well)
-  ROWFERRY_CLUSTER_DIR     folder for its data, logs and process ids (data/cluster)
   ROWFERRY_KAFKA_PORT      port of the first broker, the others take the next ones (9092); or a port for each: 9092,9192,9292
   ROWFERRY_ZOOKEEPER_PORT  port of ZooKeeper (2181)
   ROWFERRY_KAFKA_CONFIG    more lines for the brokers' server.properties, such as auto.create.topics.enable=false
