@@ -342,14 +342,18 @@ fn what_is_no_broker_is_told_quickly_and_nothing_is_made() {
 fn a_broker_of_kafka_4_is_too_new_for_the_client_kafka_and_that_is_said_at_once() {
     let w = Workspace::new("a broker that speaks only the new protocol is told from one that hangs").of("items");
     make_items(&w, 5);
-    let mut broker = Kafka4::start();
+    let cluster = Cluster::own(Config {
+        stack: "kraft",
+        ..Config::default()
+    });
+    assert!(cluster.kafka_version().starts_with("4."));
     let texts = [
         "is too new: this client speaks the 0.9-3.9 protocol",
         "run a broker of version 0.9 to 3.9",
         "--client native",
     ];
-    refused_with(&w, &broker.address(), &["--client", "kafka"], 1, &texts);
-    assert!(broker.is_running(), "it was no Kafka 4 that answered: it has ended");
+    refused_with(&w, &cluster.direct(), &["--client", "kafka"], 1, &texts);
+    assert_eq!(cluster.awake(), [1], "it was no Kafka 4 that answered: it has ended");
 }
 
 /// Both commands end with this code and these words, soon, and leave no trace in either database.

@@ -25,8 +25,10 @@ const PARTITIONS: u32 = 3;
 const NO_REBALANCE: &str = "auto.leader.rebalance.enable=false";
 
 fn three_brokers(stack: &str) -> Cluster {
+    let kafka_version = if stack == "kraft" { "3.9.1" } else { "" };
     Cluster::own(Config {
         stack,
+        kafka_version: kafka_version.to_owned(),
         brokers: 3,
         broker_config: NO_REBALANCE.to_owned(),
         ..Config::default()

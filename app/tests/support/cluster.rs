@@ -25,7 +25,7 @@ const START: Duration = Duration::from_secs(300);
 /// folder. Out of reach of Ctrl-C by its own process group.
 const KEEPER: &str = r#"
 while read -r _; do
-    sh "$0/server_up.sh" --native --stack "$2" --brokers "$3" </dev/null >"$1/up.log" 2>&1
+    sh "$0/server_up.sh" --native --stack "$2" --brokers "$3" $4 </dev/null >"$1/up.log" 2>&1
     echo $?
 done
 sh "$0/server_down.sh" --native -v </dev/null >"$1/down.log" 2>&1 && rm -rf "$1"
@@ -42,6 +42,8 @@ pub(crate) struct Config<'a> {
     pub stack: &'a str,
     /// How many brokers it has; their numbers begin with 1.
     pub brokers: u32,
+    /// Whether each has a listener with TLS and a login too; only on kraft.
+    pub secure: bool,
     /// The version of Kafka; empty means that of the stack, or of KAFKA_VERSION for the default
     /// stack.
     pub kafka_version: String,
@@ -57,6 +59,7 @@ impl Default for Config<'_> {
         Self {
             stack: DEFAULT_STACK,
             brokers: 1,
+            secure: false,
             kafka_version: String::new(),
             broker_config: String::new(),
             proxy: None,
@@ -119,6 +122,7 @@ impl Cluster {
             .args(["-c", KEEPER])
             .args([top(), &folder])
             .args([config.stack, &config.brokers.to_string()])
+            .args([if config.secure { "--secure" } else { "" }])
             .env("ROWFERRY_CLUSTER_DIR", folder.join("cluster"))
             .env("ROWFERRY_KAFKA_PORT", list.join(","))
             .env("ROWFERRY_ZOOKEEPER_PORT", zookeeper_port.to_string())
@@ -173,6 +177,13 @@ impl Cluster {
     /// Where one of the brokers listens.
     pub(crate) fn broker(&self, number: u32) -> String {
         format!("127.0.0.1:{}", self.0.ports[number as usize - 1])
+    }
+
+    /// Where one of the brokers listens with TLS and a login.
+    pub(crate) fn secure_broker(&self, number: u32) -> String {
+        let ports = fs::read_to_string(self.folder().join("secure.port")).expect("the cluster is secure");
+        let port = ports.split(',').nth(number as usize - 1);
+        format!("localhost:{}", port.expect("a port for each broker"))
     }
 
     /// The numbers of all brokers.
