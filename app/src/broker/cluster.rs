@@ -19,7 +19,7 @@ use crate::broker::topic_id::TopicId;
 #[cfg(test)]
 use crate::broker::transport::fake;
 use crate::broker::transport::kind::{self, TransportKind};
-use crate::broker::transport::requests::Offsets;
+use crate::broker::transport::requests::{IsolationLevel, Offsets};
 use crate::error::{Error, Result};
 use crate::stop::Stop;
 
@@ -221,9 +221,14 @@ impl Cluster {
         self.latest_after(topic, &[])
     }
 
-    /// The same, for one who knows that a partition has gone so far: a new leader takes a moment to
-    /// learn how far it may let others read, and tells an end before that until then. An end that
-    /// stays there is told as it is.
+    /// How far what `fetcher` gives goes now, by partition.
+    pub(crate) fn last_stable(&self, topic: &str) -> Result<Vec<i64>> {
+        list_offsets(&self.config, topic, Offsets::LastStable)
+    }
+
+    /// The same as `latest`, for one who knows that a partition has gone so far: a new leader takes
+    /// a moment to learn how far it may let others read, and tells an end before that until then. An
+    /// end that stays there is told as it is.
     pub fn latest_after(&self, topic: &str, known: &[(i32, i64)]) -> Result<Vec<i64>> {
         let known = known.to_vec();
         list_offsets(&self.config, topic, Offsets::Latest { known })
@@ -239,9 +244,16 @@ impl Cluster {
         Producer::new(self.config.clone())
     }
 
-    /// Something to fetch records with.
+    /// Something to fetch the records with that are in force: none of transactions that were
+    /// aborted, or are still open.
     pub fn fetcher(&self) -> Fetcher {
-        Fetcher::new(self.config.clone())
+        Fetcher::new(self.config.clone(), IsolationLevel::ReadCommitted)
+    }
+
+    /// Something to look at the log itself with: our own records behind an open transaction of
+    /// others are there, too.
+    pub(super) fn log_fetcher(&self) -> Fetcher {
+        Fetcher::new(self.config.clone(), IsolationLevel::ReadUncommitted)
     }
 
     /// A place in a consumer group.

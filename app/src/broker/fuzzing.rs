@@ -83,7 +83,7 @@ pub(crate) fn answer(kind: u8, bytes: &[u8]) {
         read::<SaslAuthenticateV0>,
         read_in::<MetadataResponse, 0, 12>,
         read_in::<ProduceResponse, 3, 12>,
-        read_in::<ListOffsetsResponse, 1, 7>,
+        read_in::<ListOffsetsResponse, 1, 8>,
         read_in::<FetchResponse, 4, 12>,
     ];
     KINDS[usize::from(kind) % KINDS.len()](bytes);

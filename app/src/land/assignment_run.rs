@@ -174,6 +174,11 @@ impl<'a> AssignmentRun<'a> {
         };
     }
 
+    fn is_caught_up(&mut self) -> Result<bool> {
+        let (appliers, topics) = (&self.appliers, &self.topics);
+        self.catch_up.is_done(appliers, topics, &self.sink, &self.cluster)
+    }
+
     /// Lands round after round until the run is over, or is to fetch from other positions: more
     /// partitions wait, or fewer, or some were set back.
     fn land_rounds(
@@ -191,7 +196,7 @@ impl<'a> AssignmentRun<'a> {
             if waited > 0 && self.let_go()? || count_waiting(self) > waited {
                 return Ok(ControlFlow::Continue(()));
             }
-            if self.options.until_caught_up && self.catch_up.is_done(&self.appliers, &self.topics, &self.sink)? {
+            if self.options.until_caught_up && self.is_caught_up()? {
                 self.check_late(Duration::ZERO, |_| true)?;
                 return Ok(ControlFlow::Break(AssignmentEnd::CaughtUp));
             }

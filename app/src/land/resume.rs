@@ -45,7 +45,7 @@ pub(crate) fn targets(
             ))
             .way_out(format!("use numbers from 0 to {}", partitions - 1)));
         }
-        let ends = cluster.latest(name)?;
+        let ends = cluster.last_stable(name)?;
         Ok(CatchUpTarget { topic, ends })
     };
     options.topics.iter().map(target).collect()

@@ -265,7 +265,7 @@ impl Client {
             Offsets::Latest { .. } if log.is_learning() => {
                 Err(KafkaError::passing(format!("{at}: it learns")).unknown_high_watermark())
             }
-            Offsets::Latest { .. } => Ok(log.next),
+            Offsets::Latest { .. } | Offsets::LastStable => Ok(log.next),
         };
         logs.into_iter().map(offset).collect()
     }

@@ -11,16 +11,18 @@ use super::record_batch::defect::{BadBatch, Defect};
 use super::record_batch::records::{End, RecordSets};
 use super::record_batch::transactions::{AbortedTransactions, Isolation};
 
-/// What it means. The end is that of what readers of committed records see: the last stable offset.
+use crate::broker::transport::requests::IsolationLevel;
+
+/// What it means. The end is that of this reader: the last stable offset for one of committed
+/// records.
 pub(super) enum Answered {
     /// All that the log holds from the position to `next_offset`.
     Records {
         sets: RecordSets,
         end: i64,
     },
-    /// Not a byte, though the log goes on.
+    /// Not a byte, though the log goes on to `end`.
     Nothing {
-        sets: RecordSets,
         end: i64,
     },
     /// No whole batch, or one that this answer has no more room to unpack.
@@ -34,7 +36,12 @@ pub(super) enum Answered {
 
 /// Reads it. What lies before a batch that cannot be read is answered, and the batch is what comes
 /// of the next position.
-pub(super) fn read(decoder: &mut Decoder, position: &FetchPosition, data: PartitionData) -> Answered {
+pub(super) fn read(
+    decoder: &mut Decoder,
+    position: &FetchPosition,
+    level: IsolationLevel,
+    data: PartitionData,
+) -> Answered {
     let FetchPosition { at, offset } = position;
     if data.error_code == ResponseError::OffsetNotAvailable.code() {
         return Answered::UnknownHighWatermark;
@@ -49,16 +56,22 @@ pub(super) fn read(decoder: &mut Decoder, position: &FetchPosition, data: Partit
     }
     let (high_watermark, last_stable_offset) = (data.high_watermark, data.last_stable_offset);
     let records = data.records.unwrap_or_default();
-    let isolation = Isolation::ReadCommitted {
-        aborted: aborted(data.aborted_transactions),
-        last_stable_offset,
+    let (isolation, end) = match level {
+        IsolationLevel::ReadCommitted => (
+            Isolation::ReadCommitted {
+                aborted: aborted(data.aborted_transactions),
+                last_stable_offset,
+            },
+            // Topics of the old format have none.
+            if last_stable_offset >= 0 {
+                last_stable_offset
+            } else {
+                high_watermark
+            },
+        ),
+        IsolationLevel::ReadUncommitted => (Isolation::ReadUncommitted, high_watermark),
     };
     let sets = decoder.decode(&records, *offset, isolation);
-    let end = if last_stable_offset >= 0 {
-        last_stable_offset
-    } else {
-        high_watermark
-    };
     if sets.next_offset > *offset {
         let end = end.max(sets.next_offset);
         return Answered::Records { sets, end };
@@ -80,7 +93,7 @@ pub(super) fn read(decoder: &mut Decoder, position: &FetchPosition, data: Partit
         );
     }
     if records.is_empty() {
-        Answered::Nothing { sets, end }
+        Answered::Nothing { end }
     } else {
         Answered::Incomplete
     }

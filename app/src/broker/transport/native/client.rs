@@ -14,12 +14,24 @@ use crate::broker::deadline::Deadline;
 use crate::broker::error::KafkaError;
 use crate::broker::error_codes::{RetryClass, retry_class};
 use crate::broker::topic_id::TopicId;
+use crate::broker::transport::requests::IsolationLevel;
 use crate::model::TopicPartition;
 
 use super::connections::Connections;
 use super::memory::PartitionMemory;
 use super::record_batch::decode::Decoder;
 use super::round::Round;
+
+/// Nobody's: the one who asks is no replica.
+pub(super) const CONSUMER: i32 = -1;
+
+/// As requests write it.
+pub(super) fn isolation_level(level: IsolationLevel) -> i8 {
+    match level {
+        IsolationLevel::ReadUncommitted => 0,
+        IsolationLevel::ReadCommitted => 1,
+    }
+}
 
 /// One client.
 pub(crate) struct Client {

@@ -13,113 +13,120 @@ use crate::broker::connection::bounds::Answer;
 use crate::broker::error::KafkaError;
 use crate::broker::fetched_partition::{FetchPosition, FetchedPartition};
 use crate::broker::transport::records::Records;
-use crate::broker::transport::requests::{FetchRequest, PartitionAnswer};
+use crate::broker::transport::requests::{FetchRequest, IsolationLevel, PartitionAnswer};
 use crate::model::TopicPartition;
 
 use super::answer::{Answered, read};
-use super::client::Client;
+use super::client::{CONSUMER, Client, isolation_level};
 use super::memory::PartitionMemory;
-
-/// Nobody's: the one who asks is no replica.
-const CONSUMER: i32 = -1;
+use super::record_batch::first_batch;
+use super::record_batch::records::RecordSets;
 
 /// Each request says all that it asks for, and no session is made for it.
 const NO_SESSION: i32 = -1;
 
-const READ_COMMITTED: i8 = 1;
-
-/// Between two looks at leaders none of which knows how far its log goes.
-const LOOK: Duration = Duration::from_millis(50);
-
 /// What is said of each partition, by topic and number.
 type ByPartition = HashMap<(String, i32), PartitionData>;
+
+/// What a broker says to a question for records.
+enum Asked {
+    Answer(ByPartition),
+    /// Nothing, for it has answered too much lately.
+    Throttled(Duration),
+}
 
 impl Client {
     pub(crate) fn fetch(&mut self, host: &str, request: &FetchRequest) -> Result<Vec<PartitionAnswer>, KafkaError> {
         let (min_bytes, max_wait) = self.round.wait(request.max_wait);
-        let mut answer = self.ask_for_records(host, request, min_bytes, max_wait)?;
+        let mut answer = match self.ask_for_records(host, request, min_bytes, max_wait)? {
+            Asked::Answer(answer) => answer,
+            Asked::Throttled(time) => {
+                let pause = time.min(request.max_wait);
+                self.config.stop.sleep(pause).map_err(|_| KafkaError::stopped())?;
+                return Ok(Vec::new());
+            }
+        };
         let bytes = answer
             .values()
             .map(|data| data.records.as_ref().map_or(0, bytes::Bytes::len));
         self.round.note_answer(bytes.sum());
         self.decoder.begin_answer();
         let mut answers = Vec::with_capacity(request.positions.len());
-        let mut has_unknown = false;
         for (place, position) in request.positions.iter().enumerate() {
             let at = &position.at;
-            let Some(data) = answer.remove(&(at.topic.to_string(), at.partition)) else {
-                continue;
-            };
-            let outcome = match read(&mut self.decoder, position, data) {
-                Answered::Records { sets, end } => {
-                    let epoch = (sets.iter().next_back())
-                        .filter(|record| record.offset + 1 == sets.next_offset)
-                        .and_then(|_| sets.batches.last())
-                        .map(|batch| batch.leader_epoch);
-                    if sets.next_offset > position.offset {
-                        self.memory.note_read(at, sets.next_offset, epoch);
+            let outcome = match answer.remove(&(at.topic.to_string(), at.partition)) {
+                None => Err(KafkaError::passing(format!(
+                    "{at}: the leader left it out of its answer"
+                ))),
+                Some(data) => match read(&mut self.decoder, position, request.isolation, data) {
+                    Answered::Records { sets, end } => Ok(self.taken(position, sets, end)),
+                    // The others took all the room, but not the first one's.
+                    Answered::Nothing { .. } | Answered::Incomplete if place > 0 => continue,
+                    Answered::Incomplete => Err(no_batch(position)),
+                    Answered::Nothing { end } if self.is_hole(host, position, end, request)? => {
+                        Ok(self.taken(position, RecordSets::hole(end), end))
                     }
-                    let (position, next_offset) = (position.clone(), sets.next_offset);
-                    Ok(FetchedPartition::new(position, next_offset, end, Records::Native(sets)))
-                }
-                // The others took all the room, but not the first one's.
-                Answered::Nothing { .. } | Answered::Incomplete if place > 0 => continue,
-                Answered::Incomplete => {
-                    let FetchPosition { at, offset } = position;
-                    Err(KafkaError::passing(format!("{at}: no whole batch comes at offset {offset}")).unreadable())
-                }
-                Answered::Nothing { .. } => match self.look_alone(host, position, request)? {
-                    Some(answer) => answer,
-                    None => continue,
+                    Answered::Nothing { .. } => Err(no_batch(position)),
+                    Answered::UnknownHighWatermark => {
+                        let what = format!("{at}: its new leader does not know yet how far the log goes");
+                        Err(KafkaError::passing(what).unknown_high_watermark())
+                    }
+                    Answered::CutBack(error) => {
+                        self.memory.note_read(at, position.offset, None);
+                        Err(error)
+                    }
+                    Answered::Failed(error) => Err(error),
                 },
-                Answered::UnknownHighWatermark => {
-                    has_unknown = true;
-                    continue;
-                }
-                Answered::CutBack(error) => {
-                    self.memory.note_read(at, position.offset, None);
-                    Err(error)
-                }
-                Answered::Failed(error) => Err(error),
             };
             let position = position.clone();
             answers.push(PartitionAnswer { position, outcome });
         }
-        if answers.is_empty() && has_unknown {
-            let pause = LOOK.min(request.max_wait);
-            self.config.stop.sleep(pause).map_err(|_| KafkaError::stopped())?;
-        }
         Ok(answers)
     }
 
-    /// The log goes on behind a position, but nothing came of it, though it was asked first. When
-    /// nothing comes of it alone either, there are no records up to the end: compaction took the last
-    /// ones out. None where it is not so any more.
-    fn look_alone(
+    /// The records of a partition. The leader's epoch of the last one goes with the next question,
+    /// so that a log that was cut back in between is told.
+    fn taken(&self, position: &FetchPosition, sets: RecordSets, end: i64) -> FetchedPartition {
+        let next_offset = sets.next_offset;
+        let epoch = (sets.iter().next_back())
+            .filter(|record| record.offset + 1 == next_offset)
+            .and_then(|_| sets.batches.last())
+            .map(|batch| batch.leader_epoch);
+        if next_offset > position.offset {
+            self.memory.note_read(&position.at, next_offset, epoch);
+        }
+        FetchedPartition::new(position.clone(), next_offset, end, Records::Native(sets))
+    }
+
+    /// Not a byte comes of a position that was asked first, though the log goes on to `end`.
+    /// Compaction may have taken all of it, and then the position moves on. But a broker answers the
+    /// same while it does not bring what lies in remote storage (KIP-405, KIP-956), and that is no
+    /// hole. What proves one: the next batch of all, committed or not, begins at or behind the end;
+    /// or there is none, and the position is not in remote storage. Compacted topics never are.
+    fn is_hole(
         &mut self,
         host: &str,
         position: &FetchPosition,
+        end: i64,
         request: &FetchRequest,
-    ) -> Result<Option<Result<FetchedPartition, KafkaError>>, KafkaError> {
+    ) -> Result<bool, KafkaError> {
+        let FetchPosition { at, offset } = position;
         let alone = FetchRequest {
             positions: vec![position.clone()],
+            isolation: IsolationLevel::ReadUncommitted,
             ..request.clone()
         };
-        let FetchPosition { at, .. } = position;
-        let mut answer = self.ask_for_records(host, &alone, 1, Duration::ZERO)?;
-        let Some(data) = answer.remove(&(at.topic.to_string(), at.partition)) else {
-            return Ok(None);
+        let Asked::Answer(mut answer) = self.ask_for_records(host, &alone, 1, Duration::ZERO)? else {
+            return Ok(false);
         };
-        self.decoder.begin_answer();
-        Ok(match read(&mut self.decoder, position, data) {
-            Answered::Nothing { sets, end } => Some(Ok(FetchedPartition::new(
-                position.clone(),
-                end,
-                end,
-                Records::Native(sets),
-            ))),
-            _ => None,
-        })
+        let data = answer.remove(&(at.topic.to_string(), at.partition));
+        let Some(data) = data.filter(|data| data.error_code == 0) else {
+            return Ok(false);
+        };
+        match data.records.as_deref().unwrap_or_default() {
+            [] => Ok(self.earliest_local(host, at)? <= *offset),
+            records => Ok(first_batch(records).is_some_and(|base| base >= end)),
+        }
     }
 
     fn ask_for_records(
@@ -128,7 +135,7 @@ impl Client {
         request: &FetchRequest,
         min_bytes: i32,
         max_wait: Duration,
-    ) -> Result<ByPartition, KafkaError> {
+    ) -> Result<Asked, KafkaError> {
         let largest = FetchResponse::LARGEST + usize::try_from(request.total_bytes).unwrap_or(0);
         let limit = self.config.limit + max_wait;
         let memory = &self.memory;
@@ -138,6 +145,11 @@ impl Client {
         if answer.error_code != 0 {
             return Err(KafkaError::code(answer.error_code).at(host));
         }
+        // So does a broker answer one who is over its quota.
+        if answer.responses.is_empty() && answer.throttle_time_ms > 0 {
+            let time = u64::try_from(answer.throttle_time_ms).unwrap_or_default();
+            return Ok(Asked::Throttled(Duration::from_millis(time)));
+        }
         let partitions = answer.responses.into_iter().flat_map(|topic| {
             let name = topic.topic;
             topic
@@ -145,8 +157,13 @@ impl Client {
                 .into_iter()
                 .map(move |data| ((name.to_string(), data.partition_index), data))
         });
-        Ok(partitions.collect())
+        Ok(Asked::Answer(partitions.collect()))
     }
+}
+
+fn no_batch(position: &FetchPosition) -> KafkaError {
+    let FetchPosition { at, offset } = position;
+    KafkaError::passing(format!("{at}: no whole batch comes at offset {offset}")).unreadable()
 }
 
 fn kafka_request(
@@ -183,7 +200,7 @@ fn kafka_request(
         .with_max_wait_ms(max_wait.as_millis().try_into().unwrap_or(i32::MAX))
         .with_min_bytes(min_bytes)
         .with_max_bytes(request.total_bytes)
-        .with_isolation_level(READ_COMMITTED)
+        .with_isolation_level(isolation_level(request.isolation))
         .with_session_epoch(NO_SESSION)
         .with_topics(topics)
 }

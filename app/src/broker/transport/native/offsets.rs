@@ -10,18 +10,18 @@ use kafka_protocol::protocol::StrBytes;
 
 use crate::broker::connection::bounds::Answer;
 use crate::broker::error::KafkaError;
-use crate::broker::transport::requests::{Offsets, OffsetsRequest};
+use crate::broker::transport::requests::{IsolationLevel, Offsets, OffsetsRequest};
+use crate::model::TopicPartition;
 
-use super::client::{Client, Leaders};
+use super::client::{CONSUMER, Client, Leaders, isolation_level};
 
 /// What stands for a time in the request.
 const LATEST: i64 = -1;
 const EARLIEST: i64 = -2;
+const EARLIEST_LOCAL: i64 = -4;
 
-/// Nobody's: the one who asks is no replica.
-const CONSUMER: i32 = -1;
-
-const READ_COMMITTED: i8 = 1;
+/// The first that knows EARLIEST_LOCAL (KIP-405).
+const FIRST_WITH_REMOTE_STORAGE: i16 = 8;
 
 /// From here on a leader says that it does not know yet how far its log goes (KIP-207).
 const FIRST_THAT_TELLS_UNKNOWN: i16 = 5;
@@ -31,6 +31,20 @@ const LEARNING: Duration = Duration::from_secs(5);
 
 /// Time between two looks meanwhile.
 const LOOK: Duration = Duration::from_millis(200);
+
+/// The offsets of which time, and for whom.
+#[derive(Clone, Copy)]
+struct Asked {
+    time: i64,
+    isolation: IsolationLevel,
+}
+
+impl Asked {
+    fn at(time: i64) -> Self {
+        let isolation = IsolationLevel::ReadUncommitted;
+        Self { time, isolation }
+    }
+}
 
 /// The offsets by partition, and whether all leaders would have said that they do not know them.
 struct Found {
@@ -43,12 +57,19 @@ impl Client {
     /// there is told as it is.
     pub(crate) fn offsets(&mut self, request: &OffsetsRequest) -> Result<Vec<i64>, KafkaError> {
         let known = match &request.which {
-            Offsets::Earliest => return Ok(self.list_offsets(request, EARLIEST)?.offsets),
+            Offsets::Earliest => return Ok(self.list_offsets(request, Asked::at(EARLIEST))?.offsets),
+            Offsets::LastStable => {
+                let asked = Asked {
+                    isolation: IsolationLevel::ReadCommitted,
+                    ..Asked::at(LATEST)
+                };
+                return Ok(self.list_offsets(request, asked)?.offsets);
+            }
             Offsets::Latest { known } => known,
         };
         let began = Instant::now();
         loop {
-            let found = self.list_offsets(request, LATEST)?;
+            let found = self.list_offsets(request, Asked::at(LATEST))?;
             let is_short = |(p, at): &(i32, i64)| found.offsets.get(*p as usize).is_some_and(|end| end < at);
             if found.tells_unknown || !known.iter().any(is_short) || began.elapsed() >= LEARNING {
                 return Ok(found.offsets);
@@ -57,8 +78,21 @@ impl Client {
         }
     }
 
+    /// The first offset of a partition that is not in remote storage alone. Brokers that know no
+    /// such storage tell the first one that they hold.
+    pub(super) fn earliest_local(&mut self, host: &str, at: &TopicPartition) -> Result<i64, KafkaError> {
+        let place = usize::try_from(at.partition).unwrap_or_default();
+        let mut found = Found {
+            offsets: vec![-1; place + 1],
+            tells_unknown: true,
+        };
+        let asked = [(at.partition, self.memory.leader_epoch(at))];
+        self.ask_for_offsets(host, &at.topic, &asked, Asked::at(EARLIEST_LOCAL), &mut found)?;
+        Ok(found.offsets[place])
+    }
+
     /// Asks each leader in turn.
-    fn list_offsets(&mut self, request: &OffsetsRequest, time: i64) -> Result<Found, KafkaError> {
+    fn list_offsets(&mut self, request: &OffsetsRequest, asked: Asked) -> Result<Found, KafkaError> {
         let topic = &*request.topic;
         let mut topics = self.find_leaders(HashSet::from([topic]))?;
         let leaders = topics.remove(topic).unwrap_or_default();
@@ -71,7 +105,7 @@ impl Client {
             tells_unknown: true,
         };
         for (host, partitions) in by_host(&leaders)? {
-            self.ask_for_offsets(host, topic, &partitions, time, &mut found)?;
+            self.ask_for_offsets(host, topic, &partitions, asked, &mut found)?;
         }
         match found.offsets.iter().position(|&offset| offset < 0) {
             Some(partition) => Err(KafkaError::passing(format!("partition {partition} does not tell"))),
@@ -84,14 +118,14 @@ impl Client {
         host: &str,
         topic: &str,
         partitions: &[(i32, i32)],
-        time: i64,
+        asked: Asked,
         found: &mut Found,
     ) -> Result<(), KafkaError> {
         let (limit, largest) = (self.config.limit, ListOffsetsResponse::LARGEST);
         let tells_unknown = &mut found.tells_unknown;
         let answer: ListOffsetsResponse = self.connections.ask(host, limit, largest, |version| {
             *tells_unknown &= version >= FIRST_THAT_TELLS_UNKNOWN;
-            Ok(kafka_request(topic, partitions, time, version))
+            Ok(kafka_request(topic, partitions, asked, version))
         })?;
         for partition in answer.topics.iter().flat_map(|topic| &topic.partitions) {
             let index = partition.partition_index;
@@ -128,7 +162,11 @@ fn by_host(leaders: &Leaders) -> Result<ByHost<'_>, KafkaError> {
     Ok(by_host)
 }
 
-fn kafka_request(topic: &str, partitions: &[(i32, i32)], time: i64, version: i16) -> ListOffsetsRequest {
+fn kafka_request(topic: &str, partitions: &[(i32, i32)], wanted: Asked, version: i16) -> ListOffsetsRequest {
+    let time = match wanted.time {
+        EARLIEST_LOCAL if version < FIRST_WITH_REMOTE_STORAGE => EARLIEST,
+        time => time,
+    };
     let asked = partitions.iter().map(|(partition, leader_epoch)| {
         let asked = ListOffsetsPartition::default()
             .with_partition_index(*partition)
@@ -146,7 +184,7 @@ fn kafka_request(topic: &str, partitions: &[(i32, i32)], time: i64, version: i16
         .with_replica_id(CONSUMER.into())
         .with_topics(vec![topic]);
     if version >= 2 {
-        request.with_isolation_level(READ_COMMITTED)
+        request.with_isolation_level(isolation_level(wanted.isolation))
     } else {
         request
     }

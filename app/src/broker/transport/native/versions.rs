@@ -31,9 +31,9 @@ impl Negotiated for FetchResponse {
     const OURS: RangeInclusive<i16> = 4..=12;
 }
 
-/// 1 is the first that answers one offset.
+/// 1 is the first that answers one offset, 8 the first that knows what is not in remote storage.
 impl Negotiated for ListOffsetsResponse {
-    const OURS: RangeInclusive<i16> = 1..=7;
+    const OURS: RangeInclusive<i16> = 1..=8;
 }
 
 /// What a broker says of itself: the oldest and the newest version of each request.

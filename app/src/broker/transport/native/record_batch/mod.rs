@@ -27,5 +27,12 @@ pub(crate) mod records;
 pub(crate) mod transactions;
 mod varint;
 
+/// Where the batch of format 2 begins that comes first; of older formats only a reading tells.
+pub(crate) fn first_batch(records: &[u8]) -> Option<i64> {
+    let (offset, rest) = records.split_first_chunk()?;
+    let magic = *rest.get(8)?;
+    (magic == encode::MAGIC).then(|| i64::from_be_bytes(*offset))
+}
+
 #[cfg(test)]
 mod tests;

@@ -75,6 +75,11 @@ impl RecordSets {
         }
     }
 
+    /// A part of a log that holds no records up to `next_offset`.
+    pub(crate) fn hole(next_offset: i64) -> Self {
+        Self::new(next_offset)
+    }
+
     /// Number of records.
     pub(crate) fn len(&self) -> usize {
         self.entries.len()

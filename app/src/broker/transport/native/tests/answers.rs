@@ -47,6 +47,11 @@ pub(super) fn fetched(partitions: Vec<PartitionData>) -> Reply {
     Reply::Fetch(FetchResponse::default().with_responses(vec![topic]))
 }
 
+/// What a broker says to one who is over a quota, for so many milliseconds.
+pub(super) fn throttled(time: i32) -> Reply {
+    Reply::Fetch(FetchResponse::default().with_throttle_time_ms(time))
+}
+
 /// A partition whose log goes on to an end, with these bytes.
 pub(super) fn partition(index: i32, end: i64, records: Vec<u8>) -> PartitionData {
     PartitionData::default()

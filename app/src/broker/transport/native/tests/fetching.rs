@@ -2,13 +2,14 @@ use std::time::Duration;
 
 use kafka_protocol::messages::fetch_response::EpochEndOffset;
 
-use super::answers::{batch, fetched, metadata, partition, refused};
+use super::answers::{batch, fetched, metadata, offsets as listed, partition, refused, throttled};
 use super::server::{Asked, Broker, KAFKA_4, Reply};
 use super::{at, client};
+use crate::broker::error::KafkaError;
 use crate::broker::error_codes::RetryClass;
 use crate::broker::fetched_partition::{FetchPosition, FetchedPartition};
 use crate::broker::transport::native::client::Client;
-use crate::broker::transport::requests::{FetchRequest, PartitionAnswer};
+use crate::broker::transport::requests::{FetchRequest, IsolationLevel, PartitionAnswer};
 
 fn request(positions: &[(i32, i64)]) -> FetchRequest {
     let position = |&(partition, offset): &(i32, i64)| FetchPosition {
@@ -20,6 +21,7 @@ fn request(positions: &[(i32, i64)]) -> FetchRequest {
         max_wait: Duration::from_millis(10),
         partition_bytes: 1 << 20,
         total_bytes: 4 << 20,
+        isolation: IsolationLevel::ReadCommitted,
     }
 }
 
@@ -64,7 +66,7 @@ fn records_come_from_the_position_on_and_the_end_is_the_last_stable_offset() {
     });
     let found = found.unwrap().outcome.unwrap();
     assert_eq!(offsets(&found), [6, 7, 9]);
-    assert_eq!((found.next_offset(), found.high_watermark()), (10, 15));
+    assert_eq!((found.next_offset(), found.end()), (10, 15));
 }
 
 #[test]
@@ -84,18 +86,34 @@ fn each_partition_has_its_own_error_and_the_others_are_answered() {
     assert_eq!(error(1).class(), RetryClass::OutOfRange);
     assert_eq!(offsets(answers[2].outcome.as_ref().unwrap()), [0]);
     let at_its_end = answers[3].outcome.as_ref().unwrap();
-    assert!(at_its_end.stands_still() && at_its_end.high_watermark() == 7);
+    assert!(at_its_end.stands_still() && at_its_end.end() == 7);
 }
 
 #[test]
-fn a_leader_that_does_not_know_its_high_watermark_answers_nothing() {
+fn a_leader_that_does_not_know_its_high_watermark_has_not_answered() {
     for data in [
         partition(0, 3, Vec::new()),
         partition(0, -1, Vec::new()),
         refused(0, 78),
     ] {
-        assert!(one(5, move |_, _| fetched(vec![data.clone()])).is_none());
+        let error = one(5, move |_, _| fetched(vec![data.clone()]))
+            .unwrap()
+            .outcome
+            .unwrap_err();
+        assert!(
+            error.is_unknown_high_watermark() && error.class() == RetryClass::Retry,
+            "{error}"
+        );
     }
+}
+
+#[test]
+fn a_partition_that_is_left_out_is_a_failure_and_a_throttled_answer_is_none() {
+    let error = one(5, |_, _| fetched(vec![partition(1, 9, Vec::new())])).unwrap();
+    let error = error.outcome.unwrap_err();
+    assert!(error.to_string().contains("left it out"), "{error}");
+    assert_eq!(error.class(), RetryClass::Retry);
+    assert!(one(5, |_, _| throttled(30)).is_none());
 }
 
 #[test]
@@ -154,22 +172,67 @@ fn what_lies_before_an_unreadable_batch_is_answered_first() {
     assert!(error.to_string().contains(text), "{error}");
 }
 
-#[test]
-fn a_log_without_records_up_to_its_end_is_passed_when_nothing_comes_of_it_alone() {
-    let broker = Broker::start(KAFKA_4, |_, _| {
-        fetched(vec![partition(0, 9, Vec::new()), partition(1, 9, Vec::new())])
+/// What comes of offset 5 where the log goes on to 9, but not a byte came; what comes of it alone;
+/// and from which offset on records are not in remote storage alone.
+fn nothing_comes(alone: Vec<u8>, local: i64) -> (Result<FetchedPartition, KafkaError>, Broker) {
+    let broker = Broker::start(KAFKA_4, move |_, asked| match asked {
+        Asked::Fetch(request) if request.isolation_level == 0 => fetched(vec![partition(0, 20, alone.clone())]),
+        Asked::Fetch(_) => fetched(vec![
+            partition(0, 20, Vec::new()).with_last_stable_offset(9),
+            partition(1, 9, Vec::new()),
+        ]),
+        Asked::ListOffsets(_) => listed(&[(0, local, 0)]),
+        asked => panic!("{asked:?}"),
     });
-    let answers = fetch(&mut client(&broker), &broker, &[(0, 5), (1, 5)]);
-    // The second one is asked first another time.
-    let [PartitionAnswer { position, outcome }] = &answers[..] else {
-        panic!("{answers:?}");
-    };
-    let found = outcome.as_ref().unwrap();
+    let mut answers = fetch(&mut client(&broker), &broker, &[(0, 5), (1, 5)]);
     assert_eq!(
-        (position.at.partition, found.next_offset(), found.high_watermark()),
-        (0, 9, 9)
+        answers.len(),
+        1,
+        "the second one is asked first another time: {answers:?}"
     );
+    (answers.remove(0).outcome, broker)
+}
+
+#[test]
+fn a_hole_up_to_the_end_is_proved_by_what_follows_it() {
+    let (found, broker) = nothing_comes(batch(9, 0, &[Some("of an open transaction")]), 0);
+    let found = found.unwrap();
+    assert_eq!((found.len(), found.next_offset(), found.end()), (0, 9, 9));
     assert_eq!(broker.fetches()[1].topics[0].partitions.len(), 1);
+    let (found, _) = nothing_comes(batch(7, 0, &[Some("v")]), 0);
+    let error = found.unwrap_err();
+    assert!(
+        error.to_string().contains("no whole batch comes at offset 5"),
+        "{error}"
+    );
+    assert_eq!(error.class(), RetryClass::Retry);
+}
+
+#[test]
+fn what_does_not_come_out_of_remote_storage_is_no_hole() {
+    let (found, _) = nothing_comes(Vec::new(), 5);
+    assert_eq!(found.unwrap().next_offset(), 9, "compaction has taken all of it");
+    let (found, _) = nothing_comes(Vec::new(), 6);
+    let error = found.unwrap_err();
+    assert_eq!(error.class(), RetryClass::Retry, "{error}");
+}
+
+#[test]
+fn one_who_looks_at_the_log_sees_open_and_aborted_transactions() {
+    let broker = Broker::start(KAFKA_4, |_, asked| {
+        let Asked::Fetch(request) = asked else { unreachable!() };
+        assert_eq!(request.isolation_level, 0);
+        fetched(vec![
+            partition(0, 7, batch(5, 0, &[Some("a")])).with_last_stable_offset(5),
+        ])
+    });
+    let request = FetchRequest {
+        isolation: IsolationLevel::ReadUncommitted,
+        ..request(&[(0, 5)])
+    };
+    let answers = client(&broker).fetch(&broker.address, &request).unwrap();
+    let found = answers[0].outcome.as_ref().unwrap();
+    assert_eq!((offsets(found), found.end()), (vec![5], 7));
 }
 
 #[test]

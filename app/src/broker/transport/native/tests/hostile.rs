@@ -5,7 +5,7 @@ use super::server::{Broker, KAFKA_4, Reply, frame};
 use super::{LIMIT, at, client};
 use crate::broker::error::KafkaError;
 use crate::broker::fetched_partition::FetchPosition;
-use crate::broker::transport::requests::FetchRequest;
+use crate::broker::transport::requests::{FetchRequest, IsolationLevel};
 
 /// What comes of a Fetch when these bytes answer it.
 fn error(bytes: impl Fn(i32) -> Vec<u8> + Send + Clone + 'static) -> KafkaError {
@@ -15,6 +15,7 @@ fn error(bytes: impl Fn(i32) -> Vec<u8> + Send + Clone + 'static) -> KafkaError 
         max_wait: LIMIT / 10,
         partition_bytes: 1 << 20,
         total_bytes: 4 << 20,
+        isolation: IsolationLevel::ReadCommitted,
     };
     let began = Instant::now();
     let answer = client(&broker).fetch(&broker.address, &request);
@@ -70,6 +71,7 @@ fn numbers_in_an_answer_cost_nothing_that_is_not_there() {
             max_wait: LIMIT / 10,
             partition_bytes: 1 << 20,
             total_bytes: 4 << 20,
+            isolation: IsolationLevel::ReadCommitted,
         };
         // Whatever comes of it: this process is still there.
         let _ = client(&broker).fetch(&broker.address, &request);

@@ -4,13 +4,17 @@ use super::{at, client};
 use crate::broker::error::KafkaError;
 use crate::broker::transport::requests::{Offsets, OffsetsRequest};
 
-/// The ends of a topic of two partitions, both in epoch 3.
-fn latest(broker: &Broker, partitions: usize) -> Result<Vec<i64>, KafkaError> {
+/// Offsets of a topic of two partitions, both in epoch 3.
+fn list(broker: &Broker, partitions: usize, which: Offsets) -> Result<Vec<i64>, KafkaError> {
     client(broker).offsets(&OffsetsRequest {
         topic: "t".into(),
         partitions,
-        which: Offsets::Latest { known: Vec::new() },
+        which,
     })
+}
+
+fn latest(broker: &Broker, partitions: usize) -> Result<Vec<i64>, KafkaError> {
+    list(broker, partitions, Offsets::Latest { known: Vec::new() })
 }
 
 fn broker(mut reply: impl FnMut() -> Reply + Send + 'static) -> Broker {
@@ -25,13 +29,24 @@ fn each_partition_tells_its_offset() {
     let broker = broker(|| offsets(&[(1, 8, 0), (0, 5, 0)]));
     assert_eq!(latest(&broker, 2).unwrap(), [5, 8]);
     let asked = broker.asked();
-    let [(12, Asked::Metadata(metadata)), (7, Asked::ListOffsets(list))] = &asked[..] else {
+    let [(12, Asked::Metadata(metadata)), (8, Asked::ListOffsets(list))] = &asked[..] else {
         panic!("{asked:?}")
     };
     assert!(!metadata.allow_auto_topic_creation, "a question makes no topic");
     let partition = &list.topics[0].partitions[0];
     assert_eq!((partition.timestamp, partition.current_leader_epoch), (-1, 3));
-    assert_eq!(list.isolation_level, 1);
+    assert_eq!(list.isolation_level, 0, "the next record's offset, whatever is open");
+}
+
+#[test]
+fn the_last_stable_offset_is_that_of_readers_of_committed_records() {
+    let broker = broker(|| offsets(&[(0, 5, 0), (1, 8, 0)]));
+    assert_eq!(list(&broker, 2, Offsets::LastStable).unwrap(), [5, 8]);
+    let asked = broker.asked();
+    let Some((_, Asked::ListOffsets(list))) = asked.last() else {
+        panic!("{asked:?}")
+    };
+    assert_eq!((list.topics[0].partitions[0].timestamp, list.isolation_level), (-1, 1));
 }
 
 #[test]
