@@ -22,7 +22,6 @@ use crate::broker::deadline;
 use crate::broker::error::KafkaError;
 use crate::broker::hosts::{CONNECT_TIMEOUT, Hosts};
 use crate::broker::metadata::every_topic;
-use crate::broker::transport::kind::TransportKind;
 use crate::broker::versions::BrokerVersions;
 
 /// How long all addresses may take to let us connect.
@@ -234,10 +233,33 @@ fn find_versions(hosts: &Hosts, client_id: &str, security: &Security, limit: Dur
     }
 }
 
-/// An error where brokers tell late that they are too new.
+/// Looks for brokers that are too new for the crate, from a thread of its own: they close its
+/// connections, and other brokers of the cluster may have been older. A cluster is upgraded broker
+/// by broker.
+pub(crate) fn look_for_too_new(config: &Arc<ClientConfig>) {
+    if !config.can_go_native() {
+        return;
+    }
+    let config = config.clone();
+    deadline::spawn("kafka-versions", move || {
+        for host in config.hosts.all() {
+            let asked = Connection::open(&host, &config.client_id, &config.security, CONNECT_TIMEOUT)
+                .and_then(|mut broker| broker.ask(&ApiVersionsRequest::default(), config.limit));
+            let versions = asked.ok().as_ref().and_then(BrokerVersions::of);
+            if versions.is_some_and(|versions| versions.are_too_new()) {
+                config.go_native(&format!("the broker at {host} no longer speaks the 0.9-3.9 protocol"));
+                return;
+            }
+        }
+    });
+}
+
+/// Where brokers tell late that they are too new: our own client takes over, or it is an error.
 pub(crate) fn refuse_too_new(config: &ClientConfig) -> Result<()> {
-    let is_limited = matches!(config.transport, TransportKind::Crate);
-    if is_limited && config.versions.get().is_some_and(BrokerVersions::are_too_new) {
+    if config.transport.is_crate()
+        && config.versions.get().is_some_and(BrokerVersions::are_too_new)
+        && !config.go_native("the brokers no longer speak the 0.9-3.9 protocol")
+    {
         return Err(too_new(&config.hosts.to_string()));
     }
     Ok(())

@@ -57,7 +57,7 @@ impl Cluster {
             return Err(Error::usage(format!("{what}: --client kafka cannot do that"))
                 .way_out("leave --client out, or use --client native"));
         }
-        let mut config = ClientConfig::new(options.clone(), hosts, stop);
+        let config = ClientConfig::new(options.clone(), hosts, stop);
         let mut retry = config.retry_budget();
         let mut met = false;
         loop {
@@ -66,7 +66,7 @@ impl Cluster {
                     retry.record_success();
                     let (kind, why) = TransportKind::choose(&options, config.versions.get());
                     log::info!("client: {} ({why})", kind.name());
-                    config.transport = kind;
+                    config.transport.set(kind);
                     return Ok(Self {
                         config: Arc::new(config),
                     });
@@ -232,6 +232,16 @@ impl Cluster {
     pub fn latest_after(&self, topic: &str, known: &[(i32, i64)]) -> Result<Vec<i64>> {
         let known = known.to_vec();
         list_offsets(&self.config, topic, Offsets::Latest { known })
+    }
+
+    /// Whether the crate reads the records, and our own client can.
+    pub(crate) fn can_go_native(&self) -> bool {
+        self.config.can_go_native()
+    }
+
+    /// Has our own client read from here on. Those who read already go on as they are.
+    pub(crate) fn go_native(&self, why: &str) {
+        self.config.go_native(why);
     }
 
     /// How long to wait for brokers that went away.

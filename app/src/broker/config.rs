@@ -9,8 +9,8 @@ use crate::broker::hosts::Hosts;
 use crate::broker::retry::{OutageLog, RetryBudget};
 #[cfg(test)]
 use crate::broker::transport::fake;
-use crate::broker::transport::kind::TransportKind;
-use crate::broker::versions::KnownVersions;
+use crate::broker::transport::kind::{CurrentTransport, TransportKind};
+use crate::broker::versions::{BrokerVersions, KnownVersions};
 use crate::stop::Stop;
 
 /// How records are compressed on their way and in the log.
@@ -85,9 +85,9 @@ pub(super) struct ClientConfig {
     /// How long to wait for brokers that went away.
     pub patience: Duration,
     pub stop: Stop,
-    /// What the user wants; `transport` is what was chosen when the first broker had answered.
+    /// What the user wants; `transport` is what comes of it.
     pub client: ClientChoice,
-    pub transport: TransportKind,
+    pub transport: CurrentTransport,
     pub partition_counts: PartitionCounts,
     outage_log: OutageLog,
 }
@@ -103,7 +103,7 @@ impl ClientConfig {
             limit: options.request_timeout,
             patience: options.patience,
             stop,
-            transport: TransportKind::Crate,
+            transport: CurrentTransport::new(TransportKind::Crate),
             client: options.client,
             partition_counts: PartitionCounts::default(),
             outage_log: OutageLog::default(),
@@ -118,7 +118,7 @@ impl ClientConfig {
             ..ClusterOptions::for_tests()
         };
         Arc::new(Self {
-            transport: TransportKind::Fake(cluster.clone()),
+            transport: CurrentTransport::new(TransportKind::Fake(cluster.clone())),
             ..Self::new(options, Hosts::new(Vec::new()), stop.clone())
         })
     }
@@ -129,6 +129,22 @@ impl ClientConfig {
             stop: stop.clone(),
             ..self.clone()
         }
+    }
+
+    /// Whether our own client can take over from the crate: the choice is ours, and the brokers know
+    /// its requests.
+    pub(super) fn can_go_native(&self) -> bool {
+        let is_known = || self.versions.get().is_some_and(BrokerVersions::tell_batch_headers);
+        self.client == ClientChoice::Auto && self.transport.is_crate() && is_known()
+    }
+
+    /// Has our own client take over, because something came that the crate cannot do. Whether the
+    /// next client is our own.
+    pub(super) fn go_native(&self, why: &str) -> bool {
+        if self.can_go_native() {
+            self.transport.change_to_native(why);
+        }
+        !self.transport.is_crate()
     }
 
     /// For one series of tries.

@@ -34,6 +34,8 @@ pub(super) struct KafkaError {
     cause: Cause,
     /// What the user can do.
     way_out: Option<String>,
+    /// What the crate `kafka` cannot do, and our own client can.
+    beyond_the_crate: Option<&'static str>,
 }
 
 impl KafkaError {
@@ -44,6 +46,7 @@ impl KafkaError {
             class: RetryClass::Retry,
             cause: Cause::Other,
             way_out: None,
+            beyond_the_crate: None,
         }
     }
 
@@ -117,6 +120,14 @@ impl KafkaError {
         }
     }
 
+    /// The same, because of something that the crate `kafka` cannot do, and our own client can.
+    pub(super) fn beyond_the_crate(self, what: &'static str) -> Self {
+        Self {
+            beyond_the_crate: Some(what),
+            ..self
+        }
+    }
+
     /// The same, because the connection broke.
     pub(super) fn broken(self) -> Self {
         Self {
@@ -146,6 +157,11 @@ impl KafkaError {
     /// Whether an answer came that can't be read.
     pub(super) fn is_unreadable(&self) -> bool {
         self.cause == Cause::Unreadable
+    }
+
+    /// What the crate `kafka` cannot do, where that is the reason.
+    pub(super) fn is_beyond_the_crate(&self) -> Option<&'static str> {
+        self.beyond_the_crate
     }
 
     /// Whether a new connection may be all that it takes.

@@ -80,7 +80,7 @@ pub(crate) fn topic_state(
     known: i32,
 ) -> Result<TopicState, KafkaError> {
     #[cfg(test)]
-    if let TransportKind::Fake(cluster) = &config.transport {
+    if let TransportKind::Fake(cluster) = &config.transport.get() {
         return Ok(match cluster.partitions(topic) {
             0 => TopicState::Missing { other: false },
             partitions => TopicState::Ready(partitions),

@@ -12,6 +12,7 @@ use crate::error::{Error, Kind, Result};
 use crate::sink::{Sink, SinkPosition};
 use crate::stop::Stop;
 use crate::terminal::progress::Progress;
+use crate::wire::decode;
 
 use super::catch_up::{CatchUp, CatchUpTarget};
 use super::group_offsets::{self, OffsetCommitter, SinkTag};
@@ -208,6 +209,10 @@ impl<'a> AssignmentRun<'a> {
                     if self.has_set_back(&round, goes_on)? {
                         return Ok(ControlFlow::Continue(()));
                     }
+                    if self.cluster.can_go_native() && self.has_records_of_others(&round) {
+                        self.cluster.go_native("others write to a topic");
+                        return Ok(ControlFlow::Continue(()));
+                    }
                     if let end @ ControlFlow::Break(_) = self.land_round(&round, progress)? {
                         return Ok(end);
                     }
@@ -216,6 +221,20 @@ impl<'a> AssignmentRun<'a> {
                 Err(RecvTimeoutError::Disconnected) => return Err(Error::failed("the reading thread ended")),
             }
         }
+    }
+
+    /// Whether a round brings records of others, of a topic from which none of a source has landed.
+    /// Those can be of an aborted transaction, or empty and no deletion: the crate does not tell.
+    fn has_records_of_others(&self, round: &Round) -> bool {
+        let is_of_a_source = |topic: &Arc<str>| {
+            let mut own = self.appliers.iter().map(|applier| &applier.position);
+            own.any(|position| position.at.topic == *topic && position.last_applied.is_some())
+        };
+        round.parts.iter().any(|(fetched, _)| {
+            let first = fetched.records().next();
+            first.is_some_and(|message| decode::record_id(message.value).is_none())
+                && !is_of_a_source(&fetched.at().topic)
+        })
     }
 
     fn let_go(&mut self) -> Result<bool> {

@@ -1,9 +1,11 @@
 //! Which way to speak to Kafka.
 
+use std::sync::{Arc, Mutex, PoisonError};
+
 use crate::broker::config::{ClientChoice, ClusterOptions, Compression};
 use crate::broker::versions::BrokerVersions;
 
-/// Chosen once, for all clients of a cluster.
+/// A way.
 #[derive(Debug, Clone)]
 pub(crate) enum TransportKind {
     /// The crate `kafka`.
@@ -35,6 +37,38 @@ impl TransportKind {
             Self::Native => "native",
             #[cfg(test)]
             Self::Fake(_) => "fake",
+        }
+    }
+}
+
+/// The way of all clients of a cluster that are made from now on. Where the user leaves the choice
+/// it changes once, from the crate to our own client: when something comes that the crate cannot do.
+#[derive(Debug, Clone)]
+pub(crate) struct CurrentTransport(Arc<Mutex<TransportKind>>);
+
+impl CurrentTransport {
+    pub(crate) fn new(kind: TransportKind) -> Self {
+        Self(Arc::new(Mutex::new(kind)))
+    }
+
+    pub(crate) fn get(&self) -> TransportKind {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    pub(crate) fn set(&self, kind: TransportKind) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = kind;
+    }
+
+    pub(crate) fn is_crate(&self) -> bool {
+        matches!(self.get(), TransportKind::Crate)
+    }
+
+    /// Changes from the crate to our own client, and says why.
+    pub(crate) fn change_to_native(&self, why: &str) {
+        let mut kind = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if matches!(*kind, TransportKind::Crate) {
+            *kind = TransportKind::Native;
+            log::info!("client: native from here on ({why})");
         }
     }
 }

@@ -65,7 +65,7 @@ impl Transport {
         deadline: &Deadline,
         memory: &ClientMemory,
     ) -> Result<Self, KafkaError> {
-        Ok(match &config.transport {
+        Ok(match &config.transport.get() {
             TransportKind::Crate => {
                 let windows = memory.windows.clone();
                 Self::Crate(Box::new(crate_kafka::Client::connect(

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use kafka::client::{Compression as Codec, KafkaClient, ProduceMessage, RequiredAcks};
 
+use crate::broker::bootstrap;
 use crate::broker::config::{ClientConfig, Compression};
 use crate::broker::deadline::Deadline;
 use crate::broker::error::KafkaError;
@@ -48,7 +49,11 @@ impl Client {
             None => connect(&self.config, &self.deadline)?,
         };
         self.deadline.begin(limit)?;
-        let answer = request(&mut kafka)?;
+        let answer = request(&mut kafka).inspect_err(|error| {
+            if error.is_broken() {
+                bootstrap::look_for_too_new(&self.config);
+            }
+        })?;
         self.kafka = Some(kafka);
         Ok(answer)
     }

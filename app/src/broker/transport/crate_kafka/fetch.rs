@@ -40,6 +40,7 @@ impl Client {
             let wait = if is_whole { request.max_wait } else { Duration::ZERO };
             let response = match self.request(&asks, wait) {
                 Ok(response) => response,
+                Err(error) if self.hands_over(&error) => return Err(handed_over()),
                 Err(error) if error.is_unreadable() => match self.unreadable(host, asks, error)? {
                     Some(answer) => return Ok(vec![answer]),
                     None => continue,
@@ -50,6 +51,7 @@ impl Client {
             let mut has_grown = false;
             for ask in asks {
                 match self.judge(host, &response, &ask, request.partition_bytes) {
+                    Outcome::Answer(Err(error)) if self.hands_over(&error) => return Err(handed_over()),
                     Outcome::Answer(outcome) => answers.push(PartitionAnswer {
                         position: ask.position,
                         outcome,
@@ -61,6 +63,13 @@ impl Client {
                 return Ok(answers);
             }
         }
+    }
+
+    /// Whether our own client takes over, because the crate cannot do what this is about.
+    fn hands_over(&self, error: &KafkaError) -> bool {
+        error
+            .is_beyond_the_crate()
+            .is_some_and(|why| self.config.go_native(why))
     }
 
     /// As many of the positions as go into one request, one at least; one that is to be asked
@@ -185,6 +194,11 @@ fn believed(ask: &PartitionFetch, found: Answered) -> FetchedPartition {
     let next = found.next_offset();
     let records = Records::Crate(found.records);
     FetchedPartition::new(ask.position.clone(), next, found.high_watermark, records)
+}
+
+/// The next client is another one, and asks again.
+fn handed_over() -> KafkaError {
+    KafkaError::passing("the other client takes over").broken()
 }
 
 fn too_large(ask: &PartitionFetch) -> KafkaError {
