@@ -24,8 +24,7 @@ left alone, what is missing is started. sh server_down.sh stops it.
   --stack NAME            what the cluster is made of (wurstmeister, or what the cluster that is here is made of)
                             wurstmeister  ZooKeeper and Kafka 2.8.1
                             confluent     ZooKeeper and Kafka 3.3.2, the one in Confluent Platform 7.3.2
-                            kraft         Kafka 4.4, which needs no ZooKeeper (KAFKA_VERSION=3.9.1: that one; producer and
-                                          consumer do not speak to Kafka 4 yet)
+                            kraft         Kafka 4.4, which needs no ZooKeeper (KAFKA_VERSION=3.9.1: that one)
   --brokers N             the number of brokers, 1 to 9 (through Docker 1 to 3), on ports 9092, 9093 ... (1, or as many as the
                             cluster that is here has)
   --secure                a listener with TLS and a login beside the plain one, on ports 9292, 9293 ...; the keys, the

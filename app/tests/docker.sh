@@ -1,6 +1,6 @@
 #!/bin/sh
-# The cluster in Docker, tested as a user meets it. Needs a Docker engine that answers, Compose,
-# kcat, and the ports 2181, 9092 to 9094, 9292 to 9294 and 8080; fails where they are not to be had.
+# The cluster in Docker, tested as a user meets it. Needs a Docker engine that answers, Compose, and
+# the ports 2181, 9092 to 9094, 9292 to 9294 and 8080; fails where they are not to be had.
 # Run it from a checkout:
 #   sh app/tests/docker.sh [default] [stacks] [kraft] [apps]    all of them unless told
 # It leaves the image `rowferry` behind, so that the next run need not compile it.
@@ -81,7 +81,7 @@ refused() { # WORDS COMMAND...
 }
 
 ship() { quietly cargo run --quiet --bin producer -- --source "$work/source.db" "$@"; }
-land() { quietly cargo run --quiet --bin consumer -- --sink "$work/sink.db" --until-caught-up; }
+land() { quietly cargo run --quiet --bin consumer -- --sink "$work/sink.db" --until-caught-up "$@"; }
 compare() { # ROWS
     cargo run --quiet --bin verify -- --source "$work/source.db" --sink "$work/sink.db" >"$work/verify.log" 2>&1 || fail 'verify says that the databases differ'
     cat "$work/verify.log"

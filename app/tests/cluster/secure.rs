@@ -1,4 +1,4 @@
-//! A cluster with TLS and a login, as other clients meet it.
+//! A cluster with TLS and a login, as our programs and other clients meet it.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -6,6 +6,7 @@ use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
+use super::stacks::wait_until_in_sync;
 use super::{down, up};
 use crate::support::*;
 
@@ -31,6 +32,25 @@ fn kcat_by_tls(cluster: &Cluster, password: &str, options: &[&str], args: &[&str
         command.args(["-X", option]);
     }
     Process::start(command.args(args)).wait(LIMIT)
+}
+
+/// The options that server_up.sh has printed in the line that begins with the first of them.
+fn printed(run: &Run, first: &str) -> Vec<String> {
+    let line = run.stdout().lines().find(|line| line.trim_start().starts_with(first));
+    let line = line.unwrap_or_else(|| panic!("no line begins with {first}\n{run}"));
+    line.split_whitespace().map(str::to_owned).collect()
+}
+
+/// Adds rows and takes them to the sink, with these options for both programs.
+#[track_caller]
+fn round(workspace: &Workspace, options: &[String]) {
+    let options: Vec<&str> = options.iter().map(String::as_str).chain(["--topic", "users"]).collect();
+    let run = workspace.producer(&[&options[..], &["--fake", "100"]].concat()).ok();
+    run.says("client: native (TLS or a login)");
+    workspace
+        .consumer(&[&options[..], &["--until-caught-up"]].concat())
+        .ok();
+    assert_equal(workspace);
 }
 
 fn openssl(folder: &Path, args: &[&str]) -> Run {
@@ -128,6 +148,7 @@ fn a_secure_cluster_wants_tls_and_a_login() {
     refused(&password, &[&cert, &key], "Failed to acquire metadata");
 
     // Called again it keeps the keys and tells how to come in, but never the password.
+    let workspace = Workspace::on(&cluster, "what --secure prints is all that the programs need");
     let asked = [&["--native", "--stack", "kraft", "--secure"][..], &["--native"]];
     for options in asked {
         let run = cluster
@@ -135,15 +156,18 @@ fn a_secure_cluster_wants_tls_and_a_login() {
             .ok()
             .says("runs already")
             .never_says(&password);
-        let address = cluster.secure_broker(1);
-        let (ca, file) = (keys.join("ca.pem"), keys.join("password"));
-        run.says(&format!(
-            "--brokers {address} --tls-ca {} --sasl scram-sha-512",
-            ca.display()
-        ))
-        .says(&format!("--sasl-user rowferry --sasl-password-file {}", file.display()))
-        .says("--tls-cert ")
-        .says("--tls-key ");
+        let mut options = printed(&run, "--brokers");
+        assert_eq!(options[1], cluster.secure_broker(1));
+        round(&workspace, &options);
+        options.extend(printed(&run, "--tls-cert"));
+        for mechanism in ["scram-sha-512", "scram-sha-256", "plain"] {
+            let at = options
+                .iter()
+                .position(|option| option == "--sasl")
+                .expect("it is printed");
+            options[at + 1] = mechanism.to_owned();
+            round(&workspace, &options);
+        }
     }
     assert_eq!(fs::read_to_string(keys.join("password")).ok(), Some(password.clone()));
     for name in ["broker-1.log", "broker-1.properties"] {
@@ -171,12 +195,15 @@ fn a_cluster_becomes_secure_only_anew() {
     let run = cluster.script(&up(), &["--native", "--secure"]).code(1);
     run.says("holds a cluster without --secure").says("server_down.sh -v");
     cluster.script(&down(), &["--native", "-v"]).ok();
-    let ports = [
+    let anew = [
         ("ROWFERRY_KAFKA_PORT", &*free_port().to_string()),
+        ("ROWFERRY_KAFKA_CONFIG", "group.min.session.timeout.ms=500"),
         ("KAFKA_VERSION", "3.9.1"),
     ];
     let options = ["--native", "--stack", "kraft", "--secure"];
-    cluster.script_with(&up(), &options, &ports).ok().says("Kafka 3.9.1");
+    let run = cluster.script_with(&up(), &options, &anew).ok().says("Kafka 3.9.1");
+    let workspace = Workspace::on(&cluster, "what --secure prints is all that the programs need");
+    round(&workspace, &printed(&run, "--brokers"));
     let password = fs::read_to_string(cluster.folder().join("keys/password")).expect("there is a password");
     kcat_by_tls(&cluster, &password, &[], &["-L"])
         .ok()
@@ -191,4 +218,28 @@ fn a_cluster_becomes_secure_only_anew() {
         settings,
     ];
     cluster.tool("kafka-topics", &secure).ok().says("users");
+}
+
+#[test]
+fn three_secure_brokers_carry_rows_whichever_is_lost() {
+    let cluster = Cluster::own(Config {
+        stack: "kraft",
+        brokers: 3,
+        secure: true,
+        ..Config::default()
+    });
+    let run = cluster.script(&up(), &["--native"]).ok();
+    let options = printed(&run, "--brokers");
+    assert_eq!(options[1], [1, 2, 3].map(|n| cluster.secure_broker(n)).join(","));
+    let workspace = Workspace::on(&cluster, "rows travel by TLS whichever broker is lost");
+    round(&workspace, &options);
+    for broker in [1, 2, 3] {
+        cluster.kill_broker_number(broker);
+        assert!(!cluster.awake().contains(&broker));
+        round(&workspace, &options);
+        cluster.start_missing();
+        for partition in [0, 1, 2] {
+            wait_until_in_sync(&cluster, "users", partition);
+        }
+    }
 }

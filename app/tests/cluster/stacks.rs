@@ -11,7 +11,7 @@ const LIMIT: Duration = Duration::from_secs(120);
 const ALL: [u32; 3] = [1, 2, 3];
 
 /// Waits until all brokers have all records of the partition, and each of them says so.
-fn wait_until_in_sync(cluster: &Cluster, topic: &str, partition: u32) {
+pub(super) fn wait_until_in_sync(cluster: &Cluster, topic: &str, partition: u32) {
     let done = wait_until(LIMIT, || cluster.in_sync(topic, partition) == ALL);
     assert!(done, "in sync: {:?}", cluster.in_sync(topic, partition));
 }
@@ -33,17 +33,8 @@ fn lose_leader(cluster: &Cluster, topic: &str, fault: fn(&Cluster, u32)) -> u32 
     leader
 }
 
-/// Adds rows and takes them to the sink. The programs do not speak to Kafka 4: there another client
-/// writes and reads.
+/// Adds rows and takes them to the sink.
 fn round(workspace: &Workspace) {
-    let (cluster, topic) = (workspace.cluster(), workspace.topic());
-    if cluster.kafka_version().starts_with("4.") {
-        let end = cluster.latest(topic)[0];
-        let record = Record::new("key", end.to_string());
-        write_records(cluster, topic, 0, [&record]);
-        assert_eq!(read_records(cluster, topic, 0).pop(), Some((end, record)));
-        return;
-    }
     workspace.producer(&["--fake", "100"]).ok();
     ship_and_land(workspace);
 }

@@ -1,41 +1,46 @@
 # shellcheck shell=sh disable=SC2154 # to be sourced by docker.sh
-# Kafka 4, with TLS and a login, and with three brokers one of which is lost. The ferry cannot speak
-# to it: records go there and back through other clients.
+# Kafka 4, with TLS and a login, and with three brokers one of which is lost; then 3.9.
 
 keys=data/cluster-docker/keys
 
-# Writes and reads as many records as there are arguments, by kcat from this machine.
-passes() { # RECORD...: with the options of kcat in $options
-    # shellcheck disable=SC2086 # words
-    printf '%s\n' "$@" | kcat $options -P -t users -p 0 -X acks=all >"$work/last.log" 2>&1 || return 1
-    # shellcheck disable=SC2086 # words
-    read_back=$(kcat $options -C -e -q -t users -p 0 -o "-$#" 2>"$work/last.log") || return 1
-    [ "$read_back" = "$(printf '%s\n' "$@")" ]
+secure_up() { # ARGUMENT...: sets `pasted` to the options that are printed
+    quietly sh server_up.sh --docker --stack kraft --secure "$@"
+    pasted=$(sed -n 's/^  \(--brokers \)/\1/p' "$work/last.log")
+    certificate=$(sed -n 's/^  \(--tls-cert \)/\1/p' "$work/last.log")
 }
+
+# Adds rows and takes them to the sink.
+rows=0
+carry() { # OPTION...: as a user pastes them, in one word or more
+    rows=$((rows + 100))
+    eval "ship --fake 100 $*"
+    eval "land $*"
+    compare "$rows"
+}
+begin_anew() { afresh && rows=0; }
+
+image_is() { [ "$(docker inspect -f '{{.Config.Image}}' kafka)" = "apache/kafka:$1" ] || fail 'it is another image'; }
 
 # Who leads the controllers.
 controller() { tool kraft kafka-metadata-quorum describe --status | sed -n 's/^LeaderId: *//p'; }
 
-command -v kcat >/dev/null || fail 'kcat is missing: apt-get install kcat'
-
 step 'kraft: up with TLS and a login; the options to paste are told'
-quietly sh server_up.sh --docker --stack kraft --secure
-grep -qF -- "--brokers localhost:9292 --tls-ca $PWD/$keys/ca.pem --sasl scram-sha-512 --sasl-user rowferry --sasl-password-file $PWD/$keys/password" "$work/last.log" ||
-    fail 'no options to paste'
+secure_up
+[ "$pasted" = "--brokers localhost:9292 --tls --tls-ca $PWD/$keys/ca.pem --sasl scram-sha-512 --sasl-user rowferry --sasl-password-file $PWD/$keys/password" ] ||
+    fail "these are the options to paste: $pasted"
 [ "$(ours | paste -sd ' ' -)" = 'kafka kafka_ui' ] || fail "these containers run: $(ours)"
-[ "$(docker inspect -f '{{.Config.Image}}' kafka)" = apache/kafka:4.4.0 ] || fail 'it is another image'
+image_is 4.4.0
 [ "$(stat -c %a "$keys") $(stat -c %a "$keys/password")" = '700 600' ] || fail 'others can read the keys'
 password=$(cat "$keys/password")
 ! docker inspect kafka | grep -qF "$password" || fail 'the password stands in the settings of the container'
 
-step 'kraft: records there and back by TLS, with a certificate of the client and without; a wrong password is refused'
-secure="-b localhost:9292 -X security.protocol=SASL_SSL -X sasl.mechanism=PLAIN -X sasl.username=rowferry -X ssl.ca.location=$keys/ca.pem"
-options="$secure -X sasl.password=$password"
-passes a b c || fail 'what came back is not what was written'
-options="$options -X ssl.certificate.location=$keys/client.pem -X ssl.key.location=$keys/client.key"
-passes d e f || fail 'with a certificate of the client, what came back is not what was written'
-options="$secure -X sasl.password=wrong"
-! passes g || fail 'a wrong password was taken'
+step 'kraft: rows there and back, by TLS with a certificate of the client and without, and by the plain listener'
+carry "$pasted"
+carry "$pasted" "$certificate"
+carry
+carry "$(printf '%s' "$pasted" | sed 's/scram-sha-512/plain/')"
+login=${pasted%--sasl-password-file *}
+eval "refused 'the user or the password is wrong' env ROWFERRY_SASL_PASSWORD=wrong cargo run --quiet --bin producer -- --source '$work/source.db' $login"
 
 step 'kraft: SCRAM, by the tools of the container'
 docker exec kafka /opt/kafka/bin/kafka-topics.sh --list --bootstrap-server localhost:9292 \
@@ -53,11 +58,12 @@ refused 'stop it first' sh server_up.sh --docker --stack confluent
 
 step 'kraft: down, and up again with its data and keys; down with -v removes both'
 quietly sh server_down.sh --docker
-quietly sh server_up.sh --docker --stack kraft --secure
-options="$secure -X sasl.password=$password"
-passes h || fail 'the password of before is refused'
-# shellcheck disable=SC2086 # words
-[ "$(kcat $options -C -e -q -t users -p 0 | paste -sd ' ' -)" = 'a b c d e f h' ] || fail 'records are gone'
+secure_up
+[ "$password" = "$(cat "$keys/password")" ] || fail 'the password is another one'
+rm -f "$work"/sink.db*
+eval "land $pasted"
+compare "$rows"
+carry "$pasted"
 quietly sh server_down.sh --docker -v
 gone
 [ ! -e "$keys" ] || fail 'the keys are still there'
@@ -67,19 +73,29 @@ refused '--secure needs --stack kraft' sh server_up.sh --docker --secure
 refused 'the image of --stack confluent is Kafka 3.3.2' env KAFKA_VERSION=3.9.1 sh server_up.sh --docker --stack confluent
 refused 'begin with 3.7' env KAFKA_VERSION=3.6.2 sh server_up.sh --docker --stack kraft
 
-step 'kraft: three brokers; the controller is killed, and records go on by TLS'
-quietly sh server_up.sh --docker --stack kraft --secure --brokers 3
+step 'kraft: three brokers; the controller is killed, and rows go on by TLS'
+begin_anew
+secure_up --brokers 3
 await 120 in_sync kraft
-password=$(cat "$keys/password")
-options="-b localhost:9292,localhost:9293,localhost:9294 ${secure#* * } -X sasl.password=$password"
-passes a b c || fail 'what came back is not what was written'
+carry "$pasted"
 lost=$(controller)
 case $lost in 1) name=kafka ;; [23]) name=kafka_$lost ;; *) fail "the controller is '$lost'" ;; esac
 docker kill "$name" >/dev/null
-await 60 passes d e f
+carry "$pasted"
 [ "$(state Running "$name")" = false ] || fail "$name runs, so nothing was tried"
 quietly sh server_up.sh --docker
 await 120 in_sync kraft
-passes g h i || fail 'what came back is not what was written'
+carry "$pasted"
 quietly sh server_down.sh --docker -v
 gone
+
+step 'kraft: Kafka 3.9; rows there and back, by the plain listener and by TLS'
+begin_anew
+export KAFKA_VERSION=3.9.1
+secure_up
+image_is 3.9.1
+carry
+carry "$pasted"
+quietly sh server_down.sh --docker -v
+gone
+unset KAFKA_VERSION
