@@ -292,7 +292,7 @@ pub(crate) fn too_large(
 ) -> Result<(KeptBack, Placeholder)> {
     let (key, value) = batch.get(record);
     let size = key.len() + value.map_or(0, <[u8]>::len);
-    let Ok(RecordKey::Object(members)) = decode::key(key) else {
+    let Ok(RecordKey::Object(members)) = decode::key(Some(key)) else {
         return Err(Error::failed("a key of ours is no JSON object"));
     };
     if members.iter().any(|(name, _)| name == names::SCHEMA.name) {

@@ -130,7 +130,7 @@ impl PartitionApplier {
                 continue;
             }
             let (schema, spare) = (self.position.schema.as_ref(), std::mem::take(&mut self.spare));
-            let read = rows.record(at, message.value, schema, spare);
+            let read = rows.record(at, message.opt_value(), schema, spare);
             self.apply_message(context, message, read, applied)?;
             if self.activity() == Activity::Waiting {
                 return Ok(());
