@@ -65,9 +65,7 @@ impl fmt::Display for FullPassReason {
                 f.write_str("the log cannot be read back: the broker does not allow this client to read the topic")
             }
             FullPassReason::LostEnd => f.write_str("the log has lost records that were acknowledged"),
-            FullPassReason::NewLog => {
-                f.write_str("the topic was made anew, and holds nothing of what was sent before")
-            }
+            FullPassReason::NewLog => f.write_str("the topic was made anew, and holds nothing of what was sent before"),
         }
     }
 }

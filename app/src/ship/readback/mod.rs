@@ -193,7 +193,7 @@ impl<'a> Readback<'a> {
 /// An error where a topic has another id by now than at the beginning of the run.
 pub(crate) fn check_topic(cluster: &Cluster, topic: &str, known: Option<TopicId>) -> Result<()> {
     if known.is_some() && topic_id::is_another(cluster.topic_id(topic, known.as_slice())?, known) {
-        let what = format!("topic \"{topic}\" has another id than a moment ago: it was made anew");
+        let what = format!("topic \"{topic}\" has another id than a moment ago: the topic was made anew");
         return Err(Error::new(Kind::Forked, what));
     }
     Ok(())
