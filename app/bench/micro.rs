@@ -99,7 +99,8 @@ fn decode(bencher: Bencher<'_, '_>) {
         let mut room = usize::MAX;
         let rows = reader.read(records.iter().map(|record| (&[][..], record.as_slice())), &mut room);
         for (at, record) in records.iter().enumerate() {
-            let Ok(Record::Row { row, .. }) = rows.record(at, record, Some(&schema), std::mem::take(&mut spare)) else {
+            let Ok(Record::Row { row, .. }) = rows.record(at, Some(record), Some(&schema), std::mem::take(&mut spare))
+            else {
                 panic!("not read as a row");
             };
             spare = rowferry::model::recycle(black_box(row));

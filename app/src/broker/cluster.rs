@@ -15,12 +15,12 @@ use crate::broker::list_offsets::list_offsets;
 use crate::broker::metadata::{self, TopicState};
 use crate::broker::producer::Producer;
 use crate::broker::retry::RetryBudget;
-use crate::broker::topic_id::TopicId;
 #[cfg(test)]
 use crate::broker::transport::fake;
 use crate::broker::transport::kind::{self, TransportKind};
 use crate::broker::transport::requests::{IsolationLevel, Offsets};
 use crate::error::{Error, Result};
+use crate::model::TopicId;
 use crate::stop::Stop;
 
 /// For how long a cluster must say steadily that a topic is not there, or has fewer partitions than
@@ -107,13 +107,14 @@ impl Cluster {
         self.look(topic, false, 0, |_| Duration::ZERO)
     }
 
-    /// The topic's id, where the brokers tell it: a topic that was made anew has another one.
-    pub fn topic_id(&self, topic: &str) -> Result<Option<TopicId>> {
+    /// The topic's id, where the brokers tell it: a topic that was made anew has another one than
+    /// those that are `known`. None where it is not told, or not just now.
+    pub fn topic_id(&self, topic: &str, known: &[TopicId]) -> Result<Option<TopicId>> {
         legal(topic)?;
         let mut retry = self.retry();
         loop {
-            let (config, name) = (self.config.clone(), topic.to_string());
-            let ask = move || metadata::topic_id(&config, &name);
+            let (config, name, known) = (self.config.clone(), topic.to_string(), known.to_vec());
+            let ask = move || metadata::topic_id(&config, &name, &known);
             let limit = metadata::topic_state_timeout(&self.config);
             match deadline::run_with_deadline(limit, &self.config.stop, ask) {
                 Ok(id) => {

@@ -80,7 +80,8 @@ impl FetchedPartition {
         places.map(move |place| records.get(place))
     }
 
-    /// The last record below an offset that has a value: tombstones of one key are all alike.
+    /// The last record below an offset that has a value which is not empty: those of one key that
+    /// have none are all alike.
     pub fn last_below(&self, offset: i64) -> Option<Message<'_>> {
         let records = self.records.view();
         let below = (0..records.len()).rev().map(|place| records.get(place));

@@ -11,19 +11,19 @@ use std::thread;
 use std::time::Duration;
 
 use kafka_protocol::messages::metadata_request::MetadataRequestTopic;
-use kafka_protocol::messages::{MetadataRequest, MetadataResponse};
+use kafka_protocol::messages::{ApiVersionsRequest, ApiVersionsResponse, MetadataRequest, MetadataResponse};
 use kafka_protocol::protocol::StrBytes;
 
 use crate::broker::config::ClientConfig;
-use crate::broker::connection::Connection;
 use crate::broker::connection::bounds::Answer;
+use crate::broker::connection::{Connection, ConnectionError};
 use crate::broker::error::KafkaError;
 use crate::broker::error_codes;
 use crate::broker::hosts::CONNECT_TIMEOUT;
-use crate::broker::topic_id::TopicId;
 #[cfg(test)]
 use crate::broker::transport::kind::TransportKind;
 use crate::broker::versions::BrokerVersions;
+use crate::model::{TopicId, topic_id};
 
 pub(crate) fn every_topic() -> MetadataRequest {
     MetadataRequest::default().with_topics(Some(Vec::new()))
@@ -95,23 +95,32 @@ pub(crate) fn topic_state(
     if answer.brokers.is_empty() {
         return Ok(TopicState::Unready("the broker knows of no broker yet".to_string()));
     }
-    let others = thread::scope(|scope| {
+    let others = ask_each(&answer, |host| state_at(host, config, &request, topic))?;
+    Ok(match others.into_iter().find(|(_, other)| *other != state) {
+        Some((host, _)) => TopicState::Unready(format!("{host} says otherwise than another broker")),
+        None => state,
+    })
+}
+
+/// Asks each broker that an answer names, all at once.
+fn ask_each<T: Send>(
+    answer: &MetadataResponse,
+    ask: impl Fn(&str) -> Result<T, KafkaError> + Sync,
+) -> Result<Vec<(String, T)>, KafkaError> {
+    let ask = &ask;
+    thread::scope(|scope| {
         let asked: Vec<_> = answer
             .brokers
             .iter()
             .map(|broker| format!("{}:{}", broker.host.as_str(), broker.port))
-            .map(|host| scope.spawn(|| state_at(&host, config, &request, topic).map(|state| (host, state))))
+            .map(|host| scope.spawn(move || ask(&host).map(|said| (host, said))))
             .collect();
         let join = |asked: thread::ScopedJoinHandle<'_, _>| {
             asked
                 .join()
                 .unwrap_or_else(|_| Err(KafkaError::passing("the call broke off")))
         };
-        asked.into_iter().map(join).collect::<Result<Vec<_>, _>>()
-    })?;
-    Ok(match others.into_iter().find(|(_, other)| *other != state) {
-        Some((host, _)) => TopicState::Unready(format!("{host} says otherwise than another broker")),
-        None => state,
+        asked.into_iter().map(join).collect()
     })
 }
 
@@ -142,18 +151,62 @@ pub(crate) fn partition_counts(config: &ClientConfig) -> Result<HashMap<String, 
     Ok(counted.collect())
 }
 
-/// The id of a topic; none of one that is not there, and where the brokers know of no ids.
-pub(crate) fn topic_id(config: &ClientConfig, topic: &str) -> Result<Option<TopicId>, KafkaError> {
-    let Some(version) = config.versions.get().and_then(BrokerVersions::that_tells_topic_ids) else {
+/// The id of a topic; none of one that is not there, and where a broker knows of no ids. One that
+/// is not the `known` one is believed when no broker tells another: one that has not been told of a
+/// new topic still tells the old one's.
+pub(crate) fn topic_id(config: &ClientConfig, topic: &str, known: &[TopicId]) -> Result<Option<TopicId>, KafkaError> {
+    #[cfg(test)]
+    if let TransportKind::Fake(cluster) = &config.transport {
+        return Ok(cluster.state().topic_ids.get(topic).copied());
+    }
+    if config
+        .versions
+        .get()
+        .and_then(BrokerVersions::that_tells_topic_ids)
+        .is_none()
+    {
+        return Ok(None);
+    }
+    let host = config.hosts.reachable().map_err(KafkaError::passing)?;
+    let Some(answer) = metadata_with_ids(&host, config, topic)? else {
         return Ok(None);
     };
-    let host = config.hosts.reachable().map_err(KafkaError::passing)?;
+    let id = topic_id_in(&answer);
+    if known.iter().all(|known| !topic_id::is_another(id, Some(*known))) {
+        return Ok(id);
+    }
+    let id_at = |host: &str| Ok(metadata_with_ids(host, config, topic)?.as_ref().and_then(topic_id_in));
+    let others = ask_each(&answer, id_at)?;
+    match others.into_iter().find(|(_, other)| topic_id::is_another(id, *other)) {
+        Some((host, _)) => Err(KafkaError::passing(format!(
+            "{host} tells another id than another broker"
+        ))),
+        None => Ok(id),
+    }
+}
+
+/// Asks a broker for a topic and its id; none where this broker, of an older version than others,
+/// does not tell it.
+fn metadata_with_ids(host: &str, config: &ClientConfig, topic: &str) -> Result<Option<MetadataResponse>, KafkaError> {
+    let failed = |why: ConnectionError| KafkaError::from(why).at(host);
+    let limit = config.limit;
+    let mut broker = Connection::open(host, &config.client_id, &config.security, CONNECT_TIMEOUT).map_err(failed)?;
+    let versions: ApiVersionsResponse = broker.ask(&ApiVersionsRequest::default(), limit).map_err(failed)?;
+    let Some(version) = BrokerVersions::of(&versions)
+        .as_ref()
+        .and_then(BrokerVersions::that_tells_topic_ids)
+    else {
+        return Ok(None);
+    };
     let request = one_topic(topic).with_allow_auto_topic_creation(false);
-    let answer: MetadataResponse = Connection::open(&host, &config.client_id, &config.security, CONNECT_TIMEOUT)
-        .and_then(|mut broker| broker.ask_in(version, &request, MetadataResponse::LARGEST, config.limit))
-        .map_err(|why| KafkaError::from(why).at(&host))?;
-    let found = answer.topics.iter().find(|found| found.error_code == 0);
-    Ok(found.and_then(|found| TopicId::of(found.topic_id.into_bytes())))
+    let answer = broker.ask_in(version, &request, MetadataResponse::LARGEST, limit);
+    answer.map(Some).map_err(failed)
+}
+
+/// The id of the one topic that was asked for.
+fn topic_id_in(answer: &MetadataResponse) -> Option<TopicId> {
+    let found = answer.topics.iter().find(|found| found.error_code == 0)?;
+    TopicId::of(found.topic_id.into_bytes())
 }
 
 fn metadata(config: &ClientConfig, request: &MetadataRequest) -> Result<MetadataResponse, KafkaError> {

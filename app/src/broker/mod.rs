@@ -40,7 +40,6 @@ mod produce_batch;
 mod producer;
 mod retry;
 mod sent;
-mod topic_id;
 mod transport;
 mod versions;
 mod worker;

@@ -263,9 +263,10 @@ impl<'a> AssignmentRun<'a> {
     }
 
     /// Notes where this sink begins: in partitions that are new to it, so that the next run goes on
-    /// there though nothing has come yet, and in those that were set back, all at once.
+    /// there though nothing has come yet, in those that were set back, and in those whose topic's id
+    /// was not known, all at once.
     fn note_start(&mut self) -> Result<()> {
-        let is_due = |applier: &PartitionApplier| applier.noted != Some(applier.position.next_offset);
+        let is_due = PartitionApplier::has_moved;
         if !self.appliers.iter().any(is_due) {
             return Ok(());
         }
@@ -301,9 +302,7 @@ impl<'a> AssignmentRun<'a> {
             let log = log_identity::settle(self.options, &self.cluster, topic, &known, appliers, goes_on)?;
             set_back |= log.set_back;
         }
-        if set_back {
-            self.note_start()?;
-        }
+        self.note_start()?;
         Ok(set_back)
     }
 }

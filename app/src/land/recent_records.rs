@@ -145,6 +145,7 @@ mod tests {
             offset,
             key: b"k",
             value: value.as_bytes(),
+            key_is_null: false,
             value_is_null: false,
         }
     }

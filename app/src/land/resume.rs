@@ -1,6 +1,6 @@
 //! Where to read on: the sink's positions beside what the broker still has.
 
-use crate::model::TopicPartition;
+use crate::model::{TopicId, TopicPartition};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -115,9 +115,12 @@ pub(crate) fn start(
             // A partition that came later than the others holds nothing from before the first
             // contact.
             let all = options.from == From::Earliest || !known.is_empty();
-            start
-                .appliers
-                .push(new_applier(&topic, partition, if all { first } else { end }));
+            start.appliers.push(new_applier(
+                &topic,
+                partition,
+                if all { first } else { end },
+                log.topic_id,
+            ));
         }
     }
     Ok(start)
@@ -162,8 +165,12 @@ fn partitions(options: &LandOptions, cluster: &Cluster, topic: &Arc<str>, known:
     }
 }
 
-fn new_applier(topic: &Arc<str>, partition: i32, offset: i64) -> PartitionApplier {
-    let position = SinkPosition::new(TopicPartition::new(topic.clone(), partition), offset);
+fn new_applier(topic: &Arc<str>, partition: i32, offset: i64, topic_id: Option<TopicId>) -> PartitionApplier {
+    let at = TopicPartition::new(topic.clone(), partition);
+    let position = SinkPosition {
+        topic_id,
+        ..SinkPosition::new(at, offset)
+    };
     PartitionApplier::new(position, false)
 }
 
@@ -185,7 +192,7 @@ fn pass_over_gaps(
             continue;
         };
         if applier.position.healing || gap_ahead(key, cluster, &applier.position, end)? {
-            applier.set_back(first);
+            applier.set_back(first, applier.position.topic_id);
         }
     }
     Ok(())

@@ -54,6 +54,7 @@ impl<'a> View<'a> {
                     offset,
                     key: key.unwrap_or_default(),
                     value: value.unwrap_or_default(),
+                    key_is_null: key.is_none(),
                     value_is_null: value.is_none(),
                 }
             }
@@ -64,6 +65,7 @@ impl<'a> View<'a> {
                     offset: *offset,
                     key,
                     value,
+                    key_is_null: key.is_empty(),
                     value_is_null: value.is_empty(),
                 }
             }

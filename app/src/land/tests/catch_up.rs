@@ -65,7 +65,7 @@ fn the_end_of_a_log_that_is_shorter_now_is_enough_and_a_stale_end_is_not() {
     consumer.land(&[RUN.row(2, 1, 10)]);
     assert!(!consumer.is_caught_up(1, &[3]), "it held more when it was asked again");
     consumer.land(&[]);
-    consumer.appliers[0].set_back(0);
+    consumer.appliers[0].set_back(0, None);
     assert!(!consumer.is_caught_up(1, &[3]), "it is another log");
 }
 

@@ -116,6 +116,7 @@ impl<'a> View<'a> {
             offset: message.offset,
             key: message.key,
             value: message.value,
+            key_is_null: message.key.is_empty(),
             value_is_null: message.value.is_empty(),
         }
     }

@@ -13,9 +13,8 @@ use crate::broker::connection::bounds::Answer;
 use crate::broker::deadline::Deadline;
 use crate::broker::error::KafkaError;
 use crate::broker::error_codes::{RetryClass, retry_class};
-use crate::broker::topic_id::TopicId;
 use crate::broker::transport::requests::IsolationLevel;
-use crate::model::TopicPartition;
+use crate::model::{TopicId, TopicPartition};
 
 use super::connections::Connections;
 use super::memory::PartitionMemory;

@@ -5,8 +5,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::broker::fetched_partition::FetchPosition;
-use crate::broker::topic_id::TopicId;
-use crate::model::TopicPartition;
+use crate::model::{TopicId, TopicPartition};
 
 /// Shared by the clients of one fetcher.
 #[derive(Debug, Clone, Default)]

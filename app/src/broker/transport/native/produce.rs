@@ -18,8 +18,10 @@ use super::record_batch::encode::{self, Encoder};
 
 /// Records carry no time of their own. One from a wrong clock would rule how long the broker keeps
 /// them: of 1970, they would be deleted within minutes; of tomorrow, 4.x refuses them. Without one
-/// the broker goes by the time at which it wrote them, or stamps them itself
-/// (message.timestamp.type=LogAppendTime). The crate `kafka` sends none either.
+/// the broker stamps them itself (message.timestamp.type=LogAppendTime), or goes by the time at which
+/// it last wrote to the segment's file: so it does where a segment's largest timestamp is -1, for
+/// retention as for compaction. No limit of message.timestamp.*.max.ms holds for it. The crate
+/// `kafka` sends none either.
 const NO_TIMESTAMP: i64 = -1;
 
 /// All replicas that are in sync.
