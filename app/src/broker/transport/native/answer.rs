@@ -1,6 +1,9 @@
 //! What a Fetch answer says of one partition.
 
+use std::collections::HashMap;
+
 use kafka_protocol::error::ResponseError;
+use kafka_protocol::messages::FetchResponse;
 use kafka_protocol::messages::fetch_response::{AbortedTransaction, PartitionData};
 
 use crate::broker::error::KafkaError;
@@ -11,8 +14,22 @@ use super::record_batch::defect::{BadBatch, Defect};
 use super::record_batch::records::{End, RecordSets};
 use super::record_batch::transactions::{AbortedTransactions, Isolation};
 
+/// What is said of each partition, by topic and number.
+pub(crate) type ByPartition = HashMap<(String, i32), PartitionData>;
+
+pub(crate) fn by_partition(answer: FetchResponse) -> ByPartition {
+    let partitions = answer.responses.into_iter().flat_map(|topic| {
+        let name = topic.topic;
+        topic
+            .partitions
+            .into_iter()
+            .map(move |data| ((name.to_string(), data.partition_index), data))
+    });
+    partitions.collect()
+}
+
 /// What it means. The end is that of what readers of committed records see: the last stable offset.
-pub(super) enum Answered {
+pub(crate) enum Answered {
     /// All that the log holds from the position to `next_offset`.
     Records {
         sets: RecordSets,
@@ -34,7 +51,7 @@ pub(super) enum Answered {
 
 /// Reads it. What lies before a batch that cannot be read is answered, and the batch is what comes
 /// of the next position.
-pub(super) fn read(decoder: &mut Decoder, position: &FetchPosition, data: PartitionData) -> Answered {
+pub(crate) fn read(decoder: &mut Decoder, position: &FetchPosition, data: PartitionData) -> Answered {
     let FetchPosition { at, offset } = position;
     if data.error_code == ResponseError::OffsetNotAvailable.code() {
         return Answered::UnknownHighWatermark;

@@ -1,11 +1,9 @@
 //! Fetch. A broker answers the first batch of the first partition that has any, however large, and
 //! of the others what the limits leave room for (KIP-74).
 
-use std::collections::HashMap;
 use std::time::Duration;
 
 use kafka_protocol::messages::fetch_request::{FetchPartition, FetchTopic};
-use kafka_protocol::messages::fetch_response::PartitionData;
 use kafka_protocol::messages::{FetchRequest as KafkaFetchRequest, FetchResponse, TopicName};
 use kafka_protocol::protocol::StrBytes;
 
@@ -16,7 +14,7 @@ use crate::broker::transport::records::Records;
 use crate::broker::transport::requests::{FetchRequest, PartitionAnswer};
 use crate::model::TopicPartition;
 
-use super::answer::{Answered, read};
+use super::answer::{Answered, ByPartition, by_partition, read};
 use super::client::Client;
 use super::memory::PartitionMemory;
 
@@ -30,9 +28,6 @@ const READ_COMMITTED: i8 = 1;
 
 /// Between two looks at leaders none of which knows how far its log goes.
 const LOOK: Duration = Duration::from_millis(50);
-
-/// What is said of each partition, by topic and number.
-type ByPartition = HashMap<(String, i32), PartitionData>;
 
 impl Client {
     pub(crate) fn fetch(&mut self, host: &str, request: &FetchRequest) -> Result<Vec<PartitionAnswer>, KafkaError> {
@@ -138,14 +133,7 @@ impl Client {
         if answer.error_code != 0 {
             return Err(KafkaError::code(answer.error_code).at(host));
         }
-        let partitions = answer.responses.into_iter().flat_map(|topic| {
-            let name = topic.topic;
-            topic
-                .partitions
-                .into_iter()
-                .map(move |data| ((name.to_string(), data.partition_index), data))
-        });
-        Ok(partitions.collect())
+        Ok(by_partition(answer))
     }
 }
 
