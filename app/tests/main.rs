@@ -21,6 +21,7 @@ mod growth;
 mod hostile;
 mod losses;
 mod memory;
+mod old_sets;
 mod others;
 mod signed;
 mod support;

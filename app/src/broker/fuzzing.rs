@@ -10,6 +10,7 @@ use kafka_protocol::messages::{
 };
 
 use crate::broker::connection::bounds::{self, Answer, SaslAuthenticateV0};
+use crate::broker::connection::fetch_v0::FetchV0Response;
 use crate::broker::group::range_assignor;
 use crate::broker::transport::crate_kafka::{batch_header, unpack};
 use crate::broker::transport::native::record_batch;
@@ -65,7 +66,7 @@ pub(crate) fn answer(kind: u8, bytes: &[u8]) {
             let _ = R::decode(&mut bytes, version);
         }
     }
-    const KINDS: [fn(&[u8]); 19] = [
+    const KINDS: [fn(&[u8]); 20] = [
         read::<ApiVersionsResponse>,
         read::<MetadataResponse>,
         read::<ListOffsetsResponse>,
@@ -85,6 +86,7 @@ pub(crate) fn answer(kind: u8, bytes: &[u8]) {
         read_in::<ProduceResponse, 3, 12>,
         read_in::<ListOffsetsResponse, 1, 8>,
         read_in::<FetchResponse, 4, 12>,
+        read::<FetchV0Response>,
     ];
     KINDS[usize::from(kind) % KINDS.len()](bytes);
 }

@@ -20,11 +20,12 @@ use super::{Process, Proxy, Random, Run, new_folder, top, wait_until};
 /// How long the script may take to start a cluster; the first time it fetches Kafka's jars.
 const START: Duration = Duration::from_secs(300);
 
-/// Brings the cluster up for each line on its stdin and answers with the script's exit code. When
+/// Brings the cluster up for each line on its stdin, in the version that it names, and answers with the script's exit code. When
 /// stdin ends, because the test has ended in whatever way, it stops the cluster and removes the
 /// folder. Out of reach of Ctrl-C by its own process group.
 const KEEPER: &str = r#"
-while read -r _; do
+while read -r version; do
+    [ -z "$version" ] || export KAFKA_VERSION="$version"
     sh "$0/server_up.sh" --native --stack "$2" --brokers "$3" $4 </dev/null >"$1/up.log" 2>&1
     echo $?
 done
@@ -75,7 +76,6 @@ pub(crate) struct Cluster(Arc<Inner>);
 struct Inner {
     folder: PathBuf,
     stack: String,
-    kafka_version: OnceLock<String>,
     ports: Vec<u16>,
     zookeeper_port: u16,
     proxied_port: Option<u16>,
@@ -150,7 +150,6 @@ impl Cluster {
         let cluster = Self(Arc::new(Inner {
             folder,
             stack: config.stack.to_owned(),
-            kafka_version: OnceLock::new(),
             ports,
             zookeeper_port,
             proxied_port: config.proxy.map(Proxy::port),
@@ -192,9 +191,8 @@ impl Cluster {
     }
 
     /// The version of Kafka that it runs.
-    pub(crate) fn kafka_version(&self) -> &str {
-        let recorded = || fs::read_to_string(self.folder().join("version")).expect("the cluster has started");
-        self.0.kafka_version.get_or_init(recorded)
+    pub(crate) fn kafka_version(&self) -> String {
+        fs::read_to_string(self.folder().join("version")).expect("the cluster has started")
     }
 
     /// Whether it runs Kafka 0.x, whose tools and log are of another kind.
@@ -214,12 +212,23 @@ impl Cluster {
 
     /// Starts what does not run, through server_up.sh, and waits until it serves.
     pub(crate) fn start_missing(&self) {
+        self.start_missing_of("");
+    }
+
+    /// Ends the one broker and starts one of another version on the same data. ZooKeeper stays.
+    pub(crate) fn upgrade(&self, version: &str) {
+        self.end_broker();
+        fs::write(self.folder().join("version"), version).expect("the cluster has a folder");
+        self.start_missing_of(version);
+    }
+
+    fn start_missing_of(&self, version: &str) {
         let mut keeper = self.0.keeper.lock().expect("no start of this cluster failed before");
         let order = keeper
             .orders
             .as_mut()
             .expect("the cluster is not stopped")
-            .write_all(b"up\n");
+            .write_all(format!("{version}\n").as_bytes());
         let answer = keeper.answers.recv_timeout(START);
         let log = || fs::read_to_string(self.0.folder.join("up.log")).unwrap_or_default();
         assert!(order.is_ok(), "the keeper of the cluster is gone\n{}", log());

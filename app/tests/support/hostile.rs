@@ -62,6 +62,9 @@ struct State {
     log: Vec<Entry>,
     /// The end of the log and the high watermark that it tells, where they are not the log's.
     end: Option<i64>,
+    /// In today's version of Fetch the log is shown as it is, and from this offset on in format 2.
+    new_from: Option<i64>,
+    shown: usize,
     /// What other members of the group say of themselves.
     others: Vec<Vec<u8>>,
 }
@@ -109,6 +112,16 @@ impl Hostile {
         self.state(|state| state.end = Some(end));
     }
 
+    /// It shows the formats of its log from now on: from this offset on they are new.
+    pub(crate) fn show_formats(&self, new_from: i64) {
+        self.state(|state| state.new_from = Some(new_from));
+    }
+
+    /// How often it has.
+    pub(crate) fn shown(&self) -> usize {
+        self.state(|state| state.shown)
+    }
+
     /// Another member of each group, which says this of itself.
     pub(crate) fn seat(&self, subscription: Vec<u8>) {
         self.state(|state| state.others.push(subscription));
@@ -134,6 +147,9 @@ impl Hostile {
                 let lie = state.lie.filter(|(of, _)| *of as i16 == kind).map(|(_, lie)| lie);
                 // A claim that this answer does not make, as it has none of that number, is no lie.
                 let lie = lie.filter(|lie| !matches!(lie, Lie::Claim(at, _) if *at >= answer.claims.len()));
+                // Claims of Fetch are for the crate, and our own look goes before it.
+                let is_look = kind == Kind::Fetch as i16 && version > 0;
+                let lie = lie.filter(|lie| !(is_look && matches!(lie, Lie::Claim(..))));
                 state.struck += usize::from(lie.is_some());
                 lie
             });
@@ -185,7 +201,10 @@ impl Hostile {
                 asked.count();
                 asked.take(4);
                 let (from, window) = (asked.i64(), asked.i32());
-                let (set, end) = self.state(|state| (read(&state.log, from, window), state.end()));
+                let (mut set, end) = self.state(|state| (read(&state.log, from, window), state.end()));
+                if version >= 4 {
+                    set = self.state(|state| state.show(from, set));
+                }
                 if set.is_empty() {
                     thread::sleep(Duration::from_millis(20));
                 }
@@ -199,8 +218,7 @@ impl Hostile {
                         if version >= 4 {
                             a.i64(end).count(0);
                         }
-                        // In today's format it has nothing to show.
-                        a.bytes(if version >= 4 { &[] } else { &set });
+                        a.bytes(&set);
                     });
                 });
             }
@@ -321,6 +339,22 @@ impl Hostile {
 }
 
 impl State {
+    /// What today's version of Fetch brings of these messages. Of format 2 there is no more than what
+    /// says so.
+    fn show(&mut self, from: i64, mut set: Vec<u8>) -> Vec<u8> {
+        const FORMAT: usize = 16;
+        let Some(new_from) = self.new_from else {
+            return Vec::new();
+        };
+        self.shown += 1;
+        if from >= new_from
+            && let Some(format) = set.get_mut(FORMAT)
+        {
+            *format = 2;
+        }
+        set
+    }
+
     fn end(&self) -> i64 {
         self.end.unwrap_or(self.log.last().map_or(0, |entry| entry.1))
     }
@@ -354,30 +388,6 @@ fn read(log: &[Entry], from: i64, window: i32) -> Vec<u8> {
         read.clear();
     }
     read
-}
-
-/// A message of the old format; its offset is the broker's matter.
-pub(crate) fn message(offset: i64, codec: u8, key: &[u8], value: &[u8]) -> Vec<u8> {
-    let mut body = vec![0, codec];
-    for part in [key, value] {
-        body.extend((part.len() as i32).to_be_bytes());
-        body.extend(part);
-    }
-    let mut message = offset.to_be_bytes().to_vec();
-    message.extend((body.len() as i32 + 4).to_be_bytes());
-    message.extend(checksum(&body).to_be_bytes());
-    message.extend(body);
-    message
-}
-
-/// CRC-32, bit by bit.
-fn checksum(bytes: &[u8]) -> u32 {
-    let byte = |sum: u32, byte: &u8| {
-        (0..8).fold(sum ^ u32::from(*byte), |s, _| {
-            (s >> 1) ^ (0xEDB8_8320 & (s & 1).wrapping_neg())
-        })
-    };
-    !bytes.iter().fold(!0, byte)
 }
 
 /// A request, read from its front.

@@ -5,6 +5,7 @@ mod cluster;
 mod ferry;
 pub(crate) mod hostile;
 mod kcat;
+pub(crate) mod message_set;
 mod process;
 mod proxy;
 mod python;

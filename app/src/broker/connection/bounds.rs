@@ -12,6 +12,8 @@ use kafka_protocol::messages::{
 use kafka_protocol::protocol::buf::ByteBuf;
 use kafka_protocol::protocol::{Decodable, HeaderVersion};
 
+use super::fetch_v0::FetchV0Response;
+
 /// An entry with fields takes up to so many times its bytes once it is decoded; no cluster has so
 /// many.
 const MOST_ENTRIES: usize = 1 << 20;
@@ -163,6 +165,8 @@ answers! {
         ]),
         NO_TAGS,
     ];
+    // Topics: name, partitions: id, code, high watermark, records.
+    FetchV0Response: Fetch 0, BATCH, [List(&[Text, List(&[Fixed(14), Bytes])])];
     // Code, mechanisms.
     SaslHandshakeResponse: SaslHandshake 1, TINY, [Fixed(2), List(&[Text])];
     // Code, its text, token, lifetime of the session. Version 2 says the same in another form.

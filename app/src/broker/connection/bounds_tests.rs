@@ -90,6 +90,7 @@ fn layouts_are_those_of_the_decoders_and_lies_in_answers_cost_nothing() {
     check::<ProduceResponse>(3..=12);
     check::<ListOffsetsResponse>(1..=7);
     check::<FetchResponse>(4..=12);
+    check::<FetchV0Response>(0..=0);
     check::<FindCoordinatorResponse>(0..=0);
     check::<JoinGroupResponse>(0..=0);
     check::<SyncGroupResponse>(0..=0);

@@ -9,13 +9,14 @@
 //! - `sasl`: the login
 //! - `scram`: proofs of a password that do not tell it
 //! - `bounds`: which answers are asked for, and the bounds of what they say of themselves
-//! - `frame`: an answer on its way
+//! - `fetch_v0`: an old version of Fetch; `frame`: an answer on its way
 //! - `error`, `tls_error`, `login_error`: why there is none
 
 pub(super) mod address;
 pub(super) mod bounds;
 mod credentials;
 mod error;
+pub(super) mod fetch_v0;
 mod frame;
 mod login_error;
 pub(super) mod open;

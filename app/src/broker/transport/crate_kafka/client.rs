@@ -14,7 +14,10 @@ use crate::broker::deadline::Deadline;
 use crate::broker::error::KafkaError;
 use crate::broker::hosts::CONNECT_TIMEOUT;
 use crate::broker::transport::crate_kafka::errors::kafka_error;
+use crate::broker::transport::crate_kafka::own_fetch::OwnConnections;
+use crate::broker::transport::crate_kafka::readers::Checked;
 use crate::broker::transport::crate_kafka::windows::Windows;
+use crate::broker::transport::native::record_batch::decode::Decoder;
 use crate::broker::transport::requests::{ProduceSlice, SliceAnswer};
 use crate::model::TopicPartition;
 
@@ -22,6 +25,9 @@ pub(crate) struct Client {
     pub(super) config: Arc<ClientConfig>,
     pub(super) deadline: Deadline,
     pub(super) windows: Windows,
+    pub(super) own_connections: OwnConnections,
+    pub(super) checked: Checked,
+    pub(super) decoder: Decoder,
     /// None after a failure.
     kafka: Option<KafkaClient>,
 }
@@ -33,6 +39,9 @@ impl Client {
             config,
             deadline,
             windows,
+            own_connections: OwnConnections::new(),
+            checked: Checked::default(),
+            decoder: Decoder::new(),
             kafka: Some(kafka),
         })
     }

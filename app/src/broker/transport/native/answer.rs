@@ -1,21 +1,37 @@
 //! What a Fetch answer says of one partition.
 
+use std::collections::HashMap;
+
 use kafka_protocol::error::ResponseError;
+use kafka_protocol::messages::FetchResponse;
 use kafka_protocol::messages::fetch_response::{AbortedTransaction, PartitionData};
 
 use crate::broker::error::KafkaError;
 use crate::broker::fetched_partition::FetchPosition;
+use crate::broker::transport::requests::IsolationLevel;
 
 use super::record_batch::decode::Decoder;
 use super::record_batch::defect::{BadBatch, Defect};
 use super::record_batch::records::{End, RecordSets};
 use super::record_batch::transactions::{AbortedTransactions, Isolation};
 
-use crate::broker::transport::requests::IsolationLevel;
+/// What is said of each partition, by topic and number.
+pub(crate) type ByPartition = HashMap<(String, i32), PartitionData>;
+
+pub(crate) fn by_partition(answer: FetchResponse) -> ByPartition {
+    let partitions = answer.responses.into_iter().flat_map(|topic| {
+        let name = topic.topic;
+        topic
+            .partitions
+            .into_iter()
+            .map(move |data| ((name.to_string(), data.partition_index), data))
+    });
+    partitions.collect()
+}
 
 /// What it means. The end is that of this reader: the last stable offset for one of committed
 /// records.
-pub(super) enum Answered {
+pub(crate) enum Answered {
     /// All that the log holds from the position to `next_offset`.
     Records {
         sets: RecordSets,
@@ -36,7 +52,7 @@ pub(super) enum Answered {
 
 /// Reads it. What lies before a batch that cannot be read is answered, and the batch is what comes
 /// of the next position.
-pub(super) fn read(
+pub(crate) fn read(
     decoder: &mut Decoder,
     position: &FetchPosition,
     level: IsolationLevel,

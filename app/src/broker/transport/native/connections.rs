@@ -14,7 +14,7 @@ use crate::broker::deadline::Deadline;
 use crate::broker::error::KafkaError;
 use crate::broker::hosts::CONNECT_TIMEOUT;
 
-use super::versions::{Negotiated, Versions};
+use super::versions::{Negotiated, OLD_BROKER, Versions};
 
 /// A broker that answered.
 struct Peer {
@@ -80,8 +80,14 @@ impl Connections {
             client_id,
             security,
             limit,
+            versions,
             ..
         } = &*self.config;
+        // One of 0.9 does not answer what is asked below.
+        if versions.get().is_some_and(|versions| !versions.tell_batch_headers()) {
+            let what = "the broker is older than 0.11, and the native client does not speak to such";
+            return Err(KafkaError::fatal(what, OLD_BROKER).at(host));
+        }
         self.deadline.begin(CONNECT_TIMEOUT + SECURE_TIMEOUT)?;
         let connection = Connection::open(host, client_id, security, CONNECT_TIMEOUT);
         let mut connection = connection.map_err(|why| error(why).at(host))?;

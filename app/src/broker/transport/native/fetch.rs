@@ -1,11 +1,9 @@
 //! Fetch. A broker answers the first batch of the first partition that has any, however large, and
 //! of the others what the limits leave room for (KIP-74).
 
-use std::collections::HashMap;
 use std::time::Duration;
 
 use kafka_protocol::messages::fetch_request::{FetchPartition, FetchTopic};
-use kafka_protocol::messages::fetch_response::PartitionData;
 use kafka_protocol::messages::{FetchRequest as KafkaFetchRequest, FetchResponse, TopicName};
 use kafka_protocol::protocol::StrBytes;
 
@@ -16,7 +14,7 @@ use crate::broker::transport::records::Records;
 use crate::broker::transport::requests::{FetchRequest, IsolationLevel, PartitionAnswer};
 use crate::model::TopicPartition;
 
-use super::answer::{Answered, read};
+use super::answer::{Answered, ByPartition, by_partition, read};
 use super::client::{CONSUMER, Client, isolation_level};
 use super::memory::PartitionMemory;
 use super::record_batch::first_batch;
@@ -24,9 +22,6 @@ use super::record_batch::records::RecordSets;
 
 /// Each request says all that it asks for, and no session is made for it.
 const NO_SESSION: i32 = -1;
-
-/// What is said of each partition, by topic and number.
-type ByPartition = HashMap<(String, i32), PartitionData>;
 
 /// What a broker says to a question for records.
 enum Asked {
@@ -150,14 +145,7 @@ impl Client {
             let time = u64::try_from(answer.throttle_time_ms).unwrap_or_default();
             return Ok(Asked::Throttled(Duration::from_millis(time)));
         }
-        let partitions = answer.responses.into_iter().flat_map(|topic| {
-            let name = topic.topic;
-            topic
-                .partitions
-                .into_iter()
-                .map(move |data| ((name.to_string(), data.partition_index), data))
-        });
-        Ok(Asked::Answer(partitions.collect()))
+        Ok(Asked::Answer(by_partition(answer)))
     }
 }
 

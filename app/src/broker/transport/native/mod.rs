@@ -9,7 +9,7 @@
 //! - `memory`: what is known of partitions beyond one client
 //! - `record_batch`: what Produce requests and Fetch answers carry, from bytes to records and back
 
-mod answer;
+pub(super) mod answer;
 mod client;
 mod connections;
 mod fetch;

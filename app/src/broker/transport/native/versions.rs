@@ -36,6 +36,10 @@ impl Negotiated for ListOffsetsResponse {
     const OURS: RangeInclusive<i16> = 1..=8;
 }
 
+/// The way out where the broker is too old.
+pub(super) const OLD_BROKER: &str =
+    "use --client kafka, without TLS, a login, lz4 and zstd; or a broker of 0.11 or later";
+
 /// What a broker says of itself: the oldest and the newest version of each request.
 #[derive(Debug)]
 pub(super) struct Versions(HashMap<i16, (i16, i16)>);
@@ -66,7 +70,7 @@ impl Versions {
         if newest < least {
             return Err(KafkaError::fatal(
                 format!("the broker speaks {api:?} up to version {newest}, and the native client from {least} on"),
-                "use the other client (--client kafka), or a broker of 0.11 or later",
+                OLD_BROKER,
             ));
         }
         if oldest > most {

@@ -200,15 +200,14 @@ impl Walk<'_> {
             data: self.answer.clone(),
         };
         let kept = self.kept();
-        if message.codec == Codec::None {
+        let codec = message.codec?;
+        if codec == Codec::None {
             if kept.contains(&message.offset) {
                 self.unbatched_message(&message, batch, joins)?;
             }
             return Ok(next_offset);
         }
-        let data = self
-            .decompressor
-            .decompress(message.codec, message.packed(&self.answer)?)?;
+        let data = self.decompressor.decompress(codec, message.packed(&self.answer)?)?;
         let set = message.set(&data)?;
         self.decompressor.spend(set.count * mem::size_of::<Entry>())?;
         let least = self.log_end;

@@ -21,7 +21,8 @@ pub(super) struct Message {
     /// In a log, a set's offset is that of its last message.
     pub(super) offset: i64,
     magic: u8,
-    pub(super) codec: Codec,
+    /// How it is compressed, or why it cannot be.
+    pub(super) codec: Result<Codec, Defect>,
     key: Span,
     value: Span,
 }
@@ -46,10 +47,10 @@ impl Message {
             magic => return Err(Defect::Magic(magic)),
         }
         let codec = match Codec::of_attributes(attributes) {
-            Ok(Codec::Zstd) => return Err(Defect::Codec(attributes)),
-            Ok(Codec::Lz4) if magic == 0 => return Err(Defect::Lz4InFormat0),
-            Ok(codec) => codec,
-            Err(number) => return Err(Defect::Codec(number)),
+            Ok(Codec::Zstd) => Err(Defect::Codec(attributes)),
+            Ok(Codec::Lz4) if magic == 0 => Err(Defect::Lz4InFormat0),
+            Ok(codec) => Ok(codec),
+            Err(number) => Err(Defect::Codec(number)),
         };
         let key_length = fields.i32()?;
         let key = fields.span(key_length.into())?;
@@ -109,6 +110,10 @@ pub(super) struct Set {
 
 impl Set {
     /// Reads its messages, none of which may be before `least`, and keeps those with these offsets.
+    ///
+    /// Brokers of 0.8 and 0.9, which write format 0, take a compressed message in a set for any other: it has one
+    /// offset, and their consumers, Java's and Scala's, hand out its value as it is. So it is a record here, and what is
+    /// in it is not unpacked. Later brokers, which write format 1 too, refuse it.
     pub(super) fn records(
         &self,
         data: &[u8],
@@ -121,7 +126,7 @@ impl Set {
         while at < data.len() {
             let end = end_of_message(data, at)?;
             let message = Message::read(data, at..end)?;
-            if message.codec != Codec::None {
+            if self.magic > 0 && message.codec != Ok(Codec::None) {
                 return Err(Defect::Nested);
             }
             if message.magic != self.magic {

@@ -50,6 +50,30 @@ fn messages_that_came_alone_lend_from_the_answer_as_one_batch() {
 }
 
 #[test]
+fn a_compressed_message_in_a_set_of_format_0_is_a_record_as_it_is() {
+    let mut packed = Vec::new();
+    let bomb = message(0, 0, 0, value(&"x".repeat(1 << 20)));
+    Compressor::new().compress(Codec::Gzip, &bomb, &mut packed);
+    for codec in [Codec::Gzip, Codec::Snappy] {
+        // As each codec's number stands there, known or not.
+        for inner in 1..8 {
+            let nested = message(0, inner, 6, (Some(b"k"), Some(&packed)));
+            let messages = [message(0, 0, 5, value("a")), nested, message(0, 0, 7, value("b"))];
+            let mut decoder = Decoder::new();
+            decoder.begin_answer_within(4 << 10);
+            let sets = decoder.decode(&set(0, codec, 7, &messages).into(), 5, Isolation::ReadUncommitted);
+            assert_complete(&sets);
+            assert_eq!((offsets(&sets), sets.next_offset), (vec![5, 6, 7], 8));
+            assert_eq!(
+                pairs(&sets)[1],
+                (Some(&b"k"[..]), Some(&packed[..])),
+                "{inner} in {codec:?}"
+            );
+        }
+    }
+}
+
+#[test]
 fn sets_that_cannot_be_are_refused() {
     let plain = |magic| message(magic, 0, 0, value("v"));
     let nested = set(1, Codec::Gzip, 1, &[plain(1), set(1, Codec::Gzip, 1, &[plain(1)])]);
