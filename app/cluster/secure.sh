@@ -141,7 +141,7 @@ secure_up() { # PORTS FOLDER COMMAND...: the COMMAND is kafka-configs.sh, which 
 secure_options() { # PORTS
     list=$(printf '%s' "$1" | sed 's/^/localhost:/; s/,/,localhost:/g')
     say '' 'With TLS and a login, instead of the plain listener:' \
-        "  --brokers $list --tls-ca $(quoted "$SECURE_DIR/ca.pem") --sasl scram-sha-512 --sasl-user $SECURE_USER --sasl-password-file $(quoted "$SECURE_DIR/password")" \
+        "  --brokers $list --tls --tls-ca $(quoted "$SECURE_DIR/ca.pem") --sasl scram-sha-512 --sasl-user $SECURE_USER --sasl-password-file $(quoted "$SECURE_DIR/password")" \
         'and, for mutual TLS:' \
         "  --tls-cert $(quoted "$SECURE_DIR/client.pem") --tls-key $(quoted "$SECURE_DIR/client.key")"
 }

@@ -138,7 +138,7 @@ fn a_secure_cluster_wants_tls_and_a_login() {
         let address = cluster.secure_broker(1);
         let (ca, file) = (keys.join("ca.pem"), keys.join("password"));
         run.says(&format!(
-            "--brokers {address} --tls-ca {} --sasl scram-sha-512",
+            "--brokers {address} --tls --tls-ca {} --sasl scram-sha-512",
             ca.display()
         ))
         .says(&format!("--sasl-user rowferry --sasl-password-file {}", file.display()))

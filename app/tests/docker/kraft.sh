@@ -20,7 +20,7 @@ command -v kcat >/dev/null || fail 'kcat is missing: apt-get install kcat'
 
 step 'kraft: up with TLS and a login; the options to paste are told'
 quietly sh server_up.sh --docker --stack kraft --secure
-grep -qF -- "--brokers localhost:9292 --tls-ca $PWD/$keys/ca.pem --sasl scram-sha-512 --sasl-user rowferry --sasl-password-file $PWD/$keys/password" "$work/last.log" ||
+grep -qF -- "--brokers localhost:9292 --tls --tls-ca $PWD/$keys/ca.pem --sasl scram-sha-512 --sasl-user rowferry --sasl-password-file $PWD/$keys/password" "$work/last.log" ||
     fail 'no options to paste'
 [ "$(ours | paste -sd ' ' -)" = 'kafka kafka_ui' ] || fail "these containers run: $(ours)"
 [ "$(docker inspect -f '{{.Config.Image}}' kafka)" = apache/kafka:4.4.0 ] || fail 'it is another image'
