@@ -17,10 +17,11 @@ use crate::error::{Error, Result};
 use crate::stop::STOP_POLL;
 
 use crate::broker::config::{ClientChoice, ClientConfig};
+use crate::broker::connection::open::CONNECT_TIMEOUT;
 use crate::broker::connection::{Connection, ConnectionError, Security};
 use crate::broker::deadline;
 use crate::broker::error::KafkaError;
-use crate::broker::hosts::{CONNECT_TIMEOUT, Hosts};
+use crate::broker::hosts::Hosts;
 use crate::broker::metadata::every_topic;
 use crate::broker::transport::kind::TransportKind;
 use crate::broker::versions::BrokerVersions;
@@ -156,8 +157,9 @@ fn ask_host(
 ) -> Result<Option<BrokerVersions>, ConnectionError> {
     let broker = Connection::connect(host, client_id, CONNECT_TIMEOUT)?;
     connected();
-    let mut broker = broker.secure(host, security, limit)?;
+    // The versions are asked for on a connection that is secured, too.
     let began = Instant::now();
+    let mut broker = broker.secure(host, security, limit)?;
     let (told, versions) = channel();
     ask_versions(host, client_id, security, limit, told);
     let answer: Result<MetadataResponse, _> = broker.ask(&every_topic(), limit);
@@ -185,7 +187,7 @@ fn ask_versions(
 ) {
     let (host, client_id, security) = (host.to_string(), client_id.to_string(), security.clone());
     deadline::spawn("kafka-versions", move || {
-        let asked = Connection::open(&host, &client_id, &security, CONNECT_TIMEOUT)
+        let asked = Connection::open(&host, &client_id, &security, limit)
             .and_then(|mut broker| broker.ask(&ApiVersionsRequest::default(), limit));
         if !matches!(asked, Err(ConnectionError::TimedOut)) {
             let _ = told.send(asked.ok().as_ref().and_then(BrokerVersions::of));
@@ -221,13 +223,13 @@ fn find_versions_meanwhile(config: &ClientConfig) {
 }
 
 fn find_versions(hosts: &Hosts, client_id: &str, security: &Security, limit: Duration) -> Option<BrokerVersions> {
-    let host = hosts.reachable().ok()?;
-    let open = || Connection::open(&host, client_id, security, CONNECT_TIMEOUT);
+    let open = |host: &str| Connection::open(host, client_id, security, limit).ok();
+    let (mut broker, host) = hosts.all().into_iter().find_map(|host| Some((open(&host)?, host)))?;
     let began = Instant::now();
-    let _: MetadataResponse = open().ok()?.ask(&every_topic(), limit).ok()?;
+    let _: MetadataResponse = broker.ask(&every_topic(), limit).ok()?;
     let limit = limit.max(began.elapsed() * 4);
     let request = ApiVersionsRequest::default();
-    match open().ok()?.ask(&request, limit) {
+    match open(&host)?.ask(&request, limit) {
         Ok(answer) => BrokerVersions::of(&answer),
         Err(ConnectionError::TimedOut) => Some(BrokerVersions::OF_0_9),
         Err(_) => None,

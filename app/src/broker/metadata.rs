@@ -11,15 +11,14 @@ use std::thread;
 use std::time::Duration;
 
 use kafka_protocol::messages::metadata_request::MetadataRequestTopic;
+use kafka_protocol::messages::metadata_response::MetadataResponseTopic;
 use kafka_protocol::messages::{MetadataRequest, MetadataResponse};
 use kafka_protocol::protocol::StrBytes;
 
 use crate::broker::config::ClientConfig;
-use crate::broker::connection::Connection;
 use crate::broker::connection::bounds::Answer;
 use crate::broker::error::KafkaError;
 use crate::broker::error_codes;
-use crate::broker::hosts::CONNECT_TIMEOUT;
 use crate::broker::topic_id::TopicId;
 #[cfg(test)]
 use crate::broker::transport::kind::TransportKind;
@@ -122,13 +121,17 @@ fn state_at(
     request: &MetadataRequest,
     topic: &str,
 ) -> Result<TopicState, KafkaError> {
-    Ok(state_in(&metadata_of(host, config, request)?, topic))
+    let answer = config
+        .open(host)
+        .and_then(|mut broker| broker.ask(request, config.limit));
+    let answer = answer.map_err(|why| KafkaError::from(why).at(host))?;
+    Ok(state_in(&answer, topic))
 }
 
-/// The longest that `topic_state` takes: one broker that can be reached is asked, then all others
-/// at once.
+/// The longest that `topic_state` takes: one broker that can be reached is asked, and once more for
+/// the topic by its name, then all others at once.
 pub(crate) fn topic_state_timeout(config: &ClientConfig) -> Duration {
-    config.limit * 2 + CONNECT_TIMEOUT * (config.hosts.count() as u32 + 2)
+    config.open_any_timeout() * 2 + config.open_timeout() + config.limit * 3
 }
 
 /// Asks the cluster for all topics: how many partitions each has.
@@ -144,27 +147,28 @@ pub(crate) fn partition_counts(config: &ClientConfig) -> Result<HashMap<String, 
 
 /// The id of a topic; none of one that is not there, and where the brokers know of no ids.
 pub(crate) fn topic_id(config: &ClientConfig, topic: &str) -> Result<Option<TopicId>, KafkaError> {
-    let Some(version) = config.versions.get().and_then(BrokerVersions::that_tells_topic_ids) else {
-        return Ok(None);
-    };
-    let host = config.hosts.reachable().map_err(KafkaError::passing)?;
-    let request = one_topic(topic).with_allow_auto_topic_creation(false);
-    let answer: MetadataResponse = Connection::open(&host, &config.client_id, &config.security, CONNECT_TIMEOUT)
-        .and_then(|mut broker| broker.ask_in(version, &request, MetadataResponse::LARGEST, config.limit))
-        .map_err(|why| KafkaError::from(why).at(&host))?;
-    let found = answer.topics.iter().find(|found| found.error_code == 0);
+    let found = named_topic(config, topic)?.filter(|found| found.error_code == 0);
     Ok(found.and_then(|found| TopicId::of(found.topic_id.into_bytes())))
 }
 
-fn metadata(config: &ClientConfig, request: &MetadataRequest) -> Result<MetadataResponse, KafkaError> {
-    let host = config.hosts.reachable().map_err(KafkaError::passing)?;
-    metadata_of(&host, config, request)
+/// What the cluster says of a topic that is named, and not made by that; none where the brokers are
+/// too old to be asked so. Among all topics they leave out what a user may not see.
+fn named_topic(config: &ClientConfig, topic: &str) -> Result<Option<MetadataResponseTopic>, KafkaError> {
+    let Some(version) = config.versions.get().and_then(BrokerVersions::that_tells_topic_ids) else {
+        return Ok(None);
+    };
+    let (host, mut broker) = config.open_any()?;
+    let request = one_topic(topic).with_allow_auto_topic_creation(false);
+    let answer: MetadataResponse = broker
+        .ask_in(version, &request, MetadataResponse::LARGEST, config.limit)
+        .map_err(|why| KafkaError::from(why).at(&host))?;
+    Ok(answer.topics.into_iter().next())
 }
 
-fn metadata_of(host: &str, config: &ClientConfig, request: &MetadataRequest) -> Result<MetadataResponse, KafkaError> {
-    Connection::open(host, &config.client_id, &config.security, CONNECT_TIMEOUT)
-        .and_then(|mut broker| broker.ask(request, config.limit))
-        .map_err(|why| KafkaError::from(why).at(host))
+fn metadata(config: &ClientConfig, request: &MetadataRequest) -> Result<MetadataResponse, KafkaError> {
+    let (host, mut broker) = config.open_any()?;
+    let answer = broker.ask(request, config.limit);
+    answer.map_err(|why| KafkaError::from(why).at(&host))
 }
 
 /// What an answer says of the topic.
@@ -199,9 +203,7 @@ fn state_in(answer: &MetadataResponse, topic: &str) -> TopicState {
 
 #[cfg(test)]
 mod tests {
-    use kafka_protocol::messages::metadata_response::{
-        MetadataResponseBroker, MetadataResponsePartition, MetadataResponseTopic,
-    };
+    use kafka_protocol::messages::metadata_response::{MetadataResponseBroker, MetadataResponsePartition};
 
     use super::*;
 

@@ -10,9 +10,9 @@ use kafka_protocol::messages::{FetchRequest, FetchResponse, TopicName};
 use kafka_protocol::protocol::StrBytes;
 
 use crate::broker::connection::Connection;
+use crate::broker::connection::open::CONNECT_TIMEOUT;
 use crate::broker::error::KafkaError;
 use crate::broker::fetched_partition::FetchPosition;
-use crate::broker::hosts::CONNECT_TIMEOUT;
 
 /// Enough for many batches without records; a broker sends the first batch whole, however large.
 const BYTES: i32 = 64 << 10;

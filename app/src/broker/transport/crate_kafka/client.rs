@@ -9,9 +9,9 @@ use std::time::Duration;
 use kafka::client::{Compression as Codec, KafkaClient, ProduceMessage, RequiredAcks};
 
 use crate::broker::config::{ClientConfig, Compression};
+use crate::broker::connection::open::CONNECT_TIMEOUT;
 use crate::broker::deadline::Deadline;
 use crate::broker::error::KafkaError;
-use crate::broker::hosts::CONNECT_TIMEOUT;
 use crate::broker::transport::crate_kafka::errors::kafka_error;
 use crate::broker::transport::crate_kafka::windows::Windows;
 use crate::broker::transport::requests::{ProduceSlice, SliceAnswer};

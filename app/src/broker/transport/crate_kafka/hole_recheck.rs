@@ -4,8 +4,8 @@
 use std::slice;
 use std::time::Duration;
 
+use crate::broker::connection::open::CONNECT_TIMEOUT;
 use crate::broker::error::KafkaError;
-use crate::broker::hosts::CONNECT_TIMEOUT;
 use crate::broker::transport::crate_kafka::batch_header::{self, BatchFound};
 use crate::broker::transport::crate_kafka::client::Client;
 use crate::broker::transport::crate_kafka::fetch::PartitionFetch;
