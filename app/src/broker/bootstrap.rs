@@ -18,7 +18,7 @@ use crate::stop::STOP_POLL;
 
 use crate::broker::config::{ClientChoice, ClientConfig};
 use crate::broker::connection::open::CONNECT_TIMEOUT;
-use crate::broker::connection::{Connection, ConnectionError, Security};
+use crate::broker::connection::{Connection, ConnectionError, Security, diagnosis};
 use crate::broker::deadline;
 use crate::broker::error::KafkaError;
 use crate::broker::hosts::Hosts;
@@ -157,12 +157,13 @@ fn ask_host(
 ) -> Result<Option<BrokerVersions>, ConnectionError> {
     let broker = Connection::connect(host, client_id, CONNECT_TIMEOUT)?;
     connected();
+    let explained = |why| diagnosis::explained(why, host, client_id, security);
     // The versions are asked for on a connection that is secured, too.
     let began = Instant::now();
-    let mut broker = broker.secure(host, security, limit)?;
+    let mut broker = broker.secure(host, security, limit).map_err(explained)?;
     let (told, versions) = channel();
     ask_versions(host, client_id, security, limit, told);
-    let answer: Result<MetadataResponse, _> = broker.ask(&every_topic(), limit);
+    let answer: Result<MetadataResponse, _> = broker.ask(&every_topic(), limit).map_err(explained);
     let versions = match &answer {
         Err(ConnectionError::TimedOut | ConnectionError::Unreachable(_)) => None,
         _ => versions
@@ -170,6 +171,7 @@ fn ask_host(
             .ok(),
     };
     match (answer, versions) {
+        (Err(why), _) if why.is_fatal() => Err(why),
         (Err(_), Some(Some(versions))) if versions.are_too_new() => Ok(Some(versions)),
         (Err(unanswered), _) => Err(unanswered),
         (Ok(_), versions) => Ok(versions.flatten()),

@@ -76,6 +76,13 @@ impl Connection {
         }
     }
 
+    /// By which mechanisms the listener lets users log in, if it does.
+    pub(super) fn mechanisms(&mut self, limit: Duration) -> Option<Vec<String>> {
+        let request = SaslHandshakeRequest::default().with_mechanism(StrBytes::from_static_str(""));
+        let answer: SaslHandshakeResponse = self.ask(&request, limit).ok()?;
+        (answer.error_code == UNSUPPORTED_SASL_MECHANISM).then(|| offered(&answer))
+    }
+
     fn choose(&mut self, wanted: Mechanism, limit: Duration) -> Result<(), ConnectionError> {
         let request = SaslHandshakeRequest::default().with_mechanism(StrBytes::from_static_str(wanted.name()));
         let answer: SaslHandshakeResponse = self.ask(&request, limit)?;
