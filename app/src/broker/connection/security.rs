@@ -22,6 +22,15 @@ impl Security {
         u32::from(self.tls.is_some()) + if self.login.is_some() { LOGIN_STEPS } else { 0 }
     }
 
+    /// Whom the brokers take us for, where they are told.
+    pub(crate) fn user(&self) -> Option<String> {
+        match (&self.login, &self.tls) {
+            (Some(login), _) => Some(format!("the user '{}'", login.user)),
+            (None, Some(tls)) if tls.has_certificate() => Some("the user of the certificate in --tls-cert".to_string()),
+            _ => None,
+        }
+    }
+
     /// Whether there is anything of it.
     pub(crate) fn is_given(&self) -> bool {
         self.tls.is_some() || self.login.is_some()
