@@ -21,6 +21,7 @@ mod hostile;
 mod losses;
 mod memory;
 mod others;
+mod secure;
 mod signed;
 mod support;
 mod tables;
