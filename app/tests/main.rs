@@ -23,6 +23,7 @@ mod losses;
 mod memory;
 mod old_sets;
 mod others;
+mod secure;
 mod signed;
 mod support;
 mod tables;

@@ -17,10 +17,11 @@ use crate::error::{Error, Result};
 use crate::stop::STOP_POLL;
 
 use crate::broker::config::{ClientChoice, ClientConfig};
-use crate::broker::connection::{Connection, ConnectionError, Security};
+use crate::broker::connection::open::CONNECT_TIMEOUT;
+use crate::broker::connection::{Connection, ConnectionError, Security, diagnosis};
 use crate::broker::deadline;
 use crate::broker::error::KafkaError;
-use crate::broker::hosts::{CONNECT_TIMEOUT, Hosts};
+use crate::broker::hosts::Hosts;
 use crate::broker::metadata::every_topic;
 use crate::broker::versions::BrokerVersions;
 
@@ -155,11 +156,13 @@ fn ask_host(
 ) -> Result<Option<BrokerVersions>, ConnectionError> {
     let broker = Connection::connect(host, client_id, CONNECT_TIMEOUT)?;
     connected();
-    let mut broker = broker.secure(host, security, limit)?;
+    let explained = |why| diagnosis::explained(why, host, client_id, security);
+    // The versions are asked for on a connection that is secured, too.
     let began = Instant::now();
+    let mut broker = broker.secure(host, security, limit).map_err(explained)?;
     let (told, versions) = channel();
     ask_versions(host, client_id, security, limit, told);
-    let answer: Result<MetadataResponse, _> = broker.ask(&every_topic(), limit);
+    let answer: Result<MetadataResponse, _> = broker.ask(&every_topic(), limit).map_err(explained);
     let versions = match &answer {
         Err(ConnectionError::TimedOut | ConnectionError::Unreachable(_)) => None,
         _ => versions
@@ -167,6 +170,7 @@ fn ask_host(
             .ok(),
     };
     match (answer, versions) {
+        (Err(why), _) if why.is_fatal() => Err(why),
         (Err(_), Some(Some(versions))) if versions.are_too_new() => Ok(Some(versions)),
         (Err(unanswered), _) => Err(unanswered),
         (Ok(_), versions) => Ok(versions.flatten()),
@@ -184,7 +188,7 @@ fn ask_versions(
 ) {
     let (host, client_id, security) = (host.to_string(), client_id.to_string(), security.clone());
     deadline::spawn("kafka-versions", move || {
-        let asked = Connection::open(&host, &client_id, &security, CONNECT_TIMEOUT)
+        let asked = Connection::open(&host, &client_id, &security, limit)
             .and_then(|mut broker| broker.ask(&ApiVersionsRequest::default(), limit));
         if !matches!(asked, Err(ConnectionError::TimedOut)) {
             let _ = told.send(asked.ok().as_ref().and_then(BrokerVersions::of));
@@ -220,13 +224,13 @@ fn find_versions_meanwhile(config: &ClientConfig) {
 }
 
 fn find_versions(hosts: &Hosts, client_id: &str, security: &Security, limit: Duration) -> Option<BrokerVersions> {
-    let host = hosts.reachable().ok()?;
-    let open = || Connection::open(&host, client_id, security, CONNECT_TIMEOUT);
+    let open = |host: &str| Connection::open(host, client_id, security, limit).ok();
+    let (mut broker, host) = hosts.all().into_iter().find_map(|host| Some((open(&host)?, host)))?;
     let began = Instant::now();
-    let _: MetadataResponse = open().ok()?.ask(&every_topic(), limit).ok()?;
+    let _: MetadataResponse = broker.ask(&every_topic(), limit).ok()?;
     let limit = limit.max(began.elapsed() * 4);
     let request = ApiVersionsRequest::default();
-    match open().ok()?.ask(&request, limit) {
+    match open(&host)?.ask(&request, limit) {
         Ok(answer) => BrokerVersions::of(&answer),
         Err(ConnectionError::TimedOut) => Some(BrokerVersions::OF_0_9),
         Err(_) => None,

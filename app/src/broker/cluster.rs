@@ -8,6 +8,7 @@ use crate::broker::config::{ClientChoice, ClientConfig, ClusterOptions};
 use crate::broker::connection::address;
 use crate::broker::deadline;
 use crate::broker::error::KafkaError;
+use crate::broker::error_codes;
 use crate::broker::fetcher::Fetcher;
 use crate::broker::group::{Group, GroupConfig, GroupMember, Membership};
 use crate::broker::hosts::Hosts;
@@ -181,7 +182,15 @@ impl Cluster {
                     continue;
                 }
                 Ok(TopicState::Unready(why)) => KafkaError::passing(why),
-                Ok(TopicState::Refused(code)) if create => KafkaError::code(code).or(self.create(topic)),
+                // Who may not see a topic is told the same of one that is not there.
+                Ok(TopicState::Refused(code)) if create => {
+                    let way_out = format!(
+                        "{}; if it is not there, {}",
+                        error_codes::way_out(code),
+                        self.create(topic)
+                    );
+                    KafkaError::code(code).or(way_out)
+                }
                 Ok(TopicState::Refused(code)) => KafkaError::code(code),
                 Err(error) => error,
             };

@@ -149,7 +149,8 @@ impl ClientConfig {
 
     /// For one series of tries.
     pub(super) fn retry_budget(&self) -> RetryBudget {
-        RetryBudget::new(self.patience, self.stop.clone(), self.outage_log.clone())
+        let budget = RetryBudget::new(self.patience, self.stop.clone(), self.outage_log.clone());
+        budget.of_user(self.security.user())
     }
 }
 

@@ -106,6 +106,14 @@ impl KafkaError {
         }
     }
 
+    /// Names the user to whom it is not allowed, where that is what it is.
+    pub(super) fn denied_to(mut self, user: &str) -> Self {
+        if self.cause == Cause::Denied {
+            self.what = format!("{} to {user}", self.what);
+        }
+        self
+    }
+
     /// Puts the place where it happened before the sentence.
     pub(super) fn at(mut self, place: &str) -> Self {
         self.what = format!("{place}: {}", self.what);
@@ -228,7 +236,19 @@ mod tests {
                 RetryClass::Fatal
             ]
         );
-        assert_eq!(KafkaError::code(29).into_error().kind(), Kind::Denied);
+        let denied = KafkaError::code(29)
+            .denied_to("the user 'alice'")
+            .at("topic t")
+            .into_error();
+        let text = "topic t: the broker answers TopicAuthorizationFailed (code 29) to the user 'alice'";
+        assert_eq!(denied.kind(), Kind::Denied);
+        assert!(denied.to_string().starts_with(text), "{denied}");
+        assert!(
+            !KafkaError::passing("x")
+                .denied_to("the user 'alice'")
+                .to_string()
+                .contains("alice")
+        );
         assert!(KafkaError::code(16).is_broken() && KafkaError::code(19).explains());
         assert_eq!(KafkaError::stopped().at("topic t").into_error().kind(), Kind::Stopped);
     }

@@ -2,12 +2,9 @@
 //! it is.
 
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
 
 use crate::broker::connection::address;
-
-/// How long we wait for a connection.
-pub(super) const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
+use crate::broker::connection::open::CONNECT_TIMEOUT;
 
 /// The addresses that all clients of a cluster share.
 #[derive(Debug, Clone)]
@@ -43,8 +40,9 @@ impl Hosts {
         }
     }
 
-    /// An address that takes connections; the `kafka` crate would wait for minutes on one that does
-    /// not.
+    /// An address that takes connections, for the crate `kafka`, which would wait for minutes on one
+    /// that does not. Everybody else opens a connection and keeps it: a broker that speaks TLS logs
+    /// a failure where one is closed without a word.
     pub(super) fn reachable(&self) -> Result<String, String> {
         let all = self.all();
         let mut why = Vec::new();

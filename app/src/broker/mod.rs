@@ -20,6 +20,7 @@
 mod bootstrap;
 mod cluster;
 mod config;
+mod connect;
 mod connection;
 mod deadline;
 mod error;

@@ -24,6 +24,9 @@ pub(crate) struct Workspace {
     topic: String,
     table: RefCell<Option<String>>,
     cluster: OnceCell<Cluster>,
+    /// Other brokers than the cluster's plain listener.
+    brokers: Option<String>,
+    settings: RefCell<Vec<(String, String)>>,
 }
 
 impl Workspace {
@@ -35,6 +38,8 @@ impl Workspace {
             topic: format!("topic-{}", number()),
             table: RefCell::new(None),
             cluster: OnceCell::new(),
+            brokers: None,
+            settings: RefCell::default(),
         }
     }
 
@@ -50,6 +55,23 @@ impl Workspace {
     pub(crate) fn of(self, table: &str) -> Self {
         self.table.replace(Some(table.to_owned()));
         self
+    }
+
+    /// Has the commands talk to another listener, with these settings in their environment.
+    pub(crate) fn through(mut self, brokers: &str, settings: &[(&str, &str)]) -> Self {
+        self.brokers = Some(brokers.to_owned());
+        settings.iter().for_each(|(name, value)| self.set(name, value));
+        self
+    }
+
+    /// Another setting in the environment of the commands that are started from now on.
+    pub(crate) fn set(&self, name: &str, value: &str) {
+        self.settings.borrow_mut().push((name.to_owned(), value.to_owned()));
+    }
+
+    /// Where the commands find the brokers.
+    fn brokers(&self) -> String {
+        self.brokers.clone().unwrap_or_else(|| self.cluster().brokers())
     }
 
     /// The cluster that the commands talk to.
@@ -136,7 +158,7 @@ impl Workspace {
 
     /// Starts a producer that the test goes on beside.
     pub(crate) fn start_producer(&self, args: &[&str]) -> Process {
-        let (brokers, source) = (self.cluster().brokers(), self.source());
+        let (brokers, source) = (self.brokers(), self.source());
         let flags = [
             ("--brokers", brokers.as_str()),
             ("--source", path(&source)),
@@ -149,7 +171,7 @@ impl Workspace {
 
     /// Starts a consumer that the test goes on beside.
     pub(crate) fn start_consumer(&self, args: &[&str]) -> Process {
-        let (brokers, sink) = (self.cluster().brokers(), self.sink());
+        let (brokers, sink) = (self.brokers(), self.sink());
         // The consumers of a group share a sink.
         let given = args.iter().skip_while(|&&arg| arg != "--sink").nth(1);
         let file = given.map_or(sink.as_path(), |given| Path::new(given)).file_name();
@@ -203,6 +225,7 @@ impl Workspace {
         if let Some(client) = env::var_os("ROWFERRY_TEST_CLIENT") {
             command.env("ROWFERRY_CLIENT", client);
         }
+        command.envs(self.settings.borrow().iter().map(|(name, value)| (name, value)));
         command
     }
 }

@@ -17,6 +17,8 @@ pub(crate) enum LoginError {
     },
     /// The broker offers others.
     MechanismNotOffered { wanted: Mechanism, offered: Vec<String> },
+    /// The listener asks for a login, by one of these.
+    Wanted { offered: Vec<String> },
     /// The listener asks for no login.
     NotAskedFor,
     /// The broker is older than 1.0, and has a login of another form.
@@ -32,7 +34,9 @@ pub(crate) enum LoginError {
 }
 
 impl LoginError {
-    /// Whether trying again changes nothing.
+    /// Whether trying again changes nothing. A refused login is final at any time, amid a run too: a
+    /// user that was removed is meant to be stopped, a new password is not known here, and a server
+    /// may lock out who tries a wrong one again and again.
     pub(crate) fn is_fatal(&self) -> bool {
         !matches!(self, Self::Code(..))
     }
@@ -45,6 +49,10 @@ impl LoginError {
                  a user of one mechanism may be none of another (--sasl)"
             }
             Self::MechanismNotOffered { offered, .. } => return name_an_offered(offered),
+            Self::Wanted { offered } => {
+                let sasl = name_an_offered(offered);
+                return format!("{sasl}, with --sasl-user NAME and the password in ROWFERRY_SASL_PASSWORD or a file");
+            }
             Self::NotAskedFor => "leave --sasl out, or name the broker's listener for SASL with --brokers HOST:PORT",
             Self::TooOld => {
                 "run a broker of version 1.0 or newer, or name a listener without SASL and leave --sasl out"
@@ -95,6 +103,13 @@ impl fmt::Display for LoginError {
             }
             Self::MechanismNotOffered { wanted, offered } => {
                 write!(f, "it offers no login with {wanted}, but with {}", offered.join(", "))
+            }
+            Self::Wanted { offered } => {
+                write!(
+                    f,
+                    "it asks for a login with {}, and --sasl is not given",
+                    offered.join(" or ")
+                )
             }
             Self::NotAskedFor => f.write_str("this listener asks for no login, and --sasl is given"),
             Self::TooOld => f.write_str("it is too old for a login: SASL needs Kafka 1.0 or newer"),

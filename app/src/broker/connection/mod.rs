@@ -10,11 +10,13 @@
 //! - `scram`: proofs of a password that do not tell it
 //! - `bounds`: which answers are asked for, and the bounds of what they say of themselves
 //! - `fetch_v0`: an old version of Fetch; `frame`: an answer on its way
+//! - `diagnosis`: what a listener that closes the connection would have
 //! - `error`, `tls_error`, `login_error`: why there is none
 
 pub(super) mod address;
 pub(super) mod bounds;
 mod credentials;
+pub(super) mod diagnosis;
 mod error;
 pub(super) mod fetch_v0;
 mod frame;

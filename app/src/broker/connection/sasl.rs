@@ -6,7 +6,7 @@
 //! same connection, too; a new connection needs no state of its own, comes by the way that every
 //! start tries, and costs one handshake an hour.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use kafka_protocol::messages::{
     ApiKey, ApiVersionsRequest, ApiVersionsResponse, SaslAuthenticateRequest, SaslAuthenticateResponse,
@@ -26,6 +26,10 @@ const UNSUPPORTED_SASL_MECHANISM: i16 = 33;
 const ILLEGAL_SASL_STATE: i16 = 34;
 const SASL_AUTHENTICATION_FAILED: i16 = 58;
 
+/// So many requests a login has at most: for the versions, for the mechanism, and two for what goes
+/// back and forth.
+pub(super) const LOGIN_STEPS: u32 = 4;
+
 /// So many of the mechanisms that a broker offers are shown.
 const MOST_MECHANISMS: usize = 20;
 
@@ -33,15 +37,16 @@ const MOST_MECHANISMS: usize = 20;
 const LONGEST_REASON: usize = 200;
 
 impl Connection {
-    /// Proves who we are, and that the broker knows it too where the mechanism can.
-    pub(super) fn log_in(&mut self, credentials: &Credentials, end: Instant) -> Result<(), ConnectionError> {
-        let tells_lifetime = self.tells_lifetime(end)?;
-        self.choose(credentials.mechanism, end)?;
+    /// Proves who we are, and that the broker knows it too where the mechanism can. Each step may
+    /// take `limit`.
+    pub(super) fn log_in(&mut self, credentials: &Credentials, limit: Duration) -> Result<Duration, ConnectionError> {
+        let tells_lifetime = self.tells_lifetime(limit)?;
+        self.choose(credentials.mechanism, limit)?;
         let mut exchange = Exchange {
             connection: self,
             credentials,
             tells_lifetime,
-            end,
+            limit,
             lifetime: Duration::ZERO,
         };
         match credentials.mechanism {
@@ -49,14 +54,12 @@ impl Connection {
             Mechanism::ScramSha256 => exchange.scram(Hash::Sha256)?,
             Mechanism::ScramSha512 => exchange.scram(Hash::Sha512)?,
         }
-        let lifetime = exchange.lifetime;
-        self.set_lifetime(lifetime);
-        Ok(())
+        Ok(exchange.lifetime)
     }
 
     /// Whether the broker tells how long a session lasts. Its versions are told without a login.
-    fn tells_lifetime(&mut self, end: Instant) -> Result<bool, ConnectionError> {
-        let versions: ApiVersionsResponse = self.ask(&ApiVersionsRequest::default(), until(end))?;
+    fn tells_lifetime(&mut self, limit: Duration) -> Result<bool, ConnectionError> {
+        let versions: ApiVersionsResponse = self.ask(&ApiVersionsRequest::default(), limit)?;
         if versions.error_code != 0 {
             return Err(code(versions.error_code, String::new()));
         }
@@ -73,19 +76,21 @@ impl Connection {
         }
     }
 
-    fn choose(&mut self, wanted: Mechanism, end: Instant) -> Result<(), ConnectionError> {
+    /// By which mechanisms the listener lets users log in, if it does.
+    pub(super) fn mechanisms(&mut self, limit: Duration) -> Option<Vec<String>> {
+        let request = SaslHandshakeRequest::default().with_mechanism(StrBytes::from_static_str(""));
+        let answer: SaslHandshakeResponse = self.ask(&request, limit).ok()?;
+        (answer.error_code == UNSUPPORTED_SASL_MECHANISM).then(|| offered(&answer))
+    }
+
+    fn choose(&mut self, wanted: Mechanism, limit: Duration) -> Result<(), ConnectionError> {
         let request = SaslHandshakeRequest::default().with_mechanism(StrBytes::from_static_str(wanted.name()));
-        let answer: SaslHandshakeResponse = self.ask(&request, until(end))?;
+        let answer: SaslHandshakeResponse = self.ask(&request, limit)?;
         match answer.error_code {
             0 => Ok(()),
             UNSUPPORTED_SASL_MECHANISM => Err(ConnectionError::Login(LoginError::MechanismNotOffered {
                 wanted,
-                offered: answer
-                    .mechanisms
-                    .iter()
-                    .take(MOST_MECHANISMS)
-                    .map(ToString::to_string)
-                    .collect(),
+                offered: offered(&answer),
             })),
             ILLEGAL_SASL_STATE => Err(ConnectionError::Login(LoginError::NotAskedFor)),
             other => Err(code(other, String::new())),
@@ -93,12 +98,17 @@ impl Connection {
     }
 }
 
+fn offered(answer: &SaslHandshakeResponse) -> Vec<String> {
+    let mechanisms = answer.mechanisms.iter().take(MOST_MECHANISMS);
+    mechanisms.map(ToString::to_string).collect()
+}
+
 /// What goes back and forth once the mechanism is chosen.
 struct Exchange<'a> {
     connection: &'a mut Connection,
     credentials: &'a Credentials,
     tells_lifetime: bool,
-    end: Instant,
+    limit: Duration,
     /// How long the session lasts, as far as it has been told; zero is for ever.
     lifetime: Duration,
 }
@@ -122,7 +132,7 @@ impl Exchange<'_> {
     /// Sends one token and gives the broker's.
     fn send(&mut self, token: &[u8]) -> Result<Vec<u8>, ConnectionError> {
         let request = SaslAuthenticateRequest::default().with_auth_bytes(token.to_vec().into());
-        let limit = until(self.end);
+        let limit = self.limit;
         let answer = if self.tells_lifetime {
             self.connection.ask::<_, SaslAuthenticateResponse>(&request, limit)?
         } else {
@@ -143,10 +153,6 @@ impl Exchange<'_> {
             other => Err(code(other, told)),
         }
     }
-}
-
-fn until(end: Instant) -> Duration {
-    end.saturating_duration_since(Instant::now())
 }
 
 fn code(code: i16, told: String) -> ConnectionError {

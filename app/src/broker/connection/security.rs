@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use super::credentials::Credentials;
+use super::sasl::LOGIN_STEPS;
 use super::tls::Tls;
 
 /// What every connection to the cluster is secured by.
@@ -15,6 +16,21 @@ pub struct Security {
 }
 
 impl Security {
+    /// At most so many answers are waited for before the first request can be sent, one after the
+    /// other: that of the TLS handshake, and those of the login.
+    pub(crate) fn steps(&self) -> u32 {
+        u32::from(self.tls.is_some()) + if self.login.is_some() { LOGIN_STEPS } else { 0 }
+    }
+
+    /// Whom the brokers take us for, where they are told.
+    pub(crate) fn user(&self) -> Option<String> {
+        match (&self.login, &self.tls) {
+            (Some(login), _) => Some(format!("the user '{}'", login.user)),
+            (None, Some(tls)) if tls.has_certificate() => Some("the user of the certificate in --tls-cert".to_string()),
+            _ => None,
+        }
+    }
+
     /// Whether there is anything of it.
     pub(crate) fn is_given(&self) -> bool {
         self.tls.is_some() || self.login.is_some()

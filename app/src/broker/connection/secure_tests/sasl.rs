@@ -12,6 +12,7 @@ use sha2::{Digest, Sha256};
 
 use super::authority::{Authority, Validity};
 use super::server::{AT_ONCE, Reply, Request, broker, bytes, listen, no_topics, text, versions};
+use crate::broker::connection::diagnosis::explained;
 use crate::broker::connection::{Connection, ConnectionError, Credentials, Mechanism, Password, Security};
 use crate::broker::error::KafkaError;
 use crate::broker::metadata::every_topic;
@@ -273,11 +274,18 @@ fn a_listener_without_a_login_and_a_broker_that_is_too_old_are_told() {
 
 #[test]
 fn without_a_login_a_listener_that_asks_for_one_closes_the_connection() {
-    let mut connection = open(&login_broker(SCRIPT), &Security::default()).unwrap();
+    let host = login_broker(SCRIPT);
+    let mut connection = open(&host, &Security::default()).unwrap();
     let asked = connection.ask::<_, MetadataResponse>(&every_topic(), LIMIT);
-    assert!(matches!(asked, Err(ConnectionError::Closed(_))), "{asked:?}");
-    let way_out = Security::default().way_out_of_silence();
-    assert!(way_out.contains("--tls") && way_out.contains("--sasl"), "{way_out}");
+    let why = asked.unwrap_err();
+    assert!(matches!(why, ConnectionError::Closed(_)), "{why:?}");
+    // It tells why when it is asked.
+    let error = KafkaError::from(explained(why, &host, "test", &Security::default()));
+    assert!(error.is_fatal());
+    let error = error.into_error().to_string();
+    let text = "it asks for a login with PLAIN or SCRAM-SHA-256, and --sasl is not given; \
+                way out: use --sasl scram-sha-256 or --sasl plain, with --sasl-user NAME";
+    assert!(error.contains(text), "{error}");
 }
 
 #[test]

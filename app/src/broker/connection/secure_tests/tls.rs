@@ -1,6 +1,6 @@
 //! Every wrong setting of TLS, slow servers, good connections.
 
-use std::io::{Read, Write};
+use std::io::{ErrorKind, Read, Write};
 use std::net::TcpStream;
 use std::sync::Arc;
 use std::thread;
@@ -14,7 +14,8 @@ use rustls::{ALL_VERSIONS, ServerConfig};
 
 use super::authority::{Authority, Validity};
 use super::server::{AT_ONCE, Pace, Reply, broker, listen, no_topics};
-use crate::broker::connection::{Connection, ConnectionError, Security};
+use crate::broker::connection::diagnosis::explained;
+use crate::broker::connection::{Connection, ConnectionError, Security, TlsError};
 use crate::broker::error::KafkaError;
 use crate::broker::metadata::every_topic;
 
@@ -195,6 +196,17 @@ fn a_port_of_the_other_kind_is_told() {
             "about to start",
         ],
     );
+    let host = format!("localhost:{closes}");
+    for (security, why) in [
+        (ca.trusted(None), ConnectionError::Tls(TlsError::ClosedInHandshake)),
+        (
+            Security::default(),
+            ConnectionError::Closed(ErrorKind::UnexpectedEof.into()),
+        ),
+    ] {
+        let why = explained(why, &host, "test", &security);
+        assert!(!why.is_fatal(), "a broker that is about to start does that: {why}");
+    }
     let web = listen(|mut client| {
         let _ = client.read(&mut [0; 1000]);
         let _ = client.write_all(b"HTTP/1.1 400 Bad Request\r\n\r\n");

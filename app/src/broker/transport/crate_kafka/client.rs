@@ -10,9 +10,9 @@ use kafka::client::{Compression as Codec, KafkaClient, ProduceMessage, RequiredA
 
 use crate::broker::bootstrap;
 use crate::broker::config::{ClientConfig, Compression};
+use crate::broker::connection::open::CONNECT_TIMEOUT;
 use crate::broker::deadline::Deadline;
 use crate::broker::error::KafkaError;
-use crate::broker::hosts::CONNECT_TIMEOUT;
 use crate::broker::transport::crate_kafka::errors::kafka_error;
 use crate::broker::transport::crate_kafka::own_fetch::OwnConnections;
 use crate::broker::transport::crate_kafka::readers::Checked;

@@ -9,9 +9,9 @@ use kafka_protocol::messages::{FetchRequest, FetchResponse, TopicName};
 use kafka_protocol::protocol::StrBytes;
 
 use crate::broker::connection::fetch_v0::{FetchV0Request, FetchV0Response};
+use crate::broker::connection::open::CONNECT_TIMEOUT;
 use crate::broker::connection::{Connection, ConnectionError};
 use crate::broker::error::KafkaError;
-use crate::broker::hosts::CONNECT_TIMEOUT;
 use crate::broker::transport::crate_kafka::client::Client;
 use crate::broker::transport::crate_kafka::fetch::PartitionFetch;
 use crate::broker::transport::native::answer::{ByPartition, by_partition};

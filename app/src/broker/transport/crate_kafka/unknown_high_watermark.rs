@@ -12,8 +12,8 @@ use kafka_protocol::protocol::StrBytes;
 use crate::model::TopicPartition;
 
 use crate::broker::connection::Connection;
+use crate::broker::connection::open::CONNECT_TIMEOUT;
 use crate::broker::error::KafkaError;
-use crate::broker::hosts::CONNECT_TIMEOUT;
 use crate::broker::transport::crate_kafka::client::Client;
 
 /// Asks for the offset of the next record.

@@ -8,11 +8,9 @@ use kafka_protocol::messages::{ApiVersionsRequest, ApiVersionsResponse};
 use kafka_protocol::protocol::{Encodable, HeaderVersion};
 
 use crate::broker::config::ClientConfig;
-use crate::broker::connection::open::SECURE_TIMEOUT;
 use crate::broker::connection::{Connection, ConnectionError};
 use crate::broker::deadline::Deadline;
 use crate::broker::error::KafkaError;
-use crate::broker::hosts::CONNECT_TIMEOUT;
 
 use super::versions::{Negotiated, OLD_BROKER, Versions};
 
@@ -38,14 +36,16 @@ impl Connections {
         }
     }
 
-    /// The address of a broker that can be asked at once, or else of one that takes connections.
-    pub(super) fn any(&self) -> Result<String, KafkaError> {
+    /// The address of a broker that can be asked at once.
+    pub(super) fn any(&mut self) -> Result<String, KafkaError> {
         if let Some(host) = self.peers.keys().next() {
             return Ok(host.clone());
         }
-        self.deadline
-            .begin(CONNECT_TIMEOUT * (self.config.hosts.count() as u32 + 1))?;
-        self.config.hosts.reachable().map_err(KafkaError::passing)
+        self.deadline.begin(self.config.open_any_timeout())?;
+        let (host, connection) = self.config.open_any()?;
+        let peer = self.meet(&host, connection)?;
+        self.peers.insert(host.clone(), peer);
+        Ok(host)
     }
 
     /// Asks a broker in the newest version that both know, which `request` gets. The answer may take
@@ -64,7 +64,11 @@ impl Connections {
         // What fails, or is overtaken by a panic, is not put back.
         let mut peer = match self.peers.remove(host) {
             Some(peer) if !peer.connection.is_to_be_renewed() => peer,
-            _ => self.open(host)?,
+            Some(_) => {
+                log::debug!("{host}: the session is about to end, and a new one begins");
+                self.open(host)?
+            }
+            None => self.open(host)?,
         };
         let version = peer.versions.choose::<R>().map_err(|error| error.at(host))?;
         let request = request(version)?;
@@ -76,24 +80,23 @@ impl Connections {
     }
 
     fn open(&self, host: &str) -> Result<Peer, KafkaError> {
-        let ClientConfig {
-            client_id,
-            security,
-            limit,
-            versions,
-            ..
-        } = &*self.config;
-        // One of 0.9 does not answer what is asked below.
-        if versions.get().is_some_and(|versions| !versions.tell_batch_headers()) {
+        // One of 0.9 does not answer what is asked of it next.
+        let versions = self.config.versions.get();
+        if versions.is_some_and(|versions| !versions.tell_batch_headers()) {
             let what = "the broker is older than 0.11, and the native client does not speak to such";
             return Err(KafkaError::fatal(what, OLD_BROKER).at(host));
         }
-        self.deadline.begin(CONNECT_TIMEOUT + SECURE_TIMEOUT)?;
-        let connection = Connection::open(host, client_id, security, CONNECT_TIMEOUT);
-        let mut connection = connection.map_err(|why| error(why).at(host))?;
-        self.deadline.begin(*limit)?;
+        self.deadline.begin(self.config.open_timeout())?;
+        let connection = self.config.open(host).map_err(|why| error(why).at(host))?;
+        self.meet(host, connection)
+    }
+
+    /// Asks a broker for what it speaks.
+    fn meet(&self, host: &str, mut connection: Connection) -> Result<Peer, KafkaError> {
+        let limit = self.config.limit;
+        self.deadline.begin(limit)?;
         let answer: ApiVersionsResponse = connection
-            .ask(&ApiVersionsRequest::default(), *limit)
+            .ask(&ApiVersionsRequest::default(), limit)
             .map_err(|why| error(why).at(host))?;
         let versions = Versions::of(&answer).map_err(|error| error.at(host))?;
         Ok(Peer { connection, versions })
