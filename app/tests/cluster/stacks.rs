@@ -33,17 +33,8 @@ fn lose_leader(cluster: &Cluster, topic: &str, fault: fn(&Cluster, u32)) -> u32 
     leader
 }
 
-/// Adds rows and takes them to the sink. The programs do not speak to Kafka 4: there another client
-/// writes and reads.
+/// Adds rows and takes them to the sink.
 fn round(workspace: &Workspace) {
-    let (cluster, topic) = (workspace.cluster(), workspace.topic());
-    if cluster.kafka_version().starts_with("4.") {
-        let end = cluster.latest(topic)[0];
-        let record = Record::new("key", end.to_string());
-        write_records(cluster, topic, 0, [&record]);
-        assert_eq!(read_records(cluster, topic, 0).pop(), Some((end, record)));
-        return;
-    }
     workspace.producer(&["--fake", "100"]).ok();
     ship_and_land(workspace);
 }

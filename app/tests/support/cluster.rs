@@ -139,7 +139,7 @@ impl Cluster {
         let mut broker_config = config.broker_config.clone() + QUICK_GROUPS;
         if let Some(proxy) = config.proxy {
             assert_eq!(config.brokers, 1, "a proxy stands before a single broker");
-            broker_config += &listen_behind(proxy, ports[0], stack);
+            broker_config += &listen_behind(proxy, ports[0], stack, &kafka_version);
         }
         let list: Vec<String> = ports.iter().map(u16::to_string).collect();
         let folder = new_folder("cluster");
@@ -307,16 +307,22 @@ impl Drop for Inner {
 
 /// The lines by which a broker listens for a proxy too, and is found through it. Without a
 /// ZooKeeper these listeners take the place of its controller's.
-fn listen_behind(proxy: &Proxy, port: u16, stack: &str) -> String {
+fn listen_behind(proxy: &Proxy, port: u16, stack: &str, kafka_version: &str) -> String {
+    if ["0.9.", "0.10."].iter().any(|old| kafka_version.starts_with(old)) {
+        // It has one listener of a kind: the tools go through the proxy too.
+        proxy.forward_to(port);
+        return format!("\nadvertised.listeners=PLAINTEXT://localhost:{}", proxy.port());
+    }
     let inner = free_port();
     proxy.forward_to(inner);
-    let (mut listeners, mut map, mut voters) = (String::new(), String::new(), String::new());
-    if stack == "kraft" {
-        let controller = format!("127.0.0.1:{}", free_port());
-        listeners = format!(",CONTROLLER://{controller}");
-        map = ",CONTROLLER:PLAINTEXT".to_owned();
-        voters = format!("\ncontroller.quorum.voters=1@{controller}");
-    }
+    let (listeners, map, voters) = match stack {
+        "kraft" => {
+            let controller = format!("127.0.0.1:{}", free_port());
+            let voters = format!("\ncontroller.quorum.voters=1@{controller}");
+            (format!(",CONTROLLER://{controller}"), ",CONTROLLER:PLAINTEXT", voters)
+        }
+        _ => Default::default(),
+    };
     format!(
         "\nlisteners=PLAINTEXT://127.0.0.1:{port},PROXIED://127.0.0.1:{inner}{listeners}\
          \nadvertised.listeners=PLAINTEXT://localhost:{port},PROXIED://127.0.0.1:{}\
