@@ -8,6 +8,7 @@ mod bad_records;
 mod bindings;
 mod changes;
 mod cli;
+mod clients;
 mod clocks;
 mod cluster;
 mod crashes;

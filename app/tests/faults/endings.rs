@@ -36,11 +36,13 @@ fn a_producer_that_cannot_send_ends_though_another_process_holds_the_source() {
 /// A cluster that judges by access control lists; who is not mentioned for something is free to use
 /// it.
 fn guarded(proxy: &Proxy) -> Cluster {
+    let authorizer = match default_stack() {
+        "kraft" => "org.apache.kafka.metadata.authorizer.StandardAuthorizer",
+        _ => "kafka.security.authorizer.AclAuthorizer",
+    };
     Cluster::own(Config {
         proxy: Some(proxy),
-        broker_config: "authorizer.class.name=kafka.security.authorizer.AclAuthorizer\n\
-                        allow.everyone.if.no.acl.found=true"
-            .to_owned(),
+        broker_config: format!("authorizer.class.name={authorizer}\nallow.everyone.if.no.acl.found=true"),
         ..Config::default()
     })
 }

@@ -12,7 +12,7 @@ mod python;
 mod random;
 mod workspace;
 
-pub(crate) use cluster::{Cluster, Config, free_port};
+pub(crate) use cluster::{Cluster, Config, default_stack, free_port};
 pub(crate) use ferry::{Ferry, Writer};
 pub(crate) use kcat::{Record, kcat, kcat_reaches, read_records, write_records};
 pub(crate) use process::{Process, Run};

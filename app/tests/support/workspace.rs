@@ -27,6 +27,10 @@ pub(crate) struct Workspace {
     /// Other brokers than the cluster's plain listener.
     brokers: Option<String>,
     settings: RefCell<Vec<(String, String)>>,
+    past_the_proxy: bool,
+    /// The client of the commands whose arguments name none; the product chooses where this is
+    /// none too.
+    client: RefCell<Option<String>>,
 }
 
 impl Workspace {
@@ -40,6 +44,9 @@ impl Workspace {
             cluster: OnceCell::new(),
             brokers: None,
             settings: RefCell::default(),
+            past_the_proxy: false,
+            // The one that all tests of a run are tried with.
+            client: RefCell::new(env::var("ROWFERRY_TEST_CLIENT").ok()),
         }
     }
 
@@ -48,6 +55,41 @@ impl Workspace {
         let workspace = Self::new(sentence);
         let _ = workspace.cluster.set(cluster.clone());
         workspace
+    }
+
+    /// Leads the commands to the brokers themselves where a proxy stands before the cluster.
+    pub(crate) fn past_the_proxy(mut self) -> Self {
+        self.past_the_proxy = true;
+        self
+    }
+
+    /// Where the commands find the cluster.
+    fn brokers(&self) -> String {
+        match &self.brokers {
+            Some(brokers) => brokers.clone(),
+            None if self.past_the_proxy => self.cluster().direct(),
+            None => self.cluster().brokers(),
+        }
+    }
+
+    /// Has the commands that start from now on speak to Kafka through this client, whatever the run
+    /// is for.
+    pub(crate) fn by(self, client: &str) -> Self {
+        self.go_on_by(client);
+        self
+    }
+
+    /// The same in mid-flight.
+    pub(crate) fn go_on_by(&self, client: &str) {
+        self.client.replace(Some(client.to_owned()));
+    }
+
+    /// The codecs that its client knows, in the order of their numbers on the wire.
+    pub(crate) fn codecs(&self) -> &'static [&'static str] {
+        match self.client.borrow().as_deref() {
+            Some("native") => &["none", "gzip", "snappy", "lz4", "zstd"],
+            _ => &["none", "gzip", "snappy"],
+        }
     }
 
     /// Names the table that producer and verify are called with from now on; without it they choose
@@ -67,11 +109,6 @@ impl Workspace {
     /// Another setting in the environment of the commands that are started from now on.
     pub(crate) fn set(&self, name: &str, value: &str) {
         self.settings.borrow_mut().push((name.to_owned(), value.to_owned()));
-    }
-
-    /// Where the commands find the brokers.
-    fn brokers(&self) -> String {
-        self.brokers.clone().unwrap_or_else(|| self.cluster().brokers())
     }
 
     /// The cluster that the commands talk to.
@@ -221,10 +258,7 @@ impl Workspace {
         for (setting, _) in env::vars_os().filter(|(setting, _)| setting.to_string_lossy().starts_with("ROWFERRY_")) {
             command.env_remove(setting);
         }
-        // The client that all tests of a run are tried with, where they choose none.
-        if let Some(client) = env::var_os("ROWFERRY_TEST_CLIENT") {
-            command.env("ROWFERRY_CLIENT", client);
-        }
+        command.envs(self.client.borrow().iter().map(|client| ("ROWFERRY_CLIENT", client)));
         command.envs(self.settings.borrow().iter().map(|(name, value)| (name, value)));
         command
     }
