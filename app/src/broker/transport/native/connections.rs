@@ -19,7 +19,7 @@ use super::versions::{Negotiated, Versions};
 /// A broker that answered.
 struct Peer {
     connection: Connection,
-    versions: Versions,
+    versions: Arc<Versions>,
 }
 
 /// By the broker's address. One that failed is not here any more.
@@ -62,7 +62,35 @@ impl Connections {
         R: Negotiated,
     {
         // What fails, or is overtaken by a panic, is not put back.
-        let mut peer = match self.peers.remove(host) {
+        let peer = self.peers.remove(host);
+        let asked = self.ask_peer(host, peer, limit, largest, request);
+        let known = &self.config.native_versions;
+        match asked {
+            Ok((answer, peer)) => {
+                known.remember(host, &peer.versions);
+                self.peers.insert(host.to_string(), peer);
+                Ok(answer)
+            }
+            Err(error) => {
+                known.forget(host);
+                Err(error)
+            }
+        }
+    }
+
+    fn ask_peer<Q, R>(
+        &self,
+        host: &str,
+        peer: Option<Peer>,
+        limit: Duration,
+        largest: usize,
+        request: impl FnOnce(i16) -> Result<Q, KafkaError>,
+    ) -> Result<(R, Peer), KafkaError>
+    where
+        Q: Encodable + HeaderVersion,
+        R: Negotiated,
+    {
+        let mut peer = match peer {
             Some(peer) if !peer.connection.is_to_be_renewed() => peer,
             _ => self.open(host)?,
         };
@@ -71,8 +99,7 @@ impl Connections {
         self.deadline.begin(limit)?;
         let answer = peer.connection.ask_in(version, &request, largest, limit);
         let answer = answer.map_err(|why| error(why).at(host))?;
-        self.peers.insert(host.to_string(), peer);
-        Ok(answer)
+        Ok((answer, peer))
     }
 
     fn open(&self, host: &str) -> Result<Peer, KafkaError> {
@@ -85,12 +112,18 @@ impl Connections {
         self.deadline.begin(CONNECT_TIMEOUT + SECURE_TIMEOUT)?;
         let connection = Connection::open(host, client_id, security, CONNECT_TIMEOUT);
         let mut connection = connection.map_err(|why| error(why).at(host))?;
+        if let Some(versions) = self.config.native_versions.of(host) {
+            return Ok(Peer { connection, versions });
+        }
         self.deadline.begin(*limit)?;
         let answer: ApiVersionsResponse = connection
             .ask(&ApiVersionsRequest::default(), *limit)
             .map_err(|why| error(why).at(host))?;
         let versions = Versions::of(&answer).map_err(|error| error.at(host))?;
-        Ok(Peer { connection, versions })
+        Ok(Peer {
+            connection,
+            versions: Arc::new(versions),
+        })
     }
 }
 

@@ -18,7 +18,7 @@ mod offsets;
 mod produce;
 pub(crate) mod record_batch;
 mod round;
-mod versions;
+pub(crate) mod versions;
 
 pub(crate) use client::Client;
 

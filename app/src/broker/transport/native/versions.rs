@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::ops::RangeInclusive;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use kafka_protocol::messages::{
     ApiVersionsResponse, FetchResponse, ListOffsetsResponse, MetadataResponse, ProduceResponse,
@@ -36,9 +37,34 @@ impl Negotiated for ListOffsetsResponse {
     const OURS: RangeInclusive<i16> = 1..=7;
 }
 
+/// What brokers can be asked, by their addresses: each of them is asked for it once, not on every
+/// connection. A broker that comes back in another version closes its connections, and it closes
+/// those on which it is asked in a version that it does not speak. So whatever goes wrong with a
+/// broker makes it forgotten.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct VersionsByBroker(Arc<Mutex<HashMap<String, Arc<Versions>>>>);
+
+impl VersionsByBroker {
+    fn lock(&self) -> MutexGuard<'_, HashMap<String, Arc<Versions>>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn of(&self, host: &str) -> Option<Arc<Versions>> {
+        self.lock().get(host).cloned()
+    }
+
+    pub(super) fn remember(&self, host: &str, versions: &Arc<Versions>) {
+        self.lock().insert(host.to_string(), versions.clone());
+    }
+
+    pub(super) fn forget(&self, host: &str) {
+        self.lock().remove(host);
+    }
+}
+
 /// What a broker says of itself: the oldest and the newest version of each request.
 #[derive(Debug)]
-pub(super) struct Versions(HashMap<i16, (i16, i16)>);
+pub(crate) struct Versions(HashMap<i16, (i16, i16)>);
 
 impl Versions {
     pub(super) fn of(answer: &ApiVersionsResponse) -> Result<Self, KafkaError> {
