@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use kafka_protocol::messages::{ApiVersionsRequest, ApiVersionsResponse};
 use kafka_protocol::protocol::{Encodable, HeaderVersion};
@@ -16,10 +16,26 @@ use crate::broker::hosts::CONNECT_TIMEOUT;
 
 use super::versions::{Negotiated, Versions};
 
+/// The longest that a broker is believed to read nothing because a quota is used up. It is eleven
+/// seconds unless the broker is set up otherwise (quota.window.num, quota.window.size.seconds).
+const LONGEST_THROTTLE: Duration = Duration::from_secs(60);
+
 /// A broker that answered.
 struct Peer {
     connection: Connection,
     versions: Arc<Versions>,
+    /// Until then it reads nothing (KIP-219): that is no time that it takes for an answer.
+    muted_until: Instant,
+}
+
+impl Peer {
+    fn new(connection: Connection, versions: Arc<Versions>) -> Self {
+        Self {
+            connection,
+            versions,
+            muted_until: Instant::now(),
+        }
+    }
 }
 
 /// By the broker's address. One that failed is not here any more.
@@ -96,9 +112,12 @@ impl Connections {
         };
         let version = peer.versions.choose::<R>().map_err(|error| error.at(host))?;
         let request = request(version)?;
+        let limit = limit + peer.muted_until.saturating_duration_since(Instant::now());
         self.deadline.begin(limit)?;
-        let answer = peer.connection.ask_in(version, &request, largest, limit);
+        let answer: Result<R, _> = peer.connection.ask_in(version, &request, largest, limit);
         let answer = answer.map_err(|why| error(why).at(host))?;
+        let throttle = Duration::from_millis(answer.throttle_time_ms().try_into().unwrap_or(0));
+        peer.muted_until = Instant::now() + throttle.min(LONGEST_THROTTLE);
         Ok((answer, peer))
     }
 
@@ -113,17 +132,14 @@ impl Connections {
         let connection = Connection::open(host, client_id, security, CONNECT_TIMEOUT);
         let mut connection = connection.map_err(|why| error(why).at(host))?;
         if let Some(versions) = self.config.native_versions.of(host) {
-            return Ok(Peer { connection, versions });
+            return Ok(Peer::new(connection, versions));
         }
         self.deadline.begin(*limit)?;
         let answer: ApiVersionsResponse = connection
             .ask(&ApiVersionsRequest::default(), *limit)
             .map_err(|why| error(why).at(host))?;
         let versions = Versions::of(&answer).map_err(|error| error.at(host))?;
-        Ok(Peer {
-            connection,
-            versions: Arc::new(versions),
-        })
+        Ok(Peer::new(connection, Arc::new(versions)))
     }
 }
 

@@ -14,27 +14,47 @@ use crate::broker::error::KafkaError;
 /// An answer, and the versions of it that this client reads.
 pub(super) trait Negotiated: Answer {
     const OURS: RangeInclusive<i16>;
+
+    /// For how many milliseconds the broker takes nothing more from this client, whose quota is used
+    /// up.
+    fn throttle_time_ms(&self) -> i32;
 }
 
 /// 4 is the first that can forbid a broker to make the topic that is asked for, 13 the first with an
 /// error of the whole answer.
 impl Negotiated for MetadataResponse {
     const OURS: RangeInclusive<i16> = 4..=12;
+
+    fn throttle_time_ms(&self) -> i32 {
+        self.throttle_time_ms
+    }
 }
 
 /// 3 is the first with today's record batches; 13 names topics by their ids.
 impl Negotiated for ProduceResponse {
     const OURS: RangeInclusive<i16> = 3..=12;
+
+    fn throttle_time_ms(&self) -> i32 {
+        self.throttle_time_ms
+    }
 }
 
 /// 4 is the first with today's record batches; 13 names topics by their ids.
 impl Negotiated for FetchResponse {
     const OURS: RangeInclusive<i16> = 4..=12;
+
+    fn throttle_time_ms(&self) -> i32 {
+        self.throttle_time_ms
+    }
 }
 
 /// 1 is the first that answers one offset.
 impl Negotiated for ListOffsetsResponse {
     const OURS: RangeInclusive<i16> = 1..=7;
+
+    fn throttle_time_ms(&self) -> i32 {
+        self.throttle_time_ms
+    }
 }
 
 /// What brokers can be asked, by their addresses: each of them is asked for it once, not on every

@@ -1,10 +1,15 @@
 use std::sync::Arc;
+use std::thread;
+use std::time::Duration;
 
 use super::answers::metadata;
 use super::server::{Broker, KAFKA_4, Reply, Spoken};
-use super::{at, client_of, config};
+use super::{LIMIT, at, client_of, config};
 use crate::broker::config::{ClientConfig, Compression};
+use crate::broker::deadline::Deadline;
 use crate::broker::error::KafkaError;
+use crate::broker::transport::native::client::Client;
+use crate::broker::transport::native::memory::PartitionMemory;
 
 const KAFKA_3: Spoken = [(0, 11), (0, 9), (0, 13), (0, 7)];
 
@@ -60,4 +65,43 @@ fn whatever_goes_wrong_with_a_broker_makes_its_versions_forgotten() {
     assert_eq!(went_well, [true, false, true, false, true, false, true]);
     assert_eq!(broker.versions_told(), 4);
     assert!(config.native_versions.of(&broker.address).is_some());
+}
+
+#[test]
+fn the_time_in_which_a_broker_reads_nothing_is_none_that_it_takes_for_an_answer() {
+    // As brokers do it: the answer tells, and the next request is read when the time is over.
+    let throttle = LIMIT * 2;
+    let mut muted = false;
+    let broker = Broker::start(KAFKA_4, move |port, _| {
+        if std::mem::replace(&mut muted, true) {
+            thread::sleep(throttle);
+        }
+        throttled(port, throttle)
+    });
+    let mut client = client_of(&config(&broker, Compression::None));
+    for _ in 0..3 {
+        client.leaders(&[at(0)]).unwrap();
+    }
+}
+
+#[test]
+fn a_broker_that_claims_to_read_nothing_for_weeks_is_believed_for_a_minute() {
+    let weeks = Duration::from_millis(i32::MAX as u64);
+    let broker = Broker::start(KAFKA_4, move |port, _| throttled(port, weeks));
+    let deadline = Deadline::within(LIMIT);
+    let config = config(&broker, Compression::None);
+    let mut client = Client::connect(config, deadline.clone(), PartitionMemory::default());
+    for _ in 0..2 {
+        client.leaders(&[at(0)]).unwrap();
+    }
+    let left = deadline.left();
+    assert!(left > LIMIT && left < Duration::from_secs(61), "{left:?}");
+}
+
+/// The leaders, and a time in which the broker reads nothing.
+fn throttled(port: u16, time: Duration) -> Reply {
+    let Reply::Metadata(answer) = metadata(port, &[3]) else {
+        unreachable!()
+    };
+    Reply::Metadata(answer.with_throttle_time_ms(time.as_millis() as i32))
 }
