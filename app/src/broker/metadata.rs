@@ -19,7 +19,7 @@ use crate::broker::connection::Connection;
 use crate::broker::connection::bounds::Answer;
 use crate::broker::error::KafkaError;
 use crate::broker::error_codes;
-use crate::broker::hosts::CONNECT_TIMEOUT;
+use crate::broker::hosts::{CONNECT_TIMEOUT, MOST_HOSTS};
 use crate::broker::topic_id::TopicId;
 #[cfg(test)]
 use crate::broker::transport::kind::TransportKind;
@@ -72,7 +72,7 @@ impl fmt::Display for TopicState {
 }
 
 /// Asks the cluster for a topic; `create` lets a broker make it. What falls short of the `known`
-/// partitions is asked of each broker.
+/// partitions is asked of each broker, or of the first hundred.
 pub(crate) fn topic_state(
     config: &ClientConfig,
     topic: &str,
@@ -99,6 +99,7 @@ pub(crate) fn topic_state(
         let asked: Vec<_> = answer
             .brokers
             .iter()
+            .take(MOST_HOSTS)
             .map(|broker| format!("{}:{}", broker.host.as_str(), broker.port))
             .map(|host| scope.spawn(|| state_at(&host, config, &request, topic).map(|state| (host, state))))
             .collect();
