@@ -33,7 +33,7 @@ impl Decoder {
         self.begin_answer_within(LIMIT);
     }
 
-    pub(super) fn begin_answer_within(&mut self, limit: usize) {
+    pub(in crate::broker::transport::native) fn begin_answer_within(&mut self, limit: usize) {
         self.decompressor.begin(limit);
     }
 
@@ -175,16 +175,24 @@ impl Walk<'_> {
     fn unpacked(&mut self, header: &Header, frame: &Frame) -> Result<(Bytes, Range<usize>), Defect> {
         let records = frame.place.start + HEADER..frame.place.end;
         match header.codec {
-            Ok(Codec::None) => Ok((self.answer.clone(), records)),
+            Ok(Codec::None) => {
+                self.spend_on(header, records.len())?;
+                Ok((self.answer.clone(), records))
+            }
             Ok(codec) => {
                 let data = self.decompressor.decompress(codec, &self.answer[records])?;
-                let count = header.count_within(data.len())?;
-                self.decompressor.spend(count * mem::size_of::<Entry>())?;
+                self.spend_on(header, data.len())?;
                 let place = 0..data.len();
                 Ok((data.into(), place))
             }
             Err(number) => Err(Defect::Codec(number)),
         }
+    }
+
+    /// Counts what it takes to remember where the batch's records stand: seven bytes can be one.
+    fn spend_on(&mut self, header: &Header, bytes: usize) -> Result<(), Defect> {
+        let count = header.count_within(bytes)?;
+        self.decompressor.spend(count * mem::size_of::<Entry>())
     }
 
     fn message(&mut self, frame: &Frame, joins: bool) -> Result<i64, Defect> {

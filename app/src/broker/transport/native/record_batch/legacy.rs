@@ -55,6 +55,9 @@ impl Message {
         let key = fields.span(key_length.into())?;
         let value_length = fields.i32()?;
         let value = fields.span(value_length.into())?;
+        if !fields.is_at_end() {
+            return Err(Defect::Malformed);
+        }
         Ok(Self {
             offset,
             magic,
