@@ -7,12 +7,14 @@
 //! - `produce`, `fetch`, `offsets`: the requests; `round`: how much a Fetch waits for; `answer`: what
 //!   it brought of one partition
 //! - `memory`: what is known of partitions beyond one client
+//! - `fuzzing`: arbitrary bytes for what is read
 //! - `record_batch`: what Produce requests and Fetch answers carry, from bytes to records and back
 
 mod answer;
 mod client;
 mod connections;
 mod fetch;
+pub(crate) mod fuzzing;
 pub(super) mod memory;
 mod offsets;
 mod produce;
