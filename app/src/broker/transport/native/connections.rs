@@ -64,8 +64,8 @@ impl Connections {
         self.config.hosts.reachable().map_err(KafkaError::passing)
     }
 
-    /// Asks a broker in the newest version that both know, which `request` gets. The answer may take
-    /// `limit`, and so many bytes.
+    /// Asks a broker in the newest version that both know, which `request` gets. The answer may
+    /// take `limit`, and so many bytes.
     pub(super) fn ask<Q, R>(
         &mut self,
         host: &str,

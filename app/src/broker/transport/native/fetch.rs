@@ -93,8 +93,8 @@ impl Client {
     }
 
     /// The log goes on behind a position, but nothing came of it, though it was asked first. When
-    /// nothing comes of it alone either, there are no records up to the end: compaction took the last
-    /// ones out. None where it is not so any more.
+    /// nothing comes of it alone either, there are no records up to the end: compaction took the
+    /// last ones out. None where it is not so any more.
     fn look_alone(
         &mut self,
         host: &str,

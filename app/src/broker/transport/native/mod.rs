@@ -2,10 +2,10 @@
 //! lz4 and zstd. It asks brokers of 0.11 and later.
 //!
 //! - `client`: the client, and who leads partitions
-//! - `connections`: one connection to each broker that it talks to; `versions`: what that broker can
-//!   be asked
-//! - `produce`, `fetch`, `offsets`: the requests; `round`: how much a Fetch waits for; `answer`: what
-//!   it brought of one partition
+//! - `connections`: one connection to each broker that it talks to; `versions`: what that broker
+//!   can be asked
+//! - `produce`, `fetch`, `offsets`: the requests; `round`: how much a Fetch waits for; `answer`:
+//!   what it brought of one partition
 //! - `memory`: what is known of partitions beyond one client
 //! - `fuzzing`: arbitrary bytes for what is read
 //! - `record_batch`: what Produce requests and Fetch answers carry, from bytes to records and back

@@ -15,13 +15,13 @@ use crate::broker::error::KafkaError;
 pub(super) trait Negotiated: Answer {
     const OURS: RangeInclusive<i16>;
 
-    /// For how many milliseconds the broker takes nothing more from this client, whose quota is used
-    /// up.
+    /// For how many milliseconds the broker takes nothing more from this client, whose quota is
+    /// used up.
     fn throttle_time_ms(&self) -> i32;
 }
 
-/// 4 is the first that can forbid a broker to make the topic that is asked for, 13 the first with an
-/// error of the whole answer.
+/// 4 is the first that can forbid a broker to make the topic that is asked for, 13 the first with
+/// an error of the whole answer.
 impl Negotiated for MetadataResponse {
     const OURS: RangeInclusive<i16> = 4..=12;
 

@@ -1,5 +1,5 @@
-//! Reads what a Fetch answer (versions 4 to 12) holds for a partition: batches of format 2, messages of formats 0 and 1,
-//! in any mixture, the last one often cut.
+//! Reads what a Fetch answer (versions 4 to 12) holds for a partition: batches of format 2,
+//! messages of formats 0 and 1, in any mixture, the last one often cut.
 
 use std::mem;
 use std::ops::Range;
@@ -37,8 +37,8 @@ impl Decoder {
         self.decompressor.begin(limit);
     }
 
-    /// Reads the records of a partition from the offset on that was asked for. They lend from `answer` where they are
-    /// not compressed.
+    /// Reads the records of a partition from the offset on that was asked for. They lend from
+    /// `answer` where they are not compressed.
     pub(crate) fn decode(&mut self, answer: &Bytes, asked: i64, isolation: Isolation) -> RecordSets {
         let mut walk = Walk {
             // Places in it are numbers of 32 bits, as lengths are in the protocol.
@@ -108,7 +108,8 @@ impl Walk<'_> {
         End::Complete
     }
 
-    /// The batch or message that begins here; none when too little of it came. Its length is a claim.
+    /// The batch or message that begins here; none when too little of it came. Its length is a
+    /// claim.
     fn frame(&self, at: usize) -> Option<Frame> {
         let mut fields = Reader::new(&self.answer, at, self.answer.len());
         let offset = fields.i64().ok()?;
@@ -158,7 +159,8 @@ impl Walk<'_> {
         Ok(next_offset)
     }
 
-    /// Takes note of what a control batch says, which holds no records for readers; compaction may have emptied it.
+    /// Takes note of what a control batch says, which holds no records for readers; compaction may
+    /// have emptied it.
     fn control_batch(&mut self, header: &Header, frame: &Frame) -> Result<(), Defect> {
         let (data, place) = self.unpacked(header, frame)?;
         let mut entries = Vec::new();
