@@ -15,13 +15,14 @@ use crate::wire::encode::Encoder;
 pub type Target = fn(&[u8]);
 
 /// All targets by name.
-pub const TARGETS: [(&str, Target); 6] = [
+pub const TARGETS: [(&str, Target); 7] = [
     ("readers", readers),
     ("round_trip", round_trip),
     ("group_metadata", group_metadata),
     ("answers", answers),
     ("batches", batches),
     ("record_sets", record_sets),
+    ("login", login),
 ];
 
 /// The fast and the slow reader of rows agree on what is a row, and on what it holds.
@@ -107,6 +108,11 @@ pub fn batches(data: &[u8]) {
 /// What a Fetch answer holds for a partition.
 pub fn record_sets(data: &[u8]) {
     broker::record_sets(data);
+}
+
+/// What a server says in a login by SCRAM.
+pub fn login(data: &[u8]) {
+    broker::login(data);
 }
 
 fn row(schema: &TableSchema, values: &[Value<'_>]) -> Vec<u8> {
@@ -309,6 +315,11 @@ mod tests {
     #[test]
     fn batches_are_looked_at_or_refused() {
         holds("batches");
+    }
+
+    #[test]
+    fn login_messages_are_answered_or_refused() {
+        holds("login");
     }
 
     #[test]

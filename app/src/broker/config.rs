@@ -10,6 +10,7 @@ use crate::broker::retry::{OutageLog, RetryBudget};
 #[cfg(test)]
 use crate::broker::transport::fake;
 use crate::broker::transport::kind::{CurrentTransport, TransportKind};
+use crate::broker::transport::native::versions::VersionsByBroker;
 use crate::broker::versions::{BrokerVersions, KnownVersions};
 use crate::stop::Stop;
 
@@ -76,6 +77,8 @@ impl ClusterOptions {
 pub(super) struct ClientConfig {
     pub hosts: Hosts,
     pub versions: KnownVersions,
+    /// What the native client knows of each broker.
+    pub native_versions: VersionsByBroker,
     pub client_id: String,
     pub compression: Compression,
     /// What connections are secured by; those of the crate `kafka` are not.
@@ -97,6 +100,7 @@ impl ClientConfig {
         Self {
             hosts,
             versions: KnownVersions::default(),
+            native_versions: VersionsByBroker::default(),
             client_id: options.client_id,
             compression: options.compression,
             security: options.security,

@@ -22,6 +22,12 @@ pub(super) fn way_out(code: i16) -> &'static str {
     match ResponseError::try_from_code(code) {
         Some(ResponseError::GroupAuthorizationFailed) => ALLOW_GROUP,
         Some(ResponseError::InvalidGroupId) => "name another --group",
+        Some(ResponseError::UnsupportedCompressionType) => {
+            "choose another --compression; to read a topic of zstd, use --client native"
+        }
+        Some(ResponseError::InvalidRecord | ResponseError::InvalidTimestamp) => {
+            "see what the topic demands of records (kafka-configs.sh --describe), or name another topic"
+        }
         _ => "let this client do it (kafka-acls.sh), or name another topic",
     }
 }
@@ -39,6 +45,8 @@ pub(super) fn retry_class(code: i16) -> RetryClass {
             | ResponseError::InvalidGroupId
             | ResponseError::InvalidTimestamp
             | ResponseError::UnsupportedVersion
+            | ResponseError::UnsupportedCompressionType
+            | ResponseError::InvalidRecord
             | ResponseError::PolicyViolation
             | ResponseError::TopicAuthorizationFailed
             | ResponseError::GroupAuthorizationFailed
@@ -141,7 +149,7 @@ mod tests {
         for code in [10, 18] {
             assert_eq!(retry_class(code), RetryClass::TooLarge, "{}", name(code));
         }
-        for code in [17, 29, 30, 31, 35] {
+        for code in [17, 29, 30, 31, 32, 35, 76, 87] {
             assert_eq!(retry_class(code), RetryClass::Fatal, "{}", name(code));
         }
         assert_eq!(retry_class(1), RetryClass::OutOfRange);

@@ -11,8 +11,10 @@ use kafka_protocol::messages::{
 
 use crate::broker::connection::bounds::{self, Answer, SaslAuthenticateV0};
 use crate::broker::connection::fetch_v0::FetchV0Response;
+use crate::broker::connection::scram;
 use crate::broker::group::range_assignor;
 use crate::broker::transport::crate_kafka::{batch_header, unpack};
+use crate::broker::transport::native;
 use crate::broker::transport::native::record_batch;
 use crate::broker::transport::native::record_batch::codec::Codec;
 use crate::broker::transport::native::record_batch::decode::Decoder;
@@ -66,7 +68,17 @@ pub(crate) fn answer(kind: u8, bytes: &[u8]) {
             let _ = R::decode(&mut bytes, version);
         }
     }
-    const KINDS: [fn(&[u8]); 20] = [
+    // The same with the header before it, as it comes.
+    fn read_behind_header<R: Answer, const OLDEST: i16, const NEWEST: i16>(bytes: &[u8]) {
+        let Some((&version, answer)) = bytes.split_first() else {
+            return;
+        };
+        let in_version = OLDEST + i16::from(version) % (NEWEST - OLDEST + 1);
+        if let Some(start) = bounds::behind_header::<R>(in_version, answer) {
+            read_in::<R, OLDEST, NEWEST>(&[&[version], &answer[start..]].concat());
+        }
+    }
+    const KINDS: [fn(&[u8]); 26] = [
         read::<ApiVersionsResponse>,
         read::<MetadataResponse>,
         read::<ListOffsetsResponse>,
@@ -87,8 +99,21 @@ pub(crate) fn answer(kind: u8, bytes: &[u8]) {
         read_in::<ListOffsetsResponse, 1, 8>,
         read_in::<FetchResponse, 4, 12>,
         read::<FetchV0Response>,
+        read_behind_header::<MetadataResponse, 0, 12>,
+        read_behind_header::<ProduceResponse, 3, 12>,
+        read_behind_header::<ListOffsetsResponse, 1, 8>,
+        read_behind_header::<FetchResponse, 4, 12>,
+        native::fuzzing::fetch_answer,
+        native::fuzzing::api_versions,
     ];
     KINDS[usize::from(kind) % KINDS.len()](bytes);
+}
+
+/// What a server says in a login, first and last, with a line between.
+pub(crate) fn login(bytes: &[u8]) {
+    let mut lines = bytes.splitn(2, |&byte| byte == b'\n');
+    let mut line = || lines.next().unwrap_or_default();
+    scram::server_messages(line(), line());
 }
 
 /// A message of the old format, and batches of today's.

@@ -6,6 +6,10 @@ use std::sync::{Arc, Mutex, PoisonError};
 use crate::broker::connection::address;
 use crate::broker::connection::open::CONNECT_TIMEOUT;
 
+/// So many addresses are enough to find a cluster again, and all of them are tried in a minute or
+/// two. What a broker tells is bounded by nothing else.
+pub(super) const MOST_HOSTS: usize = 100;
+
 /// The addresses that all clients of a cluster share.
 #[derive(Debug, Clone)]
 pub(super) struct Hosts(Arc<Mutex<Vec<String>>>);
@@ -34,6 +38,9 @@ impl Hosts {
     pub(super) fn learn<'a>(&self, told: impl Iterator<Item = &'a str>) {
         let mut hosts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         for host in told {
+            if hosts.len() >= MOST_HOSTS {
+                return;
+            }
             if !hosts.iter().any(|known| known == host) {
                 hosts.push(host.to_string());
             }
@@ -61,5 +68,19 @@ impl std::fmt::Display for Hosts {
         let mut hosts = self.0.lock().unwrap_or_else(PoisonError::into_inner).clone();
         hosts.sort();
         f.write_str(&hosts.join(","))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_broker_tells_is_learned_up_to_an_end() {
+        let hosts = Hosts::new(vec!["given:1".to_string()]);
+        let told: Vec<String> = (0..1 << 20).map(|port| format!("told:{port}")).collect();
+        hosts.learn(told.iter().map(String::as_str));
+        assert_eq!(hosts.count(), MOST_HOSTS);
+        assert!(hosts.all().iter().any(|host| host == "given:1"));
     }
 }

@@ -20,6 +20,7 @@ use crate::broker::connection::bounds::Answer;
 use crate::broker::connection::{Connection, ConnectionError};
 use crate::broker::error::KafkaError;
 use crate::broker::error_codes;
+use crate::broker::hosts::MOST_HOSTS;
 #[cfg(test)]
 use crate::broker::transport::kind::TransportKind;
 use crate::broker::versions::BrokerVersions;
@@ -72,7 +73,7 @@ impl fmt::Display for TopicState {
 }
 
 /// Asks the cluster for a topic; `create` lets a broker make it. What falls short of the `known`
-/// partitions is asked of each broker.
+/// partitions is asked of each broker, or of the first hundred.
 pub(crate) fn topic_state(
     config: &ClientConfig,
     topic: &str,
@@ -118,6 +119,7 @@ fn ask_each<T: Send>(
         let asked: Vec<_> = answer
             .brokers
             .iter()
+            .take(MOST_HOSTS)
             .map(|broker| format!("{}:{}", broker.host.as_str(), broker.port))
             .map(|host| scope.spawn(move || ask(&host).map(|said| (host, said))))
             .collect();

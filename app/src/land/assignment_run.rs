@@ -89,6 +89,7 @@ impl<'a> AssignmentRun<'a> {
         let mut sink = Sink::open(&options.sink, over.clone())?.adopting(&options.adopt);
         let began = Instant::now();
         let resume::Start { appliers, topics } = resume::start(options, &cluster, &sink, assignment, goes_on)?;
+        goes_on();
         let offsets = match (&options.sharing, &assignment.membership) {
             (Sharing::Group { name, .. }, Some(membership)) => {
                 sink.note_member(name, membership.member())?;
@@ -96,6 +97,7 @@ impl<'a> AssignmentRun<'a> {
                 let tag = SinkTag::of(&sink, &options.sink);
                 let ours: Vec<SinkPosition> = appliers.iter().map(|applier| applier.position.clone()).collect();
                 group_offsets::check_sink(&mut group, &tag, name, &sink, &ours, &topics)?;
+                goes_on();
                 Some(OffsetCommitter::start(group, tag))
             }
             _ => {

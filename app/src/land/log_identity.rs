@@ -75,14 +75,14 @@ pub(crate) fn settle(
     let is_ours = |applier: &&mut PartitionApplier| applier.position.at.topic == *topic && applier.noted.is_some();
     let mut appliers: Vec<&mut PartitionApplier> = appliers.iter_mut().filter(is_ours).collect();
     let own: Vec<SinkPosition> = appliers.iter().map(|applier| applier.position.clone()).collect();
-    let mut log = Log::survey(cluster, topic, &own)?;
+    let mut log = Log::survey(cluster, topic, &own, goes_on)?;
     if own.iter().all(|position| log.proves(position)) {
         log.identify(&mut appliers);
         return Ok(log);
     }
     let is_other = |position: &&SinkPosition| own.iter().all(|own| own.at.partition != position.at.partition);
     let others: Vec<SinkPosition> = known.iter().filter(is_other).cloned().collect();
-    log.below.extend(Log::survey(cluster, topic, &others)?.below);
+    log.below.extend(Log::survey(cluster, topic, &others, goes_on)?.below);
     let made_anew = log.below.values().any(|below| *below == Below::Other);
 
     let losses = own.iter().filter_map(|position| log.loss(position));
@@ -120,16 +120,21 @@ pub(crate) fn settle(
 
 impl Log {
     /// Looks at what stands below positions of a topic.
-    fn survey(cluster: &Cluster, topic: &Arc<str>, positions: &[SinkPosition]) -> Result<Self> {
+    fn survey(cluster: &Cluster, topic: &Arc<str>, positions: &[SinkPosition], goes_on: &dyn Fn()) -> Result<Self> {
         loop {
             let known: Vec<_> = positions.iter().filter_map(|position| position.topic_id).collect();
             let topic_id = cluster.topic_id(topic, &known)?;
+            goes_on();
             // How far another log goes is no matter of these positions.
             let of_it = positions.iter().filter(|p| !topic_id::is_another(p.topic_id, topic_id));
             let at: Vec<_> = of_it.map(|p| (p.at.partition, p.next_offset)).collect();
+            let earliest = cluster.earliest(topic)?;
+            goes_on();
+            let ends = cluster.latest_after(topic, &at)?;
+            goes_on();
             let mut log = Self {
-                earliest: cluster.earliest(topic)?,
-                ends: cluster.latest_after(topic, &at)?,
+                earliest,
+                ends,
                 topic_id,
                 below: HashMap::new(),
                 set_back: false,
@@ -153,7 +158,7 @@ impl Log {
                 };
                 log.below.insert(position.at.partition, below);
             }
-            if log.compare(cluster, topic, &asked)? {
+            if log.compare(cluster, topic, &asked, goes_on)? {
                 return Ok(log);
             }
         }
@@ -161,10 +166,16 @@ impl Log {
 
     /// Reads records and compares them with what they should be; false when the log has changed
     /// meanwhile.
-    fn compare(&mut self, cluster: &Cluster, topic: &Arc<str>, asked: &[(OffsetRange, u64)]) -> Result<bool> {
+    fn compare(
+        &mut self,
+        cluster: &Cluster,
+        topic: &Arc<str>,
+        asked: &[(OffsetRange, u64)],
+        goes_on: &dyn Fn(),
+    ) -> Result<bool> {
         let mut is_same_log = true;
         let ranges = asked.iter().map(|(range, _)| *range).collect();
-        log_range::read(cluster, topic, ranges, PATIENCE, &|| {}, &mut |partition, found| {
+        log_range::read(cluster, topic, ranges, PATIENCE, goes_on, &mut |partition, found| {
             let taken = asked.iter().find(|(range, _)| range.partition == partition);
             let below = match found {
                 LogEntry::Record(record) => {

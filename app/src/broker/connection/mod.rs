@@ -23,7 +23,7 @@ mod frame;
 mod login_error;
 pub(super) mod open;
 mod sasl;
-mod scram;
+pub(super) mod scram;
 #[cfg(test)]
 mod secure_tests;
 mod security;

@@ -165,6 +165,18 @@ impl ClientFinal {
     }
 }
 
+/// Both messages of a server, for the fuzz targets.
+pub(in crate::broker) fn server_messages(first: &[u8], last: &[u8]) {
+    for hash in [Hash::Sha256, Hash::Sha512] {
+        // Those of the example in RFC 7677.
+        let client = ClientFirst::with_nonce(hash, "user", "rOprNGfwEbeRWgbNEkqO".to_string());
+        if let Ok((proof, client_final)) = client.answer(first, "pencil") {
+            assert!(proof.starts_with("c=biws,r=rOprNGfwEbeRWgbNEkqO"), "{proof}");
+            let _ = client_final.verify(last);
+        }
+    }
+}
+
 /// Nonce, salt and iterations, in this order; what follows them are extensions that nobody has to
 /// know.
 fn read_server_first(message: &str) -> Result<(&str, Vec<u8>, u32), LoginError> {

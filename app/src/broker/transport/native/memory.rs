@@ -1,5 +1,5 @@
-//! What is known of partitions beyond one client: it tells a leader that another one has replaced it
-//! meanwhile, or that its log is not the one that was read.
+//! What is known of partitions beyond one client: it tells a leader that another one has replaced
+//! it meanwhile, or that its log is not the one that was read.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};

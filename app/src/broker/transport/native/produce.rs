@@ -50,7 +50,7 @@ impl Client {
             for partition in &topic.partition_responses {
                 let first_offset = match partition.error_code {
                     0 => Ok(partition.base_offset),
-                    code => Err(code),
+                    code => Err((code, partition.error_message.as_deref())),
                 };
                 answers.insert((topic.name.as_str(), partition.index), first_offset);
             }
@@ -61,12 +61,23 @@ impl Client {
                 // The records are written, but where they are is not told.
                 Ok(..0) => Err(KafkaError::passing("the broker tells no offset")),
                 Ok(first_offset) => Ok(*first_offset),
-                Err(code) => Err(KafkaError::code(*code)),
+                Err((code, told)) => Err(refusal(*code, *told)),
             })
         });
         let answers: Option<Vec<SliceAnswer>> = answers.collect();
         // A partition that the answer leaves out may have taken its records, or not.
         answers.ok_or_else(|| KafkaError::passing("the answer leaves out a partition").at(host))
+    }
+}
+
+/// An error code, with what the broker says beside it; from version 8 on some do.
+fn refusal(code: i16, told: Option<&str>) -> KafkaError {
+    /// So much of it is shown.
+    const LONGEST: usize = 200;
+    let error = KafkaError::code(code);
+    match told.unwrap_or_default() {
+        "" => error,
+        told => error.at(&format!("{:?}", told.chars().take(LONGEST).collect::<String>())),
     }
 }
 

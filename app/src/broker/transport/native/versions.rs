@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::ops::RangeInclusive;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use kafka_protocol::messages::{
     ApiVersionsResponse, FetchResponse, ListOffsetsResponse, MetadataResponse, ProduceResponse,
@@ -13,27 +14,72 @@ use crate::broker::error::KafkaError;
 /// An answer, and the versions of it that this client reads.
 pub(super) trait Negotiated: Answer {
     const OURS: RangeInclusive<i16>;
+
+    /// For how many milliseconds the broker takes nothing more from this client, whose quota is
+    /// used up.
+    fn throttle_time_ms(&self) -> i32;
 }
 
-/// 4 is the first that can forbid a broker to make the topic that is asked for, 13 the first with an
-/// error of the whole answer.
+/// 4 is the first that can forbid a broker to make the topic that is asked for, 13 the first with
+/// an error of the whole answer.
 impl Negotiated for MetadataResponse {
     const OURS: RangeInclusive<i16> = 4..=12;
+
+    fn throttle_time_ms(&self) -> i32 {
+        self.throttle_time_ms
+    }
 }
 
 /// 3 is the first with today's record batches; 13 names topics by their ids.
 impl Negotiated for ProduceResponse {
     const OURS: RangeInclusive<i16> = 3..=12;
+
+    fn throttle_time_ms(&self) -> i32 {
+        self.throttle_time_ms
+    }
 }
 
 /// 4 is the first with today's record batches; 13 names topics by their ids.
 impl Negotiated for FetchResponse {
     const OURS: RangeInclusive<i16> = 4..=12;
+
+    fn throttle_time_ms(&self) -> i32 {
+        self.throttle_time_ms
+    }
 }
 
 /// 1 is the first that answers one offset, 8 the first that knows what is not in remote storage.
 impl Negotiated for ListOffsetsResponse {
     const OURS: RangeInclusive<i16> = 1..=8;
+
+    fn throttle_time_ms(&self) -> i32 {
+        self.throttle_time_ms
+    }
+}
+
+/// What brokers can be asked, by their addresses: each of them is asked for it once, not on every
+/// connection. A broker that comes back in another version closes its connections, and it closes
+/// those on which it is asked in a version that it does not speak. So whatever goes wrong with a
+/// broker makes it forgotten.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct VersionsByBroker(Arc<Mutex<HashMap<String, Arc<Versions>>>>);
+
+impl VersionsByBroker {
+    fn lock(&self) -> MutexGuard<'_, HashMap<String, Arc<Versions>>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn of(&self, host: &str) -> Option<Arc<Versions>> {
+        self.lock().get(host).cloned()
+    }
+
+    pub(super) fn remember(&self, host: &str, versions: &Arc<Versions>) {
+        self.lock().insert(host.to_string(), versions.clone());
+    }
+
+    pub(super) fn forget(&self, host: &str) {
+        self.lock().remove(host);
+    }
 }
 
 /// The way out where the broker is too old.
@@ -42,7 +88,7 @@ pub(super) const OLD_BROKER: &str =
 
 /// What a broker says of itself: the oldest and the newest version of each request.
 #[derive(Debug)]
-pub(super) struct Versions(HashMap<i16, (i16, i16)>);
+pub(crate) struct Versions(HashMap<i16, (i16, i16)>);
 
 impl Versions {
     pub(super) fn of(answer: &ApiVersionsResponse) -> Result<Self, KafkaError> {

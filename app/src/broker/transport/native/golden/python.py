@@ -3,7 +3,7 @@ import sys
 from kafka import KafkaProducer
 broker, codec, topic = sys.argv[1:]
 producer = KafkaProducer(bootstrap_servers=broker, compression_type=None if codec == "none" else codec,
-                         linger_ms=300, api_version=(0, 10, 1), **({} if len(sys.argv) < 9 else {}))
+                         linger_ms=300, api_version=(0, 10, 1))
 def send(key, value):
     producer.send(topic, key=key, value=value, partition=0, timestamp_ms=1700000000000)
 send(b"1", b'{"id":1,"name":"Ada"}')

@@ -12,7 +12,8 @@ use super::transactions::Marker;
 const CONTROL: u8 = 0x20;
 const TRANSACTIONAL: u8 = 0x10;
 
-/// The fewest bytes that a record takes: six numbers of one byte, and its attributes.
+/// The fewest bytes that a record takes: six numbers of one byte (its length, time, offset, two
+/// lengths, its headers' count), and its attributes.
 pub(super) const SMALLEST_RECORD: usize = 7;
 
 /// What stands before a batch's records.
@@ -98,7 +99,7 @@ impl Header {
         Ok(())
     }
 
-    /// Reads a record but for its headers, which are stepped over.
+    /// Reads a record. Its headers are stepped over, and end where it ends.
     #[inline]
     fn record(&self, bytes: &mut Reader<'_>, batch: u32) -> Result<Entry, Defect> {
         let length = bytes.varint()?;
@@ -111,12 +112,34 @@ impl Header {
         let key = record.span(key_length)?;
         let value_length = record.varint()?;
         let value = record.span(value_length)?;
+        pass_headers(&mut record)?;
         Ok(Entry {
             offset,
             key,
             value,
             batch,
         })
+    }
+}
+
+/// Steps over a record's headers, and finds nothing behind them.
+#[inline]
+fn pass_headers(record: &mut Reader<'_>) -> Result<(), Defect> {
+    let count = record.varint()?;
+    if count < 0 {
+        return Err(Defect::Malformed);
+    }
+    for _ in 0..count {
+        // A name is never null, a value may be.
+        let name_length = record.varint()?;
+        record.part(name_length)?;
+        let value_length = record.varint()?;
+        record.span(value_length)?;
+    }
+    if record.is_at_end() {
+        Ok(())
+    } else {
+        Err(Defect::Malformed)
     }
 }
 

@@ -1,5 +1,5 @@
-//! Reads what a Fetch answer (versions 4 to 12) holds for a partition: batches of format 2, messages of formats 0 and 1,
-//! in any mixture, the last one often cut.
+//! Reads what a Fetch answer (versions 4 to 12) holds for a partition: batches of format 2,
+//! messages of formats 0 and 1, in any mixture, the last one often cut.
 
 use std::mem;
 use std::ops::Range;
@@ -33,12 +33,12 @@ impl Decoder {
         self.begin_answer_within(LIMIT);
     }
 
-    pub(super) fn begin_answer_within(&mut self, limit: usize) {
+    pub(in crate::broker::transport::native) fn begin_answer_within(&mut self, limit: usize) {
         self.decompressor.begin(limit);
     }
 
-    /// Reads the records of a partition from the offset on that was asked for. They lend from `answer` where they are
-    /// not compressed.
+    /// Reads the records of a partition from the offset on that was asked for. They lend from
+    /// `answer` where they are not compressed.
     pub(crate) fn decode(&mut self, answer: &Bytes, asked: i64, isolation: Isolation) -> RecordSets {
         let mut walk = Walk {
             // Places in it are numbers of 32 bits, as lengths are in the protocol.
@@ -108,7 +108,8 @@ impl Walk<'_> {
         End::Complete
     }
 
-    /// The batch or message that begins here; none when too little of it came. Its length is a claim.
+    /// The batch or message that begins here; none when too little of it came. Its length is a
+    /// claim.
     fn frame(&self, at: usize) -> Option<Frame> {
         let mut fields = Reader::new(&self.answer, at, self.answer.len());
         let offset = fields.i64().ok()?;
@@ -158,7 +159,8 @@ impl Walk<'_> {
         Ok(next_offset)
     }
 
-    /// Takes note of what a control batch says, which holds no records for readers; compaction may have emptied it.
+    /// Takes note of what a control batch says, which holds no records for readers; compaction may
+    /// have emptied it.
     fn control_batch(&mut self, header: &Header, frame: &Frame) -> Result<(), Defect> {
         let (data, place) = self.unpacked(header, frame)?;
         let mut entries = Vec::new();
@@ -175,16 +177,24 @@ impl Walk<'_> {
     fn unpacked(&mut self, header: &Header, frame: &Frame) -> Result<(Bytes, Range<usize>), Defect> {
         let records = frame.place.start + HEADER..frame.place.end;
         match header.codec {
-            Ok(Codec::None) => Ok((self.answer.clone(), records)),
+            Ok(Codec::None) => {
+                self.spend_on(header, records.len())?;
+                Ok((self.answer.clone(), records))
+            }
             Ok(codec) => {
                 let data = self.decompressor.decompress(codec, &self.answer[records])?;
-                let count = header.count_within(data.len())?;
-                self.decompressor.spend(count * mem::size_of::<Entry>())?;
+                self.spend_on(header, data.len())?;
                 let place = 0..data.len();
                 Ok((data.into(), place))
             }
             Err(number) => Err(Defect::Codec(number)),
         }
+    }
+
+    /// Counts what it takes to remember where the batch's records stand: seven bytes can be one.
+    fn spend_on(&mut self, header: &Header, bytes: usize) -> Result<(), Defect> {
+        let count = header.count_within(bytes)?;
+        self.decompressor.spend(count * mem::size_of::<Entry>())
     }
 
     fn message(&mut self, frame: &Frame, joins: bool) -> Result<i64, Defect> {

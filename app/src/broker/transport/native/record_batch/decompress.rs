@@ -41,7 +41,8 @@ impl Decompressor {
         self.left
     }
 
-    /// Gives back what a batch has taken that was not read in the end. Whether all of the limit was there for it.
+    /// Gives back what a batch has taken that was not read in the end. Whether all of the limit was
+    /// there for it.
     pub(super) fn give_back(&mut self, left: usize) -> bool {
         self.left = left;
         left == self.limit
@@ -102,7 +103,8 @@ impl Decompressor {
     }
 
     fn snappy_block(&self, block: &[u8], plain: &mut Vec<u8>) -> Result<(), Defect> {
-        // Three bytes repeat 64 at most: a block that claims more is a lie, for which no memory is taken.
+        // Three bytes repeat 64 at most: a block that claims more is a lie, for which no memory is
+        // taken.
         const MOST_FOR_A_BYTE: usize = 22;
         let length = snap::raw::decompress_len(block).map_err(|_| Defect::Compression)?;
         if length > self.left - plain.len() {

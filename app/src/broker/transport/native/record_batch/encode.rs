@@ -12,11 +12,12 @@ pub(super) const FRAME: usize = 12;
 pub(super) const CHECKED: usize = 21;
 pub(super) const MAGIC: u8 = 2;
 
-/// The most that a record takes beside its key and value: four numbers of up to five bytes (its length, its offset, two
-/// lengths), its attributes, its time and the number of its headers.
+/// The most that a record takes beside its key and value: four numbers of up to five bytes (its
+/// length, its offset, two lengths), its attributes, its time and the number of its headers.
 const RECORD_OVERHEAD: usize = 23;
 
-/// The most bytes that a batch takes, in any codec, with so many records whose keys and values have so many bytes in all.
+/// The most bytes that a batch takes, in any codec, with so many records whose keys and values have
+/// so many bytes in all.
 pub(crate) const fn largest_size(records: usize, bytes: usize) -> usize {
     HEADER + records * RECORD_OVERHEAD + bytes
 }
@@ -38,8 +39,8 @@ impl Encoder {
         }
     }
 
-    /// Appends a batch of these records (key and value of each; there is at least one), all of one time in
-    /// milliseconds since 1970. The broker gives them their offsets.
+    /// Appends a batch of these records (key and value of each; there is at least one), all of one
+    /// time in milliseconds since 1970. The broker gives them their offsets.
     pub(crate) fn encode<'a>(
         &mut self,
         records: impl IntoIterator<Item = (Option<&'a [u8]>, Option<&'a [u8]>)>,
@@ -60,7 +61,8 @@ impl Encoder {
         finish(&mut out[start..], codec, count, timestamp);
     }
 
-    /// Appends the records compressed, or as they are where that is no smaller: so a batch's size has one bound.
+    /// Appends the records compressed, or as they are where that is no smaller: so a batch's size
+    /// has one bound.
     fn compress(&mut self, codec: Codec, out: &mut Vec<u8>) -> Codec {
         let start = out.len();
         self.compressor.compress(codec, &self.plain, out);

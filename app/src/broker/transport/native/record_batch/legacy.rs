@@ -1,5 +1,5 @@
-//! Reads messages of formats 0 and 1, which old segments of a log still hold, and sets of them that are compressed into
-//! one message.
+//! Reads messages of formats 0 and 1, which old segments of a log still hold, and sets of them that
+//! are compressed into one message.
 
 use std::ops::Range;
 
@@ -11,8 +11,8 @@ use super::records::Entry;
 /// From here on the checksum counts.
 const CHECKED: usize = 16;
 
-/// The fewest bytes that a message takes: offset, length, checksum, format, attributes, and the lengths of a null key
-/// and a null value.
+/// The fewest bytes that a message takes: offset, length, checksum, format, attributes, and the
+/// lengths of a null key and a null value.
 pub(super) const SMALLEST_MESSAGE: usize = 26;
 
 /// A message: a record, or a compressed set of them.
@@ -56,6 +56,9 @@ impl Message {
         let key = fields.span(key_length.into())?;
         let value_length = fields.i32()?;
         let value = fields.span(value_length.into())?;
+        if !fields.is_at_end() {
+            return Err(Defect::Malformed);
+        }
         Ok(Self {
             offset,
             magic,
@@ -102,8 +105,9 @@ impl Message {
 #[derive(Debug)]
 pub(super) struct Set {
     magic: u8,
-    /// What its messages' offsets are counted from: in format 1 the set's first offset, in format 0, whose offsets are
-    /// the log's own, 0. The last message's offset in the log is the set's own, which tells.
+    /// What its messages' offsets are counted from: in format 1 the set's first offset, in format
+    /// 0, whose offsets are the log's own, 0. The last message's offset in the log is the set's
+    /// own, which tells.
     base_offset: i64,
     pub(super) count: usize,
 }

@@ -2,7 +2,8 @@
 //!
 //! - `encode`: records to a batch of format 2; `compress`: its compression
 //! - `decode`: the walk through what a Fetch answer holds for a partition
-//! - `batch`: a batch of format 2; `legacy`: message sets of formats 0 and 1, from before Kafka 0.11
+//! - `batch`: a batch of format 2; `legacy`: message sets of formats 0 and 1, from before Kafka
+//!   0.11
 //! - `decompress`: unpacking, within a limit
 //! - `transactions`: which batches a reader of committed records leaves out
 //! - `records`: the records that were read, and how the reading ended

@@ -22,8 +22,8 @@ pub(crate) enum End {
     Complete,
     /// The last batch is not whole.
     Cut,
-    /// The answer has unpacked to as much as one may. What is left belongs to an answer of its own: ask for the
-    /// next offset.
+    /// The answer has unpacked to as much as one may. What is left belongs to an answer of its own:
+    /// ask for the next offset.
     LimitReached,
     /// A batch cannot be read. All before it is.
     Bad(BadBatch),
@@ -35,12 +35,14 @@ pub(crate) struct RecordSets {
     /// Batches that have records here.
     pub batches: Vec<Batch>,
     entries: Vec<Entry>,
-    /// The offset to ask for next: behind the last batch that was read, whatever compaction left of it.
+    /// The offset to ask for next: behind the last batch that was read, whatever compaction left of
+    /// it.
     pub next_offset: i64,
     pub end: End,
 }
 
-/// A batch of format 2, or messages of formats 0 and 1 that came unbatched or as one compressed set.
+/// A batch of format 2, or messages of formats 0 and 1 that came unbatched or as one compressed
+/// set.
 #[derive(Debug)]
 pub(crate) struct Batch {
     /// The leader's epoch when it was written; -1 in formats 0 and 1.
@@ -116,8 +118,8 @@ impl RecordSets {
         }
     }
 
-    /// Adds a batch with the records that `read` finds in it; one of which nothing is to be kept is left out, and so
-    /// is one that cannot be read.
+    /// Adds a batch with the records that `read` finds in it; one of which nothing is to be kept is
+    /// left out, and so is one that cannot be read.
     pub(super) fn add<E>(
         &mut self,
         batch: Batch,

@@ -1,4 +1,5 @@
-//! Which batches a reader of committed records leaves out: as Java's consumer does it, batch by batch.
+//! Which batches a reader of committed records leaves out: as Java's consumer does it, batch by
+//! batch.
 
 use std::collections::HashSet;
 
@@ -7,8 +8,8 @@ use std::collections::HashSet;
 pub(crate) enum Isolation {
     /// Those of open and aborted transactions, too.
     ReadUncommitted,
-    /// Those outside of transactions and of committed ones, up to the last stable offset; -1 is a broker that does not
-    /// say it.
+    /// Those outside of transactions and of committed ones, up to the last stable offset; -1 is a
+    /// broker that does not say it.
     ReadCommitted {
         aborted: AbortedTransactions,
         last_stable_offset: i64,
@@ -110,7 +111,8 @@ mod tests {
 
     #[test]
     fn a_producers_records_are_left_out_from_the_first_of_its_aborted_transaction_to_its_marker() {
-        // Offsets: 7 committed in 0..=2; 7 aborted in 3..=9; 8 aborted in 5..=12; 7 aborted again in 20..=22.
+        // Offsets: 7 committed in 0..=2; 7 aborted in 3..=9; 8 aborted in 5..=12; 7 aborted again
+        // in 20..=22.
         let mut isolation = committed(vec![(7, 20), (8, 5), (7, 3)]);
         assert!(!isolation.leaves_out(7, 2));
         isolation.pass_marker(7, Marker::Commit, 3);

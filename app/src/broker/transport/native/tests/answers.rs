@@ -17,8 +17,8 @@ fn name() -> TopicName {
     TopicName(StrBytes::from_static_str("t"))
 }
 
-/// The topic `t`, whose partitions are all led by the broker on this port, in these epochs; one of -1
-/// has no leader.
+/// The topic `t`, whose partitions are all led by the broker on this port, in these epochs; one of
+/// -1 has no leader.
 pub(super) fn metadata(port: u16, epochs: &[i32]) -> Reply {
     let broker = MetadataResponseBroker::default()
         .with_node_id(1.into())

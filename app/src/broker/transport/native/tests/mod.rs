@@ -2,6 +2,7 @@
 //!
 //! - `server`: the broker; `answers`: what it says
 //! - `fetching`, `producing`, `listing`: the requests
+//! - `versions`: what is known of brokers beyond one client
 //! - `hostile`: answers that no broker gives
 
 mod answers;
@@ -10,6 +11,7 @@ mod hostile;
 mod listing;
 mod producing;
 mod server;
+mod versions;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -32,14 +34,21 @@ fn client(broker: &Broker) -> Client {
 }
 
 fn client_with(broker: &Broker, compression: Compression) -> Client {
+    client_of(&config(broker, compression))
+}
+
+fn config(broker: &Broker, compression: Compression) -> Arc<ClientConfig> {
     let options = ClusterOptions {
         request_timeout: LIMIT,
         compression,
         ..ClusterOptions::for_tests()
     };
     let hosts = Hosts::new(vec![broker.address.clone()]);
-    let config = Arc::new(ClientConfig::new(options, hosts, Stop::default()));
-    Client::connect(config, Deadline::within(LIMIT), PartitionMemory::default())
+    Arc::new(ClientConfig::new(options, hosts, Stop::default()))
+}
+
+fn client_of(config: &Arc<ClientConfig>) -> Client {
+    Client::connect(config.clone(), Deadline::within(LIMIT), PartitionMemory::default())
 }
 
 fn at(partition: i32) -> TopicPartition {

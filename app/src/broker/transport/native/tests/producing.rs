@@ -1,6 +1,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use kafka_protocol::protocol::StrBytes;
+
 use super::answers::produced;
 use super::server::{Asked, Broker, KAFKA_4, Reply, Spoken};
 use super::{at, client, client_with};
@@ -39,6 +41,23 @@ fn each_slice_gets_its_offset_or_its_code_in_the_order_asked() {
     assert!(untold.as_ref().unwrap_err().to_string().contains("tells no offset"));
     assert!(large.as_ref().unwrap_err().to_string().contains("MessageTooLarge"));
     assert_eq!(broker.asked()[0].0, 12);
+}
+
+#[test]
+fn a_record_that_the_broker_will_never_take_is_told_in_its_words() {
+    let said = "Compacted topic cannot accept message without key\u{7}";
+    let broker = Broker::start(KAFKA_4, move |_, _| {
+        let Reply::Produce(mut answer) = produced(&[(0, -1, 87)]) else {
+            unreachable!()
+        };
+        answer.responses[0].partition_responses[0].error_message = Some(StrBytes::from_static_str(said));
+        Reply::Produce(answer)
+    });
+    let answers = produce(&mut client(&broker), &broker, &[0]).unwrap();
+    let error = answers[0].as_ref().unwrap_err();
+    let text =
+        "\"Compacted topic cannot accept message without key\\u{7}\": the broker answers InvalidRecord (code 87)";
+    assert!(error.is_fatal() && error.to_string().starts_with(text), "{error}");
 }
 
 #[test]

@@ -41,6 +41,13 @@ pub(super) const KAFKA_4: Spoken = [(0, 13), (0, 13), (4, 17), (1, 10)];
 pub(super) struct Broker {
     pub(super) address: String,
     asked: Arc<Mutex<Vec<(i16, Asked)>>>,
+    versions: Arc<Mutex<ToldVersions>>,
+}
+
+/// What it says that it speaks, and how often it was asked.
+struct ToldVersions {
+    spoken: Spoken,
+    told: usize,
 }
 
 impl Broker {
@@ -49,12 +56,13 @@ impl Broker {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let port = listener.local_addr().unwrap().port();
         let asked = Arc::new(Mutex::new(Vec::new()));
-        let (noted, reply) = (asked.clone(), Arc::new(Mutex::new(reply)));
+        let versions = Arc::new(Mutex::new(ToldVersions { spoken, told: 0 }));
+        let (noted, reply, told) = (asked.clone(), Arc::new(Mutex::new(reply)), versions.clone());
         thread::spawn(move || {
             for client in listener.incoming() {
-                let (noted, reply) = (noted.clone(), reply.clone());
+                let (noted, reply, told) = (noted.clone(), reply.clone(), told.clone());
                 thread::spawn(move || {
-                    serve(client.unwrap(), spoken, |version, asked| {
+                    serve(client.unwrap(), &told, |version, asked| {
                         noted.lock().unwrap().push((version, asked.clone()));
                         (reply.lock().unwrap())(port, &asked)
                     })
@@ -64,7 +72,19 @@ impl Broker {
         Self {
             address: format!("127.0.0.1:{port}"),
             asked,
+            versions,
         }
+    }
+
+    /// From now on it speaks these versions, and closes the connection over any other, as brokers
+    /// do.
+    pub(super) fn speak(&self, spoken: Spoken) {
+        self.versions.lock().unwrap().spoken = spoken;
+    }
+
+    /// How often it was asked for its versions.
+    pub(super) fn versions_told(&self) -> usize {
+        self.versions.lock().unwrap().told
     }
 
     /// All requests so far but ApiVersions, with their versions.
@@ -84,7 +104,11 @@ impl Broker {
     }
 }
 
-fn serve(mut client: TcpStream, spoken: Spoken, mut reply: impl FnMut(i16, Asked) -> Reply) -> Option<()> {
+fn serve(
+    mut client: TcpStream,
+    versions: &Mutex<ToldVersions>,
+    mut reply: impl FnMut(i16, Asked) -> Reply,
+) -> Option<()> {
     client.set_nodelay(true).unwrap();
     loop {
         let mut size = [0; 4];
@@ -98,10 +122,15 @@ fn serve(mut client: TcpStream, spoken: Spoken, mut reply: impl FnMut(i16, Asked
         let id = header.correlation_id;
         let asked = match api {
             ApiKey::ApiVersions => {
-                let answer = frame(id, 0, &versions(spoken));
+                let answer = {
+                    let mut versions = versions.lock().unwrap();
+                    versions.told += 1;
+                    frame(id, 0, &versions_answer(versions.spoken))
+                };
                 client.write_all(&answer).ok()?;
                 continue;
             }
+            api if !speaks(versions.lock().unwrap().spoken, api, version) => return None,
             ApiKey::Metadata => Asked::Metadata(MetadataRequest::decode(&mut rest, version).unwrap()),
             ApiKey::Produce => Asked::Produce(ProduceRequest::decode(&mut rest, version).unwrap()),
             ApiKey::Fetch => Asked::Fetch(FetchRequest::decode(&mut rest, version).unwrap()),
@@ -131,9 +160,15 @@ pub(super) fn frame<R: Encodable + HeaderVersion>(id: i32, version: i16, answer:
     bytes
 }
 
-fn versions(spoken: Spoken) -> ApiVersionsResponse {
-    let keys = [ApiKey::Metadata, ApiKey::Produce, ApiKey::Fetch, ApiKey::ListOffsets];
-    let keys = keys.into_iter().zip(spoken).map(|(api, (oldest, newest))| {
+const KEYS: [ApiKey; 4] = [ApiKey::Metadata, ApiKey::Produce, ApiKey::Fetch, ApiKey::ListOffsets];
+
+fn speaks(spoken: Spoken, api: ApiKey, version: i16) -> bool {
+    let known = KEYS.into_iter().zip(spoken).find(|(key, _)| *key == api);
+    known.is_some_and(|(_, (oldest, newest))| (oldest..=newest).contains(&version))
+}
+
+fn versions_answer(spoken: Spoken) -> ApiVersionsResponse {
+    let keys = KEYS.into_iter().zip(spoken).map(|(api, (oldest, newest))| {
         ApiVersion::default()
             .with_api_key(api as i16)
             .with_min_version(oldest)

@@ -30,6 +30,44 @@ fn batches_of_java_and_librdkafka_are_read_in_every_codec() {
     }
 }
 
+/// When all golden records were written, by the clients that wrote them.
+const WRITTEN: i64 = 1_700_000_000_000;
+
+fn read_i64(bytes: &[u8], at: usize) -> i64 {
+    i64::from_be_bytes(bytes[at..at + 8].try_into().unwrap())
+}
+
+#[test]
+fn the_golden_batches_have_the_header_and_the_times_that_the_readme_tells() {
+    const LOG_APPEND_TIME: u8 = 0x08;
+    // The header's name and value, each behind its length, and behind their number.
+    const HEADERS: &[u8] = b"\x02\x0cheader\x18of the first";
+    for client in ["java", "librdkafka"] {
+        for codec in Codec::ALL {
+            let name = format!("{client}-{codec:?}").to_lowercase();
+            let bytes = golden(&name);
+            assert_eq!(
+                bytes[22],
+                codec.attributes(),
+                "{name}: the writer's time, and this codec"
+            );
+            assert_eq!([27, 35].map(|at| read_i64(&bytes, at)), [WRITTEN; 2], "{name}");
+            let sets = decode(bytes);
+            let data = &sets.batches[0].data;
+            let with_headers = data.windows(HEADERS.len()).filter(|part| *part == HEADERS);
+            assert_eq!(with_headers.count(), 1, "{name}");
+        }
+    }
+    for client in ["java", "python"] {
+        for codec in [Codec::None, Codec::Gzip, Codec::Snappy, Codec::Lz4] {
+            let name = format!("{client}-v1-{codec:?}").to_lowercase();
+            let bytes = golden(&name);
+            assert_eq!((bytes[16], bytes[17] & LOG_APPEND_TIME), (1, 0), "{name}");
+            assert_eq!(read_i64(&bytes, 18), WRITTEN, "{name}");
+        }
+    }
+}
+
 #[test]
 fn sets_of_the_old_formats_are_read_in_every_codec_that_they_have() {
     let files = [

@@ -142,6 +142,108 @@ fn numbers_in_records_are_claims() {
     }
 }
 
+/// A record of three bytes in its key and three in its value, with these headers and what is behind
+/// them.
+fn with_headers(headers: &[u8]) -> Vec<u8> {
+    let mut body = vec![0, 0, 0, 6];
+    body.extend(b"key\x06val");
+    body.extend(headers);
+    let mut bytes = batch(Codec::None, 3, &GOLDEN[..1]);
+    bytes.truncate(HEADER);
+    bytes.push((body.len() * 2) as u8);
+    bytes.extend(body);
+    let length = (bytes.len() - 12) as i32;
+    changed(bytes, 8, length.to_be_bytes())
+}
+
+#[test]
+fn a_record_ends_where_its_headers_end() {
+    let well = [
+        &b"\x00"[..],
+        b"\x02\x02h\x02v",
+        b"\x02\x00\x00",
+        b"\x04\x02h\x01\x02i\x00",
+    ];
+    for headers in well {
+        let sets = decode(with_headers(headers));
+        assert_complete(&sets);
+        assert_eq!(pairs(&sets), [(Some(&b"key"[..]), Some(&b"val"[..]))]);
+    }
+    let broken = [
+        &b""[..],
+        b"\x00\x00",
+        b"\x01",
+        b"\x02",
+        b"\x02\x02h",
+        b"\x02\x01\x00",
+        b"\x02\x02h\x03",
+        b"\x02\x02h\x04v",
+        b"\x02\x02h\x02v\x00",
+        b"\x7e\x00\x00",
+        b"\xfe\xff\xff\xff\x0f\x00\x00",
+        b"\xfe\xff\xff\xff\xff\xff\xff\xff\xff\x01",
+    ];
+    for headers in broken {
+        let sets = decode(with_headers(headers));
+        assert_eq!((defect(&sets), sets.len()), (Some(Defect::Malformed), 0), "{headers:?}");
+    }
+}
+
+/// Where a length or a count of 32 bits stands, in all formats.
+fn claims(one: &[u8]) -> Vec<usize> {
+    match one[16] {
+        2 => vec![8, 57],
+        magic => {
+            let key = 18 + 8 * usize::from(magic);
+            let value = key + 4 + read_i32(one, key).max(0) as usize;
+            vec![8, key, value]
+        }
+    }
+}
+
+fn read_i32(bytes: &[u8], at: usize) -> i32 {
+    i32::from_be_bytes(bytes[at..at + 4].try_into().unwrap())
+}
+
+#[test]
+fn a_length_or_a_count_that_is_not_so_brings_no_record() {
+    for one in all_kinds() {
+        for at in claims(&one) {
+            let claimed = read_i32(&one, at);
+            for lie in [claimed + 1, claimed - 1, 0, -2, i32::MIN, i32::MAX] {
+                if lie == claimed {
+                    continue;
+                }
+                let mut bytes = one.clone();
+                bytes[at..at + 4].copy_from_slice(&lie.to_be_bytes());
+                // The checksum is right where the length leads into what is there.
+                let sets = decode(fuzzing::with_checksums(bytes));
+                let is_refused = defect(&sets).is_some() || sets.end == End::Cut;
+                // A frame of LZ4 may lack its end, when all records are there.
+                let is_all = one[16] == 2 && one[22] == Codec::Lz4.attributes() && pairs(&sets) == GOLDEN;
+                assert!(
+                    is_all || is_refused && sets.is_empty() && sets.next_offset == 0,
+                    "{lie} for {claimed} at {at} of {one:?}"
+                );
+            }
+        }
+    }
+}
+
+#[test]
+fn where_records_stand_takes_memory_too_if_they_are_not_compressed() {
+    let nothing = [(None, None)].repeat(100_000);
+    let bytes: Bytes = batch(Codec::None, 0, &nothing).into();
+    let mut decoder = Decoder::new();
+    decoder.begin_answer_within(2 << 20);
+    let sets = decoder.decode(&bytes, 0, Isolation::ReadUncommitted);
+    assert_eq!(defect(&sets), Some(Defect::TooLarge));
+    decoder.begin_answer_within(6 << 20);
+    let twice: Bytes = [&bytes[..], &batch(Codec::None, 100_000, &nothing)].concat().into();
+    let sets = decoder.decode(&twice, 0, Isolation::ReadUncommitted);
+    assert_eq!((sets.end, sets.next_offset), (End::LimitReached, 100_000));
+}
+
 #[test]
 fn offsets_that_are_not_those_of_a_log_are_refused() {
     let one = batch(Codec::None, 3, &GOLDEN);
