@@ -82,7 +82,7 @@ fn files_that_cannot_be_used_are_named_with_their_flags() {
             &["--tls-ca", path],
             1,
             &[&format!("--tls-ca {path}: "), text],
-        )
+        );
     };
     ca("/no/such/file", "cannot read it: No such file");
     ca("/", "cannot read it: Is a directory");
