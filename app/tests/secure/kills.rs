@@ -3,7 +3,7 @@
 use std::thread;
 use std::time::Duration;
 
-use super::{Login, Secured, logged_in, mutual, with_certificate};
+use super::{LIMIT, Login, Secured, logged_in, mutual, with_certificate};
 use crate::crashes::{Audit, Scene};
 use crate::support::*;
 
@@ -45,17 +45,21 @@ fn survive(cluster: &Cluster, workspaces: &[Workspace]) {
         .map(|w| Ferry::start(w, &["--batch-rows", "20"], &[]))
         .collect();
     for kill in 0..KILLS {
-        for (workspace, ferry) in workspaces.iter().zip(&mut ferries) {
+        for (workspace, ferry) in workspaces.iter().zip(&ferries) {
             let before = Audit::changes(workspace);
             assert!(
-                wait_until(super::LIMIT, || Audit::changes(workspace) > before),
+                wait_until(LIMIT, || Audit::changes(workspace) > before),
                 "nothing lands\n{}\n{}",
                 ferry.producer.output(),
                 ferry.consumer.output()
             );
+        }
+        for ferry in &mut ferries {
             thread::sleep(Duration::from_millis(random.below(60))); // the random moment
             ferry.producer.signal(libc::SIGKILL);
             ferry.consumer.signal(libc::SIGKILL);
+        }
+        for ferry in &mut ferries {
             ferry.next_producer().killed();
             ferry.next_consumer().killed();
         }

@@ -72,15 +72,7 @@ fn a_listener_of_another_kind_is_told() {
     both(&at(cluster, &secure, &login), &[], &needs_tls);
     let no_tls = ["it does not speak TLS, and --tls is given", "leave --tls out"];
     both(&at(cluster, &plain, &tls), &[], &no_tls);
-    both(
-        &at(
-            cluster,
-            &plain,
-            &[tls, [login[0], login[1]], [login[2], login[2]]].concat(),
-        ),
-        &[],
-        &no_tls,
-    );
+    both(&at(cluster, &plain, &[&tls[..], &login].concat()), &[], &no_tls);
     let needs_login = [
         "it asks for a login with ",
         "SCRAM-SHA-512",
