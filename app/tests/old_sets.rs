@@ -87,6 +87,9 @@ fn a_compressed_message_in_a_compressed_one_is_put_aside_before_and_after_an_upg
         assert_eq!(send(&packed(&row(id))), Ok(id));
         expected.push(text(id));
     }
+    // Behind the old sets: the crate reads on.
+    let run = w.consumer(&["--until-caught-up", "--partitions", "0", "--client", "kafka"]);
+    run.ok().says("3 rows landed");
     for client in ["kafka", "native"] {
         lands(&w, client, &expected, &put_aside);
     }

@@ -15,7 +15,7 @@ use crate::broker::deadline::Deadline;
 use crate::broker::error::KafkaError;
 use crate::broker::transport::crate_kafka::errors::kafka_error;
 use crate::broker::transport::crate_kafka::own_fetch::OwnConnections;
-use crate::broker::transport::crate_kafka::readers::Checked;
+use crate::broker::transport::crate_kafka::readers::Looks;
 use crate::broker::transport::crate_kafka::windows::Windows;
 use crate::broker::transport::native::record_batch::decode::Decoder;
 use crate::broker::transport::requests::{ProduceSlice, SliceAnswer};
@@ -26,7 +26,7 @@ pub(crate) struct Client {
     pub(super) deadline: Deadline,
     pub(super) windows: Windows,
     pub(super) own_connections: OwnConnections,
-    pub(super) checked: Checked,
+    pub(super) looks: Looks,
     pub(super) decoder: Decoder,
     /// None after a failure.
     kafka: Option<KafkaClient>,
@@ -40,7 +40,7 @@ impl Client {
             deadline,
             windows,
             own_connections: OwnConnections::new(),
-            checked: Checked::default(),
+            looks: Looks::default(),
             decoder: Decoder::new(),
             kafka: Some(kafka),
         })

@@ -37,19 +37,46 @@ pub(super) enum Reader {
     Own,
 }
 
-/// From which offset on the crate may read what a leader hands out.
-#[derive(Debug, Default)]
-pub(super) struct Checked(HashMap<TopicPartition, (String, i64)>);
+/// After format 0 was seen, so many fetches go by until the next look. To read ourselves for longer
+/// than need be does no harm.
+const REST: u8 = 8;
 
-impl Checked {
-    fn covers(&self, host: &str, position: &FetchPosition) -> bool {
-        let known = self.0.get(&position.at);
-        known.is_some_and(|(leader, from)| leader == host && *from <= position.offset)
+/// What the last look at a partition showed.
+#[derive(Debug, Clone, Copy)]
+enum Log {
+    /// From this offset on the crate may read.
+    New {
+        from: i64,
+    },
+    Old {
+        rest: u8,
+    },
+}
+
+/// What the looks at partitions showed, and the leader of each.
+#[derive(Debug, Default)]
+pub(super) struct Looks(HashMap<TopicPartition, (String, Log)>);
+
+impl Looks {
+    /// Who reads at a position; none when it is time for a look.
+    fn reader(&self, host: &str, position: &FetchPosition) -> Option<Reader> {
+        let (leader, log) = self.0.get(&position.at)?;
+        match log {
+            _ if leader != host => None,
+            Log::New { from } => (*from <= position.offset).then_some(Reader::Crate),
+            Log::Old { rest } => (*rest > 0).then_some(Reader::Own),
+        }
     }
 
-    fn note(&mut self, host: &str, position: &FetchPosition) {
-        let from = (host.to_string(), position.offset);
-        self.0.insert(position.at.clone(), from);
+    fn note(&mut self, host: &str, position: &FetchPosition, log: Log) {
+        self.0.insert(position.at.clone(), (host.to_string(), log));
+    }
+
+    /// A fetch of a partition begins.
+    fn pass(&mut self, at: &TopicPartition) {
+        if let Some((_, Log::Old { rest })) = self.0.get_mut(at) {
+            *rest = rest.saturating_sub(1);
+        }
     }
 }
 
@@ -74,7 +101,7 @@ impl Client {
         }
         let unchecked: Vec<PartitionFetch> = positions
             .iter()
-            .filter(|position| !self.checked.covers(host, position))
+            .filter(|position| self.looks.reader(host, position).is_none())
             .map(|position| PartitionFetch {
                 position: position.clone(),
                 window: WINDOW,
@@ -83,29 +110,30 @@ impl Client {
         if !unchecked.is_empty() {
             self.check(host, &unchecked)?;
         }
-        let reader = |position| {
-            if self.checked.covers(host, position) {
-                Reader::Crate
-            } else {
-                Reader::Own
-            }
-        };
-        Ok(positions.iter().map(reader).collect())
+        let readers = positions.iter().map(|position| {
+            let reader = self.looks.reader(host, position).unwrap_or(Reader::Own);
+            self.looks.pass(&position.at);
+            reader
+        });
+        Ok(readers.collect())
     }
 
-    /// Notes which of these the crate may read.
+    /// Notes what a look at these shows.
     fn check(&mut self, host: &str, unchecked: &[PartitionFetch]) -> Result<(), KafkaError> {
         let all = self.see(host, unchecked)?;
         for (ask, seen) in unchecked.iter().zip(all) {
-            let is_new = match seen {
-                Seen::New => true,
-                // When nothing comes of it alone either, there is nothing up to the end.
-                Seen::Nothing => matches!(self.see(host, slice::from_ref(ask))?[..], [Seen::New | Seen::Nothing]),
-                Seen::Format0 | Seen::Unknown => false,
+            let alone = match seen {
+                Seen::Nothing => self.see(host, slice::from_ref(ask))?,
+                seen => vec![seen],
             };
-            if is_new {
-                self.checked.note(host, &ask.position);
-            }
+            let FetchPosition { offset: from, .. } = ask.position;
+            let log = match alone[..] {
+                // When nothing comes of it alone either, there is nothing up to the end.
+                [Seen::New | Seen::Nothing] => Log::New { from },
+                [Seen::Format0] => Log::Old { rest: REST },
+                _ => continue,
+            };
+            self.looks.note(host, &ask.position, log);
         }
         Ok(())
     }
@@ -129,5 +157,54 @@ fn seen(data: &PartitionData, position: &FetchPosition) -> Seen {
         Some(_) => Seen::New,
         None if data.high_watermark == position.offset => Seen::New,
         None => Seen::Nothing,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn position(offset: i64) -> FetchPosition {
+        let at = TopicPartition::new("t", 0);
+        FetchPosition { at, offset }
+    }
+
+    #[test]
+    fn the_format_is_told_by_the_first_batch_and_the_end_by_the_high_watermark() {
+        let message = |format: u8| [&[0; 16][..], &[format]].concat();
+        let seen = |records: Vec<u8>, high_watermark, code| {
+            let data = PartitionData::default()
+                .with_records(Some(records.into()))
+                .with_high_watermark(high_watermark)
+                .with_error_code(code);
+            seen(&data, &position(5))
+        };
+        for (format, expected) in [(0, Seen::Format0), (1, Seen::New), (2, Seen::New)] {
+            assert_eq!(seen(message(format), 9, 0), expected);
+            assert_eq!(seen(message(format), 9, 6), Seen::Unknown, "it does not lead");
+        }
+        assert_eq!(seen(Vec::new(), 5, 0), Seen::New);
+        assert_eq!(seen(Vec::new(), 9, 0), Seen::Nothing);
+        assert_eq!(seen(vec![0; 16], 9, 0), Seen::Nothing);
+        assert_eq!(seen(Vec::new(), 4, 0), Seen::Unknown);
+    }
+
+    #[test]
+    fn a_look_counts_for_its_leader_and_from_its_offset_on() {
+        let (mut looks, at) = (Looks::default(), position(5));
+        assert_eq!(looks.reader("a", &at), None);
+        looks.note("a", &at, Log::New { from: 5 });
+        assert_eq!(looks.reader("a", &position(4)), None);
+        assert_eq!(looks.reader("b", &at), None);
+        assert_eq!(
+            [5, 6].map(|offset| looks.reader("a", &position(offset))),
+            [Some(Reader::Crate); 2]
+        );
+        looks.note("a", &at, Log::Old { rest: REST });
+        for _ in 0..REST {
+            assert_eq!(looks.reader("a", &at), Some(Reader::Own));
+            looks.pass(&at.at);
+        }
+        assert_eq!(looks.reader("a", &at), None);
     }
 }
