@@ -158,7 +158,7 @@ fn a_sink_of_format_3_knows_whose_records_its_topics_carry() {
     drop(folder.sink());
     let shape = r#"{"table":"x","columns":[{"name":"a"}]}"#;
     let mut format_3 = "UPDATE _rowferry_sink SET format = 3; DROP TABLE _rowferry_topics;
-         ALTER TABLE _rowferry_positions DROP COLUMN topic_id;
+        ALTER TABLE _rowferry_positions DROP COLUMN topic_id;
          ALTER TABLE _rowferry_tables ADD COLUMN source TEXT; ALTER TABLE _rowferry_tables ADD COLUMN id TEXT;"
         .to_owned();
     let table = |topic: &str, schema: &str, bound: &str| {
