@@ -1,6 +1,8 @@
 //! A broker, or another member of the group, that lies: whatever it says, the commands come to an
 //! end that they choose themselves, soon and in little memory.
 
+mod both_clients;
+
 use std::io::Write;
 use std::os::unix::process::ExitStatusExt;
 use std::sync::Mutex;
@@ -46,6 +48,7 @@ fn row(offset: i64) -> Entry {
 /// A consumer of the broker's only partition, in a group or by itself.
 fn consumer(ws: &Workspace, hostile: &Hostile, in_group: bool) -> Process {
     let mut command = ws.command("consumer");
+    command.args(["--client", hostile.client()]);
     command.args(["--brokers", &hostile.address(), "--topic", TOPIC, "--until-caught-up"]);
     command.arg("--sink").arg(ws.sink()).args(PATIENCE);
     if in_group {
@@ -62,6 +65,7 @@ fn producer(ws: &Workspace, hostile: &Hostile) -> Process {
         "CREATE TABLE IF NOT EXISTS rows(id INTEGER PRIMARY KEY, name TEXT); INSERT INTO rows(name) VALUES('n'), ('m')",
     );
     let mut command = ws.command("producer");
+    command.args(["--client", hostile.client()]);
     command.args(["--brokers", &hostile.address(), "--topic", TOPIC, "--table", "rows"]);
     command.arg("--source").arg(ws.source()).args(PATIENCE);
     Process::start(&mut command)

@@ -1,5 +1,5 @@
-//! A broker that lies. It knows enough of the old protocol to bring a producer or a consumer to
-//! each of its requests, for one topic of one partition; then it answers one kind of request with a
+//! A broker that lies. It knows enough of the old protocol, and of today's, to bring a producer or a
+//! consumer of either client to each of its requests, for one topic of one partition; then it answers one kind of request with a
 //! length, a count or an offset that cannot be, or not at all.
 
 use std::io::{Read, Write};
@@ -38,6 +38,16 @@ pub(crate) enum Lie {
     Close,
     /// The answer ends in the middle, and then the connection.
     Half,
+    /// The answer is that to another request.
+    Number,
+    /// The answer is right, and comes byte by byte, a second for each.
+    Trickle,
+    /// The answer is said to have so many bytes, and bytes come without an end.
+    Endless(i32),
+    /// The answer is right, and the connection ends behind it.
+    Last,
+    /// The answer has the layout of another version.
+    Layout,
 }
 
 /// Messages of the log as they are handed out: the first offset, the one behind them, the bytes of
@@ -67,6 +77,8 @@ struct State {
     shown: usize,
     /// What other members of the group say of themselves.
     others: Vec<Vec<u8>>,
+    /// It says that it speaks what the native client asks, and what the crate `kafka` does where not.
+    of_today: bool,
 }
 
 impl Hostile {
@@ -90,6 +102,20 @@ impl Hostile {
 
     pub(crate) fn address(&self) -> String {
         format!("127.0.0.1:{}", self.0.port)
+    }
+
+    /// From now on it can be asked by the native client, and no longer by the crate `kafka`.
+    pub(crate) fn be_of_today(&self) {
+        self.state(|state| state.of_today = true);
+    }
+
+    /// The --client that can ask it.
+    pub(crate) fn client(&self) -> &'static str {
+        if self.state(|state| state.of_today) {
+            "native"
+        } else {
+            "kafka"
+        }
     }
 
     /// The lie that it tells from now on, whenever it is asked this.
@@ -168,18 +194,44 @@ impl Hostile {
                 }
                 Some(Lie::Size(claimed)) => size = claimed,
                 Some(Lie::Claim(at, claimed)) => answer.claim(at, claimed),
-                None => {}
+                Some(Lie::Number) => answer.bytes[3] ^= 1,
+                Some(Lie::Trickle) => {
+                    for byte in [&size.to_be_bytes()[..], &answer.bytes].concat() {
+                        client.write_all(&[byte]).ok()?;
+                        thread::sleep(Duration::from_secs(1));
+                    }
+                    return None;
+                }
+                Some(Lie::Endless(claimed)) => {
+                    client.write_all(&claimed.to_be_bytes()).ok()?;
+                    client.write_all(&answer.bytes[..4]).ok()?;
+                    loop {
+                        client.write_all(&[0; 1 << 16]).ok()?;
+                    }
+                }
+                Some(Lie::Layout) => {
+                    size += 4;
+                    answer.bytes.splice(4..4, [0, 0, 0, 7]);
+                }
+                Some(Lie::Last) | None => {}
             }
             client.write_all(&size.to_be_bytes()).ok()?;
             client.write_all(&answer.bytes).ok()?;
+            if lie == Some(Lie::Last) {
+                return None;
+            }
         }
     }
 
     fn answer(&self, kind: i16, version: i16, asked: &mut Asked, answer: &mut Answer) {
         const ALL: [i16; 13] = [0, 1, 2, 3, 8, 9, 10, 11, 12, 13, 14, 15, 18];
         let (topic, port) = (&self.0.topic, self.0.port);
+        let of_today = self.state(|state| state.of_today);
         match kind {
             0 => {
+                if version >= 3 {
+                    asked.text();
+                }
                 asked.take(2 + 4);
                 asked.count();
                 asked.text();
@@ -191,8 +243,14 @@ impl Hostile {
                     a.text(topic);
                     a.one(|a| {
                         a.i32(0).i16(0).i64(base);
+                        if version >= 3 {
+                            a.i64(-1);
+                        }
                     });
                 });
+                if version >= 3 {
+                    answer.i32(0);
+                }
             }
             1 => {
                 asked.take(12 + if version >= 4 { 5 } else { 0 });
@@ -202,7 +260,7 @@ impl Hostile {
                 asked.take(4);
                 let (from, window) = (asked.i64(), asked.i32());
                 let (mut set, end) = self.state(|state| (read(&state.log, from, window), state.end()));
-                if version >= 4 {
+                if version >= 4 && !of_today {
                     set = self.state(|state| state.show(from, set));
                 }
                 if set.is_empty() {
@@ -252,11 +310,23 @@ impl Hostile {
                 });
             }
             3 => {
+                if version >= 4 {
+                    answer.i32(0);
+                }
                 answer.one(|a| {
                     a.i32(1).text("127.0.0.1").i32(port.into());
+                    if version >= 4 {
+                        a.text("rack");
+                    }
                 });
+                if version >= 4 {
+                    answer.text("cluster").i32(1);
+                }
                 answer.one(|a| {
                     a.i16(0).text(topic);
+                    if version >= 4 {
+                        a.bytes.push(0);
+                    }
                     a.one(|a| {
                         a.i16(0).i32(0).i32(1);
                         a.one(|a| {
@@ -319,7 +389,13 @@ impl Hostile {
             18 => {
                 answer.i16(0).count(ALL.len() as i32);
                 for kind in ALL {
-                    answer.i16(kind).i16(0).i16(if kind == 1 { 11 } else { 5 });
+                    let newest = match kind {
+                        0 if of_today => 3,
+                        1 | 3 if of_today => 4,
+                        1 => 11,
+                        _ => 5,
+                    };
+                    answer.i16(kind).i16(0).i16(newest);
                 }
             }
             _ => {
@@ -369,8 +445,13 @@ fn append(log: &mut Vec<Entry>, mut set: &[u8]) -> i64 {
         let (message, rest) = set.split_at(12 + size);
         let mut message = message.to_vec();
         message[..8].copy_from_slice(&next.to_be_bytes());
-        log.push(Entry(next, next + 1, message));
-        next += 1;
+        // A batch of today's format holds many records.
+        let records = match message.get(16..27) {
+            Some([2, .., a, b, c, d]) => i64::from(i32::from_be_bytes([*a, *b, *c, *d])) + 1,
+            _ => 1,
+        };
+        log.push(Entry(next, next + records, message));
+        next += records;
         set = rest;
     }
     base
