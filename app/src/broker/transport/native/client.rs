@@ -19,6 +19,7 @@ use crate::model::{TopicId, TopicPartition};
 use super::connections::Connections;
 use super::memory::PartitionMemory;
 use super::record_batch::decode::Decoder;
+use super::record_batch::encode::Encoder;
 use super::round::Round;
 
 /// Nobody's: the one who asks is no replica.
@@ -39,6 +40,8 @@ pub(crate) struct Client {
     pub(super) memory: PartitionMemory,
     pub(super) decoder: Decoder,
     pub(super) round: Round,
+    /// Of what is produced, once there is something.
+    pub(super) encoder: Option<Encoder>,
 }
 
 /// A partition's leader.
@@ -58,7 +61,8 @@ impl Client {
             config,
             memory,
             decoder: Decoder::new(),
-            round: Round::default(),
+            round: Round::new(),
+            encoder: None,
         }
     }
 

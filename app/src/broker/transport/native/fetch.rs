@@ -44,7 +44,7 @@ impl Client {
         let bytes = answer
             .values()
             .map(|data| data.records.as_ref().map_or(0, bytes::Bytes::len));
-        self.round.note_answer(bytes.sum());
+        let bytes = bytes.sum();
         self.decoder.begin_answer();
         let mut answers = Vec::with_capacity(request.positions.len());
         for (place, position) in request.positions.iter().enumerate() {
@@ -76,6 +76,7 @@ impl Client {
             let position = position.clone();
             answers.push(PartitionAnswer { position, outcome });
         }
+        self.round.note_answer(bytes, self.decoder.unpacked());
         Ok(answers)
     }
 
@@ -134,8 +135,14 @@ impl Client {
         let largest = FetchResponse::LARGEST + usize::try_from(request.total_bytes).unwrap_or(0);
         let limit = self.config.limit + max_wait;
         let memory = &self.memory;
+        let round = &self.round;
+        let request = FetchRequest {
+            partition_bytes: round.on_the_wire(request.partition_bytes),
+            total_bytes: round.on_the_wire(request.total_bytes),
+            ..request.clone()
+        };
         let answer: FetchResponse = self.connections.ask(host, limit, largest, |version| {
-            Ok(kafka_request(request, version, min_bytes, max_wait, memory))
+            Ok(kafka_request(&request, version, min_bytes, max_wait, memory))
         })?;
         if answer.error_code != 0 {
             return Err(KafkaError::code(answer.error_code).at(host));

@@ -39,11 +39,12 @@ impl Client {
     ) -> Result<Vec<SliceAnswer>, KafkaError> {
         let codec = codec(self.config.compression);
         let limit = self.config.limit;
+        let encoder = self.encoder.get_or_insert_with(|| Encoder::new(codec));
         let answer: ProduceResponse = self.connections.ask(host, limit, ProduceResponse::LARGEST, |version| {
             if codec == Codec::Zstd && version < FIRST_WITH_ZSTD {
                 return Err(no_zstd(host));
             }
-            Ok(request(slices, codec, ack_limit))
+            Ok(request(slices, encoder, ack_limit))
         })?;
         let mut answers = HashMap::new();
         for topic in &answer.responses {
@@ -98,14 +99,13 @@ fn no_zstd(host: &str) -> KafkaError {
     )
 }
 
-fn request(slices: &[ProduceSlice], codec: Codec, ack_limit: Duration) -> ProduceRequest {
-    let mut encoder = Encoder::new(codec);
+fn request(slices: &[ProduceSlice], encoder: &mut Encoder, ack_limit: Duration) -> ProduceRequest {
     let mut topics: Vec<TopicProduceData> = Vec::new();
     for slice in slices {
         let at = &slice.batch.at;
         let partition = PartitionProduceData::default()
             .with_index(at.partition)
-            .with_records(Some(record_batch(slice, &mut encoder).into()));
+            .with_records(Some(record_batch(slice, encoder).into()));
         match topics.iter_mut().find(|topic| topic.name.as_str() == &*at.topic) {
             Some(topic) => topic.partition_data.push(partition),
             None => topics.push(
@@ -161,7 +161,7 @@ mod tests {
             slice("b", 0, &[Some(b"2")]),
             slice("a", 1, &[Some(b"")]),
         ];
-        let request = request(&slices, Codec::None, Duration::from_secs(3));
+        let request = request(&slices, &mut Encoder::new(Codec::None), Duration::from_secs(3));
         assert_eq!((request.acks, request.timeout_ms), (-1, 3000));
         let partitions: Vec<(&str, i32)> = request
             .topic_data

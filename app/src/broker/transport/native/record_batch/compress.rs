@@ -1,4 +1,4 @@
-//! Compresses records, as Kafka's own clients do by default.
+//! Compresses records, as Kafka's own clients do by default, except for zstd.
 
 use std::io::Write;
 
@@ -10,7 +10,8 @@ use zstd::bulk;
 use super::codec::Codec;
 
 const GZIP_LEVEL: u32 = 6;
-const ZSTD_LEVEL: i32 = 3;
+/// Rows as JSON become no smaller at level 3, Kafka's default, which takes half as much time again.
+const ZSTD_LEVEL: i32 = 1;
 
 /// What snappy-java writes before its blocks: a mark, and the format's version twice.
 pub(super) const SNAPPY_HEAD: [u8; 16] = *b"\x82SNAPPY\0\0\0\0\x01\0\0\0\x01";
@@ -73,7 +74,7 @@ impl Compressor {
     fn zstd(&mut self, plain: &[u8], out: &mut Vec<u8>) {
         let zstd = self
             .zstd
-            .get_or_insert_with(|| bulk::Compressor::new(ZSTD_LEVEL).expect("zstd knows its own default level"));
+            .get_or_insert_with(|| bulk::Compressor::new(ZSTD_LEVEL).expect("zstd knows its levels"));
         let start = out.len();
         out.resize(start + zstd::zstd_safe::compress_bound(plain.len()), 0);
         let packed = zstd

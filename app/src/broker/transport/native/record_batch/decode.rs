@@ -33,6 +33,11 @@ impl Decoder {
         self.begin_answer_within(LIMIT);
     }
 
+    /// What the partitions of this answer have unpacked to so far.
+    pub(crate) fn unpacked(&self) -> usize {
+        self.decompressor.spent()
+    }
+
     pub(in crate::broker::transport::native) fn begin_answer_within(&mut self, limit: usize) {
         self.decompressor.begin(limit);
     }

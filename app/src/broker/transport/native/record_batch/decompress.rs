@@ -36,6 +36,11 @@ impl Decompressor {
         self.left = limit;
     }
 
+    /// What has been unpacked of the answer, or counted with it.
+    pub(super) fn spent(&self) -> usize {
+        self.limit - self.left
+    }
+
     /// What the answer may still unpack to.
     pub(super) fn left(&self) -> usize {
         self.left
