@@ -18,6 +18,8 @@ pub(crate) enum ConnectionError {
     Closed(io::Error),
     /// What comes is not Kafka's protocol.
     NotKafka,
+    /// The answer has more bytes than are read.
+    TooLarge { size: usize, largest: usize },
     /// No TLS connection comes about.
     Tls(TlsError),
     /// The broker does not let us in.
@@ -30,7 +32,7 @@ impl ConnectionError {
         match self {
             Self::Tls(why) => why.is_fatal(),
             Self::Login(why) => why.is_fatal(),
-            Self::Unreachable(_) | Self::TimedOut | Self::Closed(_) | Self::NotKafka => false,
+            Self::Unreachable(_) | Self::TimedOut | Self::Closed(_) | Self::NotKafka | Self::TooLarge { .. } => false,
         }
     }
 
@@ -39,7 +41,7 @@ impl ConnectionError {
         match self {
             Self::Tls(why) => Some(why.way_out().to_string()),
             Self::Login(why) => Some(why.way_out()),
-            Self::Unreachable(_) | Self::TimedOut | Self::Closed(_) | Self::NotKafka => None,
+            Self::Unreachable(_) | Self::TimedOut | Self::Closed(_) | Self::NotKafka | Self::TooLarge { .. } => None,
         }
     }
 }
@@ -61,6 +63,10 @@ impl fmt::Display for ConnectionError {
             ConnectionError::TimedOut => write!(f, "it takes the connection, but does not answer"),
             ConnectionError::Closed(e) => write!(f, "it closes the connection ({e})"),
             ConnectionError::NotKafka => write!(f, "it does not speak Kafka's protocol"),
+            ConnectionError::TooLarge { size, largest } => {
+                let [size, largest] = [size, largest].map(|bytes| bytes.div_ceil(1 << 20));
+                write!(f, "its answer has {size} MiB, and this client reads up to {largest}")
+            }
             ConnectionError::Tls(why) => why.fmt(f),
             ConnectionError::Login(why) => why.fmt(f),
         }

@@ -177,18 +177,25 @@ impl Connection {
             return Ok(None);
         }
         let size = usize::try_from(frame.i32(0)).unwrap_or(0);
-        if !(4..=largest).contains(&size) {
-            return Err(if stream.is_plain() && frame.is_tls() {
-                ConnectionError::Tls(TlsError::NeedsTls)
-            } else {
-                ConnectionError::NotKafka
-            });
+        let is_too_large = size > largest;
+        if is_too_large && stream.is_plain() && frame.is_tls() {
+            return Err(ConnectionError::Tls(TlsError::NeedsTls));
         }
-        if !frame.fill(SIZE + 4, stream, end)? {
-            return Ok(None);
+        if size < 4 {
+            return Err(ConnectionError::NotKafka);
+        }
+        match frame.fill(SIZE + 4, stream, end) {
+            Ok(true) => {}
+            // What is larger than an answer is one only when it tells the number of the request.
+            Ok(false) | Err(ConnectionError::Closed(_)) if is_too_large => return Err(ConnectionError::NotKafka),
+            Ok(false) => return Ok(None),
+            Err(why) => return Err(why),
         }
         if frame.i32(SIZE) != self.correlation_id {
             return Err(ConnectionError::NotKafka);
+        }
+        if is_too_large {
+            return Err(ConnectionError::TooLarge { size, largest });
         }
         if !frame.fill(SIZE + size, stream, end)? {
             return Ok(None);

@@ -32,15 +32,27 @@ fn valid(id: i32) -> Vec<u8> {
 
 #[test]
 fn a_size_that_no_answer_has_and_an_id_that_was_not_sent_are_no_kafka() {
-    for size in [i32::MAX, -1, 0, 3, 200 << 20] {
+    let no_kafka = "does not speak Kafka's protocol";
+    for size in [-1_i32, 0, 3] {
         let error = error(move |id| [size.to_be_bytes(), id.to_be_bytes()].concat());
-        assert!(
-            error.to_string().contains("does not speak Kafka's protocol"),
-            "{size}: {error}"
-        );
+        assert!(error.to_string().contains(no_kafka), "{size}: {error}");
+    }
+    // A server of another kind, and one that says no more or closes.
+    for text in [&b"HTTP/1.1 400 Bad Request"[..], b"SSH-", b"220 ok"] {
+        let error = error(move |_| text.to_vec());
+        assert!(error.to_string().contains(no_kafka), "{text:?}: {error}");
     }
     let other = error(|id| valid(id + 1));
     assert!(other.to_string().contains("does not speak Kafka's protocol"), "{other}");
+}
+
+#[test]
+fn an_answer_that_is_larger_than_any_that_is_read_says_so() {
+    for (size, text) in [(i32::MAX, "has 2048 MiB"), (200 << 20, "has 200 MiB")] {
+        let error = error(move |id| [size.to_be_bytes(), id.to_be_bytes()].concat());
+        let text = format!("its answer {text}, and this client reads up to 133");
+        assert!(error.to_string().contains(&text), "{error}");
+    }
 }
 
 #[test]
