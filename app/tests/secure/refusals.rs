@@ -35,6 +35,25 @@ fn at(cluster: &Cluster, brokers: &str, settings: &[(&str, &str)]) -> Workspace 
     workspace
 }
 
+/// Makes a certificate that nobody trusts, and its key.
+fn self_signed(certificate: &str, key: &str) {
+    openssl(&[
+        "req",
+        "-x509",
+        "-newkey",
+        "ec",
+        "-pkeyopt",
+        "ec_paramgen_curve:P-256",
+        "-nodes",
+        "-subj",
+        "/CN=other",
+        "-keyout",
+        key,
+        "-out",
+        certificate,
+    ]);
+}
+
 #[test]
 fn a_login_that_is_wrong_is_told() {
     let (cluster, _calm) = Secured::shared().calm();
@@ -95,21 +114,7 @@ fn a_certificate_that_is_not_trusted_is_told() {
     let unknown = ["its certificate is of a CA that is not trusted here", "--tls-ca FILE"];
     let [ca, key] = ["other.pem", "other.key"].map(|name| workspace.path(name));
     let [ca, key] = [&ca, &key].map(|path| path.to_str().expect("a plain name"));
-    openssl(&[
-        "req",
-        "-x509",
-        "-newkey",
-        "ec",
-        "-pkeyopt",
-        "ec_paramgen_curve:P-256",
-        "-nodes",
-        "-subj",
-        "/CN=other",
-        "-keyout",
-        key,
-        "-out",
-        ca,
-    ]);
+    self_signed(ca, key);
     both(&workspace, &["--tls-ca", ca], &unknown);
     // 0.0.0.0 leads to this machine, and is none of the names in the certificate.
     let port = cluster.secure_broker(1).replace("localhost:", "");
@@ -188,6 +193,11 @@ fn a_client_certificate_that_is_missing_or_unknown_is_told() {
     ];
     let certified = with_certificate(cluster, "a login that nobody asks for is told").of("t");
     three_rows(&certified);
+    let [other, key] = ["other.pem", "other.key"].map(|name| certified.path(name));
+    let [other, key] = [&other, &key].map(|path| path.to_str().expect("a plain name"));
+    self_signed(other, key);
+    let unknown = ["it refuses the client certificate", "of a CA that the broker trusts"];
+    both(&certified, &["--tls-cert", other, "--tls-key", key], &unknown);
     login.iter().for_each(|(name, value)| certified.set(name, value));
     both(
         &certified,

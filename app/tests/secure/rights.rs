@@ -31,8 +31,7 @@ fn what_a_user_may_not_do_is_told_with_its_name() {
         .says("let this client use the group (kafka-acls.sh)");
 
     allow(cluster, "limited", &["--topic", topic, "--operation", "Write"]);
-    let run = workspace.producer(&[]).ok();
-    run.says("the broker does not allow this client to read the topic: all rows are sent again");
+    workspace.producer(&[]).ok();
     at_topic(workspace.consumer(&["--partitions", "0", "--until-caught-up"]));
 
     allow(cluster, "limited", &["--topic", topic, "--operation", "Read"]);
