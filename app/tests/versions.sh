@@ -7,19 +7,24 @@ set -eu
 cd "$(dirname "$0")/../.."
 
 core='types:: changes:: crashes:: groups:: growth:: losses:: edges::batches_of_another_client_in_every_codec'
-# Three brokers.
+# Three brokers; of 0.9 none tells who the controller or a group's coordinator is.
 many='faults::leaders::a_leader_killed_and_chased faults::nodes::a_controller_killed faults::coordinator::'
 # Brings its own 0.9.0.1, whatever the version here.
 elsewhere='--skip groups::shares::an_idle_member_keeps'
+# Records are removed as if they had expired, which no tool does before 0.11.
+expiry='--skip nobody_waits_for_a_partition_whose_records --skip a_topic_whose_beginning_has_expired --skip records_that_expire'
 
 # Shows what failed, and why; all of it where cargo never came to the tests.
 explain() { sed -n '/^failures:/,$p' "$work/log" | grep . || cat "$work/log"; }
 
 try() { # CLIENT VERSION
     echo "== $1 on Kafka $2"
-    filters="$core $many"
+    case $2 in
+    0.*) filters=$core skips="$elsewhere $expiry" ;;
+    *) filters="$core $many" skips=$elsewhere ;;
+    esac
     # shellcheck disable=SC2086 # words
-    if ! KAFKA_VERSION=$2 ROWFERRY_TEST_CLIENT=$1 cargo test --test ferry -- $filters $elsewhere >"$work/log" 2>&1; then
+    if ! KAFKA_VERSION=$2 ROWFERRY_TEST_CLIENT=$1 cargo test --test ferry -- $filters $skips >"$work/log" 2>&1; then
         explain >&2
         return 1
     fi
