@@ -54,16 +54,16 @@ fn only_to_be_looked_at(cluster: &Cluster, what: [&str; 2]) {
 
 /// The same for these operations.
 fn only_for(cluster: &Cluster, what: [&str; 2], operations: &[&'static str]) {
-    let acls = ["kafka.admin.AclCommand", "--bootstrap-server", "localhost:9092"];
+    let acls = ["--bootstrap-server", "localhost:9092"];
     let allow = ["--add", "--allow-principal", "User:ANONYMOUS"];
     let list = ["--list"];
     let operation = |operation: &&'static str| ["--operation", *operation];
     let operations: Vec<&str> = operations.iter().flat_map(operation).collect();
     cluster
-        .tool("kafka-run-class", &[&acls[..], &allow, &operations, &what].concat())
+        .tool("kafka-acls", &[&acls[..], &allow, &operations, &what].concat())
         .ok();
     let heard = wait_until(Duration::from_secs(60), || {
-        let run = cluster.tool("kafka-run-class", &[&acls[..], &list, &what].concat());
+        let run = cluster.tool("kafka-acls", &[&acls[..], &list, &what].concat());
         run.stdout().contains("operation=DESCRIBE")
     });
     assert!(heard, "the broker does not hear of it");
