@@ -1,6 +1,7 @@
 //! The core of the promise through our own client on the newest Kafka, in every run, and both
 //! clients on one way. `versions.sh` tries all of it with other pairs of client and version.
 
+mod handover;
 mod takeover;
 
 use std::sync::OnceLock;
