@@ -41,6 +41,9 @@ fn others_records_are_read_by_the_client_that_knows_of_transactions() {
         .consumer(&["--until-caught-up"])
         .ok()
         .says("client: native from here on (others write to a topic)");
-    let landed = format!("SELECT count(*) FROM \"{}\" WHERE id = 1 AND v = 'one'", workspace.topic());
+    let landed = format!(
+        "SELECT count(*) FROM \"{}\" WHERE id = 1 AND v = 'one'",
+        workspace.topic()
+    );
     assert_eq!(workspace.number(&workspace.sink(), &landed), 1);
 }

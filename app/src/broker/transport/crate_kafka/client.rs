@@ -18,6 +18,7 @@ use crate::broker::transport::crate_kafka::own_fetch::OwnConnections;
 use crate::broker::transport::crate_kafka::readers::Looks;
 use crate::broker::transport::crate_kafka::windows::Windows;
 use crate::broker::transport::native::record_batch::decode::Decoder;
+use crate::broker::transport::native::round::Round;
 use crate::broker::transport::requests::{ProduceSlice, SliceAnswer};
 use crate::model::TopicPartition;
 
@@ -28,6 +29,8 @@ pub(crate) struct Client {
     pub(super) own_connections: OwnConnections,
     pub(super) looks: Looks,
     pub(super) decoder: Decoder,
+    /// Of what is read without the crate.
+    pub(super) round: Round,
     /// None after a failure.
     kafka: Option<KafkaClient>,
 }
@@ -42,6 +45,7 @@ impl Client {
             own_connections: OwnConnections::new(),
             looks: Looks::default(),
             decoder: Decoder::new(),
+            round: Round::new(),
             kafka: Some(kafka),
         })
     }

@@ -3,6 +3,7 @@
 use std::slice;
 use std::time::Duration;
 
+use bytes::Bytes;
 use kafka_protocol::messages::fetch_response::PartitionData;
 
 use crate::broker::error::KafkaError;
@@ -18,6 +19,16 @@ use crate::broker::transport::records::Records;
 use crate::broker::transport::requests::{FetchRequest, IsolationLevel, PartitionAnswer};
 
 type Outcome = Result<FetchedPartition, KafkaError>;
+
+/// The head of a set that is larger comes in any case.
+const LEAST_WINDOW: i32 = 16 << 10;
+
+/// What answers have brought.
+#[derive(Default)]
+struct Size {
+    on_the_wire: usize,
+    unpacked: usize,
+}
 
 /// What came of a partition.
 enum Found {
@@ -42,35 +53,40 @@ impl Client {
         host: &str,
         request: &FetchRequest,
     ) -> Result<Vec<PartitionAnswer>, KafkaError> {
-        let window = request.partition_bytes;
+        let window = self.round.on_the_wire(request.partition_bytes).max(LEAST_WINDOW);
         let asks = request.positions.iter().cloned();
         let asks: Vec<PartitionFetch> = asks.map(|position| PartitionFetch { position, window }).collect();
         let mut answer = self.fetch_ourselves(host, Version::V0, &asks, request.max_wait)?;
         self.decoder.begin_answer();
-        let mut found = Vec::with_capacity(asks.len());
+        let (mut found, mut size) = (Vec::with_capacity(asks.len()), Size::default());
         for ask in asks {
             let data = take(&mut answer, host, &ask)?;
+            size.on_the_wire += data.records.as_ref().map_or(0, Bytes::len);
             found.push((judge(&mut self.decoder, &ask, data), ask));
         }
-        let (mut answers, mut room) = (Vec::with_capacity(found.len()), request.total_bytes);
-        for (found, mut ask) in found {
+        size.unpacked = self.decoder.unpacked();
+        let (mut answers, total) = (Vec::with_capacity(found.len()), request.total_bytes as usize);
+        for (place, (found, mut ask)) in found.into_iter().enumerate() {
             let outcome = match found {
                 Found::Outcome(outcome) => outcome,
-                Found::Short(_) if room <= 0 => continue,
-                Found::Short(short) => {
-                    let outcome = self.read_alone(host, &mut ask, short)?;
-                    room = room.saturating_sub(ask.window);
-                    outcome
-                }
+                Found::Short(_) if place > 0 && size.on_the_wire + size.unpacked > total => continue,
+                Found::Short(short) => self.read_alone(host, &mut ask, short, &mut size)?,
             };
             let position = ask.position;
             answers.push(PartitionAnswer { position, outcome });
         }
+        self.round.note_answer(size.on_the_wire, size.unpacked);
         Ok(answers)
     }
 
     /// Asks again for one partition, and for more where its first set takes more.
-    fn read_alone(&mut self, host: &str, ask: &mut PartitionFetch, mut short: Short) -> Result<Outcome, KafkaError> {
+    fn read_alone(
+        &mut self,
+        host: &str,
+        ask: &mut PartitionFetch,
+        mut short: Short,
+        size: &mut Size,
+    ) -> Result<Outcome, KafkaError> {
         loop {
             let was_empty = match short {
                 Short::Nothing { .. } => true,
@@ -82,8 +98,11 @@ impl Client {
             };
             let mut answer = self.fetch_ourselves(host, Version::V0, slice::from_ref(ask), Duration::ZERO)?;
             let data = take(&mut answer, host, ask)?;
+            size.on_the_wire += data.records.as_ref().map_or(0, Bytes::len);
             self.decoder.begin_answer();
-            short = match judge(&mut self.decoder, ask, data) {
+            let found = judge(&mut self.decoder, ask, data);
+            size.unpacked += self.decoder.unpacked();
+            short = match found {
                 Found::Outcome(outcome) => return Ok(outcome),
                 Found::Short(Short::Nothing { end }) if was_empty => {
                     return Ok(Ok(fetched(ask, RecordSets::hole(end), end)));

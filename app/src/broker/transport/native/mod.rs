@@ -19,7 +19,7 @@ pub(super) mod memory;
 mod offsets;
 mod produce;
 pub(crate) mod record_batch;
-mod round;
+pub(super) mod round;
 pub(crate) mod versions;
 
 pub(crate) use client::Client;

@@ -19,7 +19,7 @@ const FIRST_EXPANSION: u64 = 6;
 
 /// What the answer before has told. All sizes are those that records take in memory.
 #[derive(Debug)]
-pub(super) struct Round {
+pub(crate) struct Round {
     is_much_coming: bool,
     came: Size,
 }
@@ -32,7 +32,7 @@ struct Size {
 }
 
 impl Round {
-    pub(super) fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self {
             is_much_coming: false,
             came: Size {
@@ -43,7 +43,7 @@ impl Round {
     }
 
     /// The fewest bytes of an answer to wait for, and how long.
-    pub(super) fn wait(&self, max_wait: Duration) -> (i32, Duration) {
+    pub(crate) fn wait(&self, max_wait: Duration) -> (i32, Duration) {
         if self.is_much_coming {
             (self.on_the_wire(MORE), max_wait.min(LONGEST_WAIT))
         } else {
@@ -53,13 +53,13 @@ impl Round {
 
     /// How many bytes of an answer are likely to take so many in memory; at least one, for which a
     /// broker still answers a whole batch.
-    pub(super) fn on_the_wire(&self, in_memory: i32) -> i32 {
+    pub(crate) fn on_the_wire(&self, in_memory: i32) -> i32 {
         let bytes = u64::from(in_memory.unsigned_abs()) * self.came.on_the_wire / self.came.in_memory;
         i32::try_from(bytes.max(1)).unwrap_or(i32::MAX)
     }
 
     /// Notes an answer: its records' bytes, and those that were unpacked from them.
-    pub(super) fn note_answer(&mut self, bytes: usize, unpacked: usize) {
+    pub(crate) fn note_answer(&mut self, bytes: usize, unpacked: usize) {
         let (on_the_wire, in_memory) = (bytes as u64, (bytes + unpacked) as u64);
         self.is_much_coming = in_memory >= MUCH;
         if on_the_wire > 0 {
