@@ -102,6 +102,7 @@ impl KafkaError {
             class,
             cause,
             way_out: (class == RetryClass::Fatal).then(|| error_codes::way_out(code).to_string()),
+            beyond_the_crate: error_codes::asks_for_zstd(code).then_some("records are compressed with zstd"),
             ..Self::passing(format!("the broker answers {}", error_codes::name(code)))
         }
     }

@@ -58,6 +58,15 @@ pub(super) fn retry_class(code: i16) -> RetryClass {
     }
 }
 
+/// Whether a broker has only records that are compressed with zstd, and was asked in a version that
+/// is older than that.
+pub(super) fn asks_for_zstd(code: i16) -> bool {
+    matches!(
+        ResponseError::try_from_code(code),
+        Some(ResponseError::UnsupportedCompressionType)
+    )
+}
+
 /// Whether a broker does not allow what was asked.
 pub(super) fn is_denial(code: i16) -> bool {
     matches!(

@@ -33,9 +33,23 @@ enum Outcome {
 }
 
 impl Client {
+    /// Has our own client take over where the answer takes one.
+    pub(crate) fn fetch(&mut self, host: &str, request: &FetchRequest) -> Result<Vec<PartitionAnswer>, KafkaError> {
+        let answers = self.fetch_in_turn(host, request);
+        let errors = answers
+            .iter()
+            .flatten()
+            .filter_map(|answer| answer.outcome.as_ref().err());
+        if errors.chain(answers.as_ref().err()).any(|error| self.hands_over(error)) {
+            // The next client is another one, and asks again.
+            return Err(KafkaError::passing("the other client takes over").broken());
+        }
+        answers
+    }
+
     /// What the crate is not to see takes turns with what it reads, as the positions do: of each kind
     /// there is more than one answer brings.
-    pub(crate) fn fetch(&mut self, host: &str, request: &FetchRequest) -> Result<Vec<PartitionAnswer>, KafkaError> {
+    fn fetch_in_turn(&mut self, host: &str, request: &FetchRequest) -> Result<Vec<PartitionAnswer>, KafkaError> {
         let readers = self.readers(host, &request.positions)?;
         let Some(&first) = readers.first() else {
             return Ok(Vec::new());
@@ -61,7 +75,9 @@ impl Client {
             let wait = if is_whole { request.max_wait } else { Duration::ZERO };
             let response = match self.request(&asks, wait) {
                 Ok(response) => response,
-                Err(error) if self.hands_over(&error) => return Err(handed_over()),
+                Err(error) if error.is_beyond_the_crate().is_some() && self.config.can_go_native() => {
+                    return Err(error);
+                }
                 Err(error) if error.is_unreadable() => match self.unreadable(host, asks, error)? {
                     Some(answer) => return Ok(vec![answer]),
                     None => continue,
@@ -72,7 +88,6 @@ impl Client {
             let mut has_grown = false;
             for ask in asks {
                 match self.judge(host, &response, &ask, request.partition_bytes) {
-                    Outcome::Answer(Err(error)) if self.hands_over(&error) => return Err(handed_over()),
                     Outcome::Answer(outcome) => answers.push(PartitionAnswer {
                         position: ask.position,
                         outcome,
@@ -214,11 +229,6 @@ fn believed(ask: &PartitionFetch, found: Answered) -> FetchedPartition {
     let next = found.next_offset();
     let records = Records::Crate(found.records);
     FetchedPartition::new(ask.position.clone(), next, found.high_watermark, records)
-}
-
-/// The next client is another one, and asks again.
-fn handed_over() -> KafkaError {
-    KafkaError::passing("the other client takes over").broken()
 }
 
 pub(super) fn unknown_high_watermark(at: &TopicPartition) -> KafkaError {

@@ -20,6 +20,7 @@ use std::time::Duration;
 use kafka_protocol::messages::fetch_response::PartitionData;
 
 use crate::broker::error::KafkaError;
+use crate::broker::error_codes::{RetryClass, retry_class};
 use crate::broker::fetched_partition::FetchPosition;
 use crate::broker::transport::crate_kafka::batch_header;
 use crate::broker::transport::crate_kafka::client::Client;
@@ -140,6 +141,14 @@ impl Client {
 
     fn see(&mut self, host: &str, asks: &[PartitionFetch]) -> Result<Vec<Seen>, KafkaError> {
         let mut answer = self.fetch_ourselves(host, Version::V4, asks, Duration::ZERO)?;
+        // What is refused for good is not asked for again.
+        for PartitionFetch { position, .. } in asks {
+            let at = (position.at.topic.to_string(), position.at.partition);
+            let code = answer.get(&at).map_or(0, |data| data.error_code);
+            if code != 0 && retry_class(code) == RetryClass::Fatal {
+                return Err(KafkaError::code(code).at(&position.at.to_string()));
+            }
+        }
         let seen = asks.iter().map(|PartitionFetch { position, .. }| {
             let at = (position.at.topic.to_string(), position.at.partition);
             answer.remove(&at).map_or(Seen::Unknown, |data| seen(&data, position))
