@@ -50,8 +50,9 @@ pub struct BrokerArgs {
     pub quiet: bool,
 
     /// Which client speaks to Kafka. The default takes `kafka` where the brokers speak its protocol
-    /// (0.9 to 3.9) and nothing is asked that it lacks: TLS, a login, lz4 and zstd. In others' topics
-    /// `kafka` takes an empty value for a deletion, and lands what aborted transactions wrote
+    /// (0.9 to 3.9) and nothing is asked that it lacks: TLS, a login, lz4 and zstd; what it cannot
+    /// read makes `native` take over. In others' topics `kafka` takes an empty value for a deletion,
+    /// and lands what aborted transactions wrote
     #[arg(long, value_enum, env = "ROWFERRY_CLIENT", default_value_t = ClientChoice::Auto)]
     pub client: ClientChoice,
 
