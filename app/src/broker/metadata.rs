@@ -93,14 +93,14 @@ pub(crate) fn topic_state(
     if !state.falls_short(known) {
         return Ok(state);
     }
+    if answer.brokers.is_empty() {
+        return Ok(TopicState::Unready("the broker knows of no broker yet".to_string()));
+    }
     if matches!(state, TopicState::Missing { .. })
         && let Some(found) = named_topic(config, topic)?
         && error_codes::is_denial(found.error_code)
     {
         return Ok(TopicState::Refused(found.error_code));
-    }
-    if answer.brokers.is_empty() {
-        return Ok(TopicState::Unready("the broker knows of no broker yet".to_string()));
     }
     let others = ask_each(&answer, |host| state_at(host, config, &request, topic))?;
     Ok(match others.into_iter().find(|(_, other)| *other != state) {
