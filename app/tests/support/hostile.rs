@@ -174,7 +174,7 @@ impl Hostile {
                 // A claim that this answer does not make, as it has none of that number, is no lie.
                 let lie = lie.filter(|lie| !matches!(lie, Lie::Claim(at, _) if *at >= answer.claims.len()));
                 // Claims of Fetch are for the crate, and our own look goes before it.
-                let is_look = kind == Kind::Fetch as i16 && version > 0;
+                let is_look = kind == Kind::Fetch as i16 && version > 0 && !state.of_today;
                 let lie = lie.filter(|lie| !(is_look && matches!(lie, Lie::Claim(..))));
                 state.struck += usize::from(lie.is_some());
                 lie
