@@ -126,12 +126,6 @@ impl Connections {
     }
 
     fn open(&self, host: &str) -> Result<Peer, KafkaError> {
-        // One of 0.9 does not answer what is asked of it next.
-        let versions = self.config.versions.get();
-        if versions.is_some_and(|versions| !versions.tell_batch_headers()) {
-            let what = "the broker is older than 0.11, and the native client does not speak to such";
-            return Err(KafkaError::fatal(what, OLD_BROKER).at(host));
-        }
         self.deadline.begin(self.config.open_timeout())?;
         let connection = self.config.open(host).map_err(|why| error(why).at(host))?;
         self.meet(host, connection)
@@ -141,6 +135,12 @@ impl Connections {
     fn meet(&self, host: &str, mut connection: Connection) -> Result<Peer, KafkaError> {
         if let Some(versions) = self.config.native_versions.of(host) {
             return Ok(Peer::new(connection, versions));
+        }
+        // One of 0.9 does not answer what is asked of it next.
+        let versions = self.config.versions.get();
+        if versions.is_some_and(|versions| !versions.tell_batch_headers()) {
+            let what = "the broker is older than 0.11, and the native client does not speak to such";
+            return Err(KafkaError::fatal(what, OLD_BROKER).at(host));
         }
         let limit = self.config.limit;
         self.deadline.begin(limit)?;
