@@ -9,14 +9,17 @@ from dataclasses import replace
 from lab import PEERS, RELEASE, Running, wait_until
 
 
+KAFKA, NATIVE = "rowferry, kafka", "rowferry, native"
+KCAT = "sqlite3 | kcat"
+
+
 class Ferry:
-    """This project, as a user runs it: every guarantee on."""
+    """This project, as a user runs it: every guarantee on. `client` is its way to speak to Kafka."""
 
-    name = "rowferry"
-    most = None
-
-    def __init__(self, produce_options=()):
-        self.produce_options = produce_options
+    def __init__(self, client="auto", codec="none", produce_options=(), most=None):
+        self.name = f"rowferry, {client}"
+        self.client, self.codec, self.most = ["--client", client], codec, most
+        self.produce_options = [*self.client, "--compression", codec, *produce_options]
 
     def produce(self, lab, source, topic, _count):
         names = ["--brokers", lab.brokers, "--source", source, "--topic", topic]
@@ -24,7 +27,7 @@ class Ferry:
 
     def consume(self, lab, sink, topic, _count, options=("--until-caught-up",)):
         names = ["--brokers", lab.brokers, "--sink", sink, "--topic", topic, "--group", topic]
-        return [RELEASE / "consumer", *names, "--quiet", *options]
+        return [RELEASE / "consumer", *names, "--quiet", *self.client, *options]
 
     def both(self, lab, source, sink, topic, count):
         """The consumer follows; the sink's positions tell when everything has landed."""
@@ -44,6 +47,8 @@ class Ferry:
 
 class Peer:
     """A script in peers/: `produce SOURCE BROKERS TOPIC COUNT`, and the same for `consume`."""
+
+    codec = "none"
 
     def __init__(self, name, command, most=None):
         self.name, self.command, self.most = name, command, most
@@ -71,9 +76,13 @@ def positions(sink, topic):
         return dict(rows.fetchall())
 
 
+def kcat():
+    return Peer(KCAT, ["sh", PEERS / "kcat.sh"])
+
+
 def peers():
     return [
-        Peer("sqlite3 | kcat", ["sh", PEERS / "kcat.sh"]),
+        kcat(),
         Peer("librdkafka, Python", [sys.executable, PEERS / "librdkafka.py"]),
         Peer("Kafka Connect", ["sh", PEERS / "connect.sh"]),
         Peer("tutorial", [sys.executable, PEERS / "tutorial.py"], most=20_000),

@@ -19,9 +19,9 @@ INSERT = """INSERT INTO users(name, email, city, age, balance, created_at)
 
 
 @contextmanager
-def following(lab, source, sink, topic):
+def following(lab, source, sink, topic, client="auto"):
     """Both sides, while they follow."""
-    ferry = Ferry(produce_options=["--follow"])
+    ferry = Ferry(client, produce_options=["--follow"])
     consumer = Running(ferry.consume(lab, sink, topic, 0, ()))
     producer = Running(ferry.produce(lab, source, topic, 0))
     try:
@@ -44,15 +44,13 @@ def rows_in(sink):
     return ask(sink, "SELECT count(*) FROM users") if has_table else 0
 
 
-def latency(lab, _args, report):
-    """From the insert's commit in the source to the row's being seen in the sink."""
+def latency(lab, client, idle_s=IDLE_S):
+    """From the insert's commit in the source to the row's being seen in the sink; before that, what waiting costs."""
     source, sink, topic = users(lab, OLD_ROWS), lab.file("sink"), lab.topic()
-    with following(lab, source, sink, topic) as both:
+    with following(lab, source, sink, topic, client) as both:
         wait_until(lambda: rows_in(sink) == OLD_ROWS, "the first rows have landed", 60, 0.1)
         time.sleep(2)
-        before = [side.cpu() for side in both]
-        time.sleep(IDLE_S)
-        idle = [(side.cpu() - then) / IDLE_S * 100 for side, then in zip(both, before, strict=True)]
+        idle = idle_cpu(both, idle_s) if idle_s else {}
         watcher = subprocess.Popen([sys.executable, __file__, sink], stdout=subprocess.PIPE, text=True)
         try:
             committed = insert_steadily(source)
@@ -61,9 +59,15 @@ def latency(lab, _args, report):
             watcher.kill()
         check_equal(source, sink)
     took = sorted((float(seen[str(row)]) - at) * 1000 for row, at in committed.items())
-    pick = {"p50_ms": took[len(took) // 2], "p99_ms": took[len(took) * 99 // 100], "max_ms": took[-1]}
-    idle_cpu = dict(zip(("producer", "consumer"), idle, strict=True))
-    report.note("latency", {"rows": len(took), **pick, "idle_cpu_percent": idle_cpu})
+    return {"rows": len(took), "p50_ms": took[len(took) // 2], "p99_ms": took[len(took) * 99 // 100], "max_ms": took[-1], **idle}
+
+
+def idle_cpu(both, idle_s):
+    """Percent of a core that each side takes while there is nothing to do."""
+    before = [side.cpu() for side in both]
+    time.sleep(idle_s)
+    idle = [(side.cpu() - then) / idle_s * 100 for side, then in zip(both, before, strict=True)]
+    return {"idle_cpu_percent": dict(zip(("producer", "consumer"), idle, strict=True))}
 
 
 def insert_steadily(source):

@@ -8,11 +8,13 @@ import statistics
 import subprocess
 import tempfile
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-from confluent_kafka import Consumer, TopicPartition
+from confluent_kafka import Consumer, KafkaException, TopicPartition
 from confluent_kafka.admin import AdminClient, NewTopic
+
+from cluster import cpu_of
 
 TOP = Path(__file__).resolve().parents[2]
 PEERS = TOP / "app/bench/peers"
@@ -27,11 +29,12 @@ class Failed(Exception):
 
 @dataclass
 class Cost:
-    """What a program and its children took; the peak is that of the largest process."""
+    """What a program and its children took, and the brokers meanwhile; the peak is that of the largest process."""
 
     wall: float
     cpu: float
     peak_mib: float
+    broker_cpu: float | None = None
 
     def beside(self, other):
         return Cost(max(self.wall, other.wall), self.cpu + other.cpu, max(self.peak_mib, other.peak_mib))
@@ -77,8 +80,7 @@ class Running:
 
     def cpu(self):
         """CPU seconds so far, while it runs."""
-        words = Path(f"/proc/{self.process.pid}/stat").read_text().rpartition(")")[2].split()
-        return (int(words[11]) + int(words[12])) / os.sysconf("SC_CLK_TCK")
+        return cpu_of(self.process.pid)
 
     def said(self):
         self.output.seek(0)
@@ -115,22 +117,37 @@ def wait_until(done, what, limit=LIMIT, pause=0.005):
 
 
 class Lab:
-    """The brokers, and a folder for databases."""
+    """A cluster, and a folder for databases."""
 
-    def __init__(self, brokers, partitions=3):
-        self.brokers = brokers
+    def __init__(self, cluster, partitions=3):
+        self.cluster = cluster
+        self.brokers = cluster.brokers
         self.partitions = partitions
         self.folder = Path(tempfile.mkdtemp())
-        self.admin = AdminClient({"bootstrap.servers": brokers})
+        self.admin = AdminClient({"bootstrap.servers": self.brokers})
         self.count = 0
+
+    def measure(self, work):
+        """What some work cost, and the brokers with it."""
+        settle()
+        before = self.cluster.cpu()
+        cost = work()
+        return replace(cost, broker_cpu=self.cluster.cpu() - before)
 
     def topic(self, partitions=None, settings=None):
         self.count += 1
         name = f"bench-{os.getpid()}-{self.count}"
         new = NewTopic(name, partitions or self.partitions, 1, config=settings or {})
         self.admin.create_topics([new])[name].result(30)
-        wait_until(lambda: len(self.ends(name)) == new.num_partitions, f"topic {name} is made", 30, 0.1)
+        wait_until(lambda: self.is_made(name, new.num_partitions), f"topic {name} is made", 30, 0.1)
         return name
+
+    def is_made(self, topic, partitions):
+        """Whether all partitions tell where they end: none does before its leader knows that it leads."""
+        try:
+            return len(self.ends(topic)) == partitions
+        except KafkaException:
+            return False
 
     def drop(self, *topics):
         for done in self.admin.delete_topics(list(topics)).values():
@@ -177,6 +194,11 @@ def check_equal(source, sink):
 def spread(values):
     """Median and range."""
     return {"median": statistics.median(values), "min": min(values), "max": max(values)}
+
+
+def cell(text):
+    """Text in a table of Markdown."""
+    return text.replace("|", "\\|")
 
 
 def costs(runs):

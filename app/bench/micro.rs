@@ -6,8 +6,13 @@ use std::hint::black_box;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use bytes::{Bytes, BytesMut};
 use divan::Bencher;
 use divan::counter::ItemsCount;
+use kafka_protocol::records::{
+    Compression, Record as ProtocolRecord, RecordBatchDecoder, RecordBatchEncoder, RecordEncodeOptions, TimestampType,
+};
+use rowferry::fuzzing::{decode_batches, encode_batch};
 use rowferry::model::{Column, Schemas, TableSchema, Value};
 use rowferry::sink::{Sink, SinkPosition};
 use rowferry::stop::Stop;
@@ -94,7 +99,8 @@ fn decode(bencher: Bencher<'_, '_>) {
         let mut room = usize::MAX;
         let rows = reader.read(records.iter().map(|record| (&[][..], record.as_slice())), &mut room);
         for (at, record) in records.iter().enumerate() {
-            let Ok(Record::Row { row, .. }) = rows.record(at, record, Some(&schema), std::mem::take(&mut spare)) else {
+            let Ok(Record::Row { row, .. }) = rows.record(at, Some(record), Some(&schema), std::mem::take(&mut spare))
+            else {
                 panic!("not read as a row");
             };
             spare = rowferry::model::recycle(black_box(row));
@@ -151,4 +157,77 @@ impl Drop for Scene {
     fn drop(&mut self) {
         let _ = fs::remove_dir_all(&self.folder);
     }
+}
+
+const CODECS: [&str; 5] = ["none", "gzip", "snappy", "lz4", "zstd"];
+
+/// Rows as they go into a batch.
+fn pairs(records: &[Vec<u8>]) -> impl Iterator<Item = (Option<&[u8]>, Option<&[u8]>)> {
+    records.iter().map(|record| (Some(&record[..8]), Some(&record[..])))
+}
+
+fn batch(codec: &str) -> Bytes {
+    let mut out = Vec::new();
+    let number = CODECS.iter().position(|name| *name == codec).expect("a codec");
+    encode_batch(number, pairs(&records()), &mut out);
+    out.into()
+}
+
+#[divan::bench(args = CODECS)]
+fn write_batch(bencher: Bencher<'_, '_>, codec: &str) {
+    let (records, mut out) = (records(), Vec::new());
+    let number = CODECS.iter().position(|name| *name == codec).expect("a codec");
+    bencher.counter(ItemsCount::new(ROWS)).bench_local(|| {
+        out.clear();
+        encode_batch(number, pairs(&records), &mut out);
+        black_box(out.len())
+    });
+}
+
+#[divan::bench(args = CODECS)]
+fn read_batch(bencher: Bencher<'_, '_>, codec: &str) {
+    let answer = batch(codec);
+    bencher
+        .counter(ItemsCount::new(ROWS))
+        .bench_local(|| black_box(decode_batches(&answer)));
+}
+
+/// The same, uncompressed, by the crate kafka-protocol.
+#[divan::bench]
+fn write_batch_kafka_protocol(bencher: Bencher<'_, '_>) {
+    let records: Vec<Bytes> = records().into_iter().map(Bytes::from).collect();
+    let record = |(i, value): (usize, &Bytes)| ProtocolRecord {
+        transactional: false,
+        control: false,
+        delete_horizon: false,
+        partition_leader_epoch: -1,
+        producer_id: -1,
+        producer_epoch: -1,
+        timestamp_type: TimestampType::Creation,
+        offset: i as i64,
+        sequence: -1,
+        timestamp: -1,
+        key: Some(value.slice(..8)),
+        value: Some(value.clone()),
+        headers: Default::default(),
+    };
+    let options = RecordEncodeOptions {
+        version: 2,
+        compression: Compression::None,
+    };
+    bencher.counter(ItemsCount::new(ROWS)).bench_local(|| {
+        let records: Vec<ProtocolRecord> = records.iter().enumerate().map(record).collect();
+        let mut out = BytesMut::new();
+        RecordBatchEncoder::encode(&mut out, &records, &options).expect("encodes");
+        black_box(out.len())
+    });
+}
+
+#[divan::bench]
+fn read_batch_kafka_protocol(bencher: Bencher<'_, '_>) {
+    let answer = batch("none");
+    bencher.counter(ItemsCount::new(ROWS)).bench_local(|| {
+        let sets = RecordBatchDecoder::decode_all(&mut answer.clone()).expect("decodes");
+        black_box(sets.iter().map(|set| set.records.len()).sum::<usize>())
+    });
 }

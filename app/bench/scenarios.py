@@ -97,7 +97,7 @@ def compression(lab, args, report):
     """None, snappy and gzip: as brokers keep them, and in the old format, which spares the broker the repacking for an old client."""
     source, result = users(lab, args.rows), {}
     for codec in ("none", "snappy", "gzip"):
-        ferry = Ferry(["--compression", codec])
+        ferry = Ferry(codec=codec)
         result[codec] = trips(lab, args, source, ferry=ferry)
         old = {"message.format.version": "0.9.0"}
         result[f"{codec}, message.format.version=0.9.0"] = trips(lab, args, source, ferry=ferry, settings=old)

@@ -21,6 +21,9 @@ have() { command -v "$1" >/dev/null 2>&1; }
 # The last lines of a file, indented, for an error.
 tail_of() { tail -n "${2:-8}" "$1" 2>/dev/null | cut -c 1-300 | sed 's/^/  | /' >&2; }
 
+# What one of Kafka's tools said, without its stack trace, for an error.
+words_of_tool() { printf '%s\n' "$1" | grep -v '^[[:space:]]*at ' | head -n 5 | cut -c 1-300 | sed 's/^/  | /' >&2; }
+
 # Does something listen on this TCP port of the machine?
 port_taken() {
     if [ -r /proc/net/tcp ]; then

@@ -4,12 +4,14 @@
 find_java() {
     JAVA=java
     if [ -n "${JAVA_HOME:-}" ] && [ -x "$JAVA_HOME/bin/java" ]; then JAVA=$JAVA_HOME/bin/java; fi
-    set -- "install Java 11 or later (Debian, Ubuntu: apt install default-jre-headless maven; macOS: brew install openjdk maven)" \
+    needed=11
+    case $KAFKA_VERSION in [4-9] | [4-9].* | [1-9][0-9]*) needed=17 ;; esac
+    set -- "install Java $needed or later (Debian, Ubuntu: apt install default-jre-headless maven; macOS: brew install openjdk maven)" \
         "or start a Docker engine and use: sh server_up.sh --docker"
     have "$JAVA" || die "no Java here: the native cluster runs on it" "$@"
     java_version=$("$JAVA" -version 2>&1 | sed -n 's/.*version "\(1\.\)\{0,1\}\([0-9]*\).*/\2/p' | head -n 1)
-    [ "${java_version:-0}" -ge 11 ] ||
-        die "$JAVA is Java ${java_version:-of an unknown version}, and the native cluster needs Java 11 or later" "$@"
+    [ "${java_version:-0}" -ge "$needed" ] ||
+        die "$JAVA is Java ${java_version:-of an unknown version}, and Kafka $KAFKA_VERSION needs Java $needed or later here" "$@"
 }
 
 # Sets LIBS to the folder with the jars of KAFKA_VERSION, resolving them first if need be.
@@ -39,7 +41,7 @@ resolve_jars() {
         line=$(grep -m 1 ERROR "$work/log" | sed "s/$(printf '\033')\[[0-9;]*m//g" | cut -c 1-400)
         if [ -n "$line" ]; then warn "  | $line"; else tail_of "$work/log"; fi
         die "Maven could not resolve Kafka $KAFKA_VERSION" \
-            "check the network (or the mirror and proxy in ~/.m2/settings.xml) and KAFKA_VERSION (2.8.1, 3.3.2, 3.9.1 ...)"
+            "check the network (or the mirror and proxy in ~/.m2/settings.xml) and KAFKA_VERSION (2.8.1, 3.3.2, 3.9.1, 4.4.0 ...)"
     fi
     if [ ! -d "$LIBS" ]; then mv "$work/libs" "$LIBS"; fi
     rm -rf "${LIBS:?}/libs" # where mv put it if another call had come first by a moment

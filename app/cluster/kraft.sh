@@ -1,21 +1,24 @@
 # shellcheck shell=sh
 # Kafka without ZooKeeper, the stack kraft: each broker is a controller too. To be sourced by native.sh.
 
-# Chooses the ports on which the controllers talk to one another; while a node runs they stay what they are.
-choose_controller_ports() {
+# Chooses a port for each broker, so far behind its own, and records them; while a node runs they
+# stay what they are.
+choose_ports() { # FILE DISTANCE PORTS-OF-OTHERS
     ! native_runs || return 0
     chosen=
     for number in $(numbers); do
-        candidate=$(($(broker_port "$number") + 100))
-        while port_taken "$candidate" || [ "$candidate" -gt 65535 ] || among "$candidate" "$chosen,$ROWFERRY_KAFKA_PORT"; do
+        candidate=$(($(broker_port "$number") + $2))
+        while port_taken "$candidate" || [ "$candidate" -gt 65535 ] || among "$candidate" "$chosen,$3"; do
             candidate=$((candidate < 65535 ? candidate + 1 : 1024))
         done
         chosen=${chosen:+$chosen,}$candidate
     done
-    record controller.port "$chosen"
+    record "$1" "$chosen"
 }
 
-kraft_broker_properties() { # NUMBER
+secure_port() { nth "$1" "$(recorded secure.port '')"; } # NUMBER
+
+kraft_broker_properties() { # NUMBER REPLICAS IN-SYNC
     controllers=$(recorded controller.port '')
     voters=
     for number in $(numbers); do
@@ -24,11 +27,14 @@ kraft_broker_properties() { # NUMBER
     cat <<END
 process.roles=broker,controller
 node.id=$1
-listeners=PLAINTEXT://127.0.0.1:$(broker_port "$1"),CONTROLLER://127.0.0.1:$(nth "$1" "$controllers")
+listeners=PLAINTEXT://127.0.0.1:$(broker_port "$1"),CONTROLLER://127.0.0.1:$(nth "$1" "$controllers")${SECURE:+,SECURE://127.0.0.1:$(secure_port "$1")}
 controller.listener.names=CONTROLLER
 controller.quorum.voters=$voters
 broker.session.timeout.ms=6000
+share.coordinator.state.topic.replication.factor=$2
+share.coordinator.state.topic.min.isr=$3
 END
+    [ -z "$SECURE" ] || secure_properties
 }
 
 # A node's storage bears the name of the cluster and its number before it starts for the first time.

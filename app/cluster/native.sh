@@ -6,32 +6,48 @@
 . "$TOP/app/cluster/zookeeper.sh"
 # shellcheck source-path=SCRIPTDIR source=kraft.sh disable=SC1091
 . "$TOP/app/cluster/kraft.sh"
+# shellcheck source-path=SCRIPTDIR source=secure.sh disable=SC1091
+. "$TOP/app/cluster/secure.sh"
 
 # The folder of the cluster, which is all that tells whether one runs.
 native_settings() {
     ROWFERRY_CLUSTER_DIR=${ROWFERRY_CLUSTER_DIR:-$TOP/data/cluster}
     case $ROWFERRY_CLUSTER_DIR in /*) ;; *) ROWFERRY_CLUSTER_DIR=$PWD/$ROWFERRY_CLUSTER_DIR ;; esac
+    SECURE_DIR=$ROWFERRY_CLUSTER_DIR/keys
 }
 
 # Fills in what the options and the environment leave open: first what the cluster in the folder is made of, then the defaults.
-cluster_settings() { # ASKED-STACK ASKED-BROKERS: empty is not asked
+cluster_settings() { # ASKED-STACK ASKED-BROKERS ASKED-SECURE: empty is not asked
     native_settings
     STACK=${1:-$(recorded stack wurstmeister)}
     BROKERS=${2:-$(recorded brokers 1)}
     same_as_recorded stack "$STACK" wurstmeister 'of the stack' 'call it without --stack'
     same_as_recorded brokers "$BROKERS" 1 'whose number of brokers is' 'call it without --brokers'
-    case $STACK in
-    confluent) version=3.3.2 ;;
-    kraft) version=3.9.1 ;;
-    *) version=2.8.1 ;;
-    esac
-    KAFKA_VERSION=${KAFKA_VERSION:-$(recorded version "$version")}
-    case $KAFKA_VERSION in *[!0-9.]* | '' | .*)
-        die "KAFKA_VERSION is '$KAFKA_VERSION', which is no version" "use one such as 2.8.1" ;;
-    esac
+    SECURE=${3:-$(recorded secure '')}
+    [ -z "$SECURE" ] || [ -e "$ROWFERRY_CLUSTER_DIR/secure" ] || [ ! -e "$ROWFERRY_CLUSTER_DIR/version" ] ||
+        die "$ROWFERRY_CLUSTER_DIR holds a cluster without --secure" \
+            "remove it with its data (sh server_down.sh -v), call it without --secure, or choose another folder with ROWFERRY_CLUSTER_DIR"
+    KAFKA_VERSION=${KAFKA_VERSION:-$(recorded version "$(stack_version)")}
+    check_number
     ROWFERRY_ZOOKEEPER_PORT=${ROWFERRY_ZOOKEEPER_PORT:-$(recorded zookeeper.port 2181)}
     check_port ROWFERRY_ZOOKEEPER_PORT "$ROWFERRY_ZOOKEEPER_PORT"
     broker_ports "${ROWFERRY_KAFKA_PORT:-$(recorded kafka.port 9092)}"
+}
+
+# The version of Kafka that STACK has unless told: for kraft the newest that is there both as an
+# image and as jars.
+stack_version() {
+    case $STACK in
+    confluent) echo 3.3.2 ;;
+    kraft) echo 4.4.0 ;;
+    *) echo 2.8.1 ;;
+    esac
+}
+
+check_number() {
+    case $KAFKA_VERSION in *[!0-9.]* | '' | .*)
+        die "KAFKA_VERSION is '$KAFKA_VERSION', which is no version" "use one such as 2.8.1" ;;
+    esac
 }
 
 # The folder holds one cluster, and what it is made of does not change while its data is there.
@@ -112,8 +128,9 @@ among() { case ",$2," in *",$1,"*) ;; *) false ;; esac; } # ITEM A,B,C
 broker_port() { nth "$1" "$ROWFERRY_KAFKA_PORT"; } # NUMBER
 
 native_up() {
-    cluster_settings "${stack:-}" "${brokers:-}"
+    cluster_settings "${stack:-}" "${brokers:-}" "${secure:-}"
     check_version
+    check_secure
     find_java
     take_folder
     need_space "$ROWFERRY_CLUSTER_DIR" 200 ROWFERRY_CLUSTER_DIR
@@ -122,15 +139,22 @@ native_up() {
     record version "$KAFKA_VERSION"
     record stack "$STACK"
     record brokers "$BROKERS"
+    [ -z "$SECURE" ] || record secure "$SECURE"
     record kafka.port "$ROWFERRY_KAFKA_PORT"
     cp "$TOP/app/cluster/log4j.properties" "$ROWFERRY_CLUSTER_DIR/"
     if has_zookeeper; then
         record zookeeper.port "$ROWFERRY_ZOOKEEPER_PORT"
         zookeeper_up
     else
-        choose_controller_ports
+        choose_ports controller.port 100 "$ROWFERRY_KAFKA_PORT"
+    fi
+    if [ -n "$SECURE" ]; then
+        make_keys
+        choose_ports secure.port 200 "$ROWFERRY_KAFKA_PORT,$(recorded controller.port '')"
     fi
     brokers_up
+    [ -z "$SECURE" ] || secure_up "$(native_secure_ports)" "$SECURE_DIR/kafka" \
+        sh "$TOP/app/cluster/kafka-configs.sh" --bootstrap-server localhost:9092
 }
 
 has_zookeeper() { [ "$STACK" != kraft ]; }
@@ -138,8 +162,10 @@ has_zookeeper() { [ "$STACK" != kraft ]; }
 check_version() {
     same_as_recorded version "$KAFKA_VERSION" '' 'of Kafka' 'leave KAFKA_VERSION unset'
     case $STACK-$KAFKA_VERSION in
+    kraft-[4-9] | kraft-[4-9].* | kraft-[1-9][0-9]*) ;;
     *-[4-9] | *-[4-9].* | *-[1-9][0-9]*)
-        die "KAFKA_VERSION is $KAFKA_VERSION, which is too new: the client here speaks the protocol of Kafka 0.9 to 3.9" "use 3.9.1 or older" ;;
+        die "KAFKA_VERSION is $KAFKA_VERSION, which knows no ZooKeeper, and --stack $STACK has one" \
+            "use 3.9.1 or older for it, or --stack kraft" ;;
     kraft-[0-2].* | kraft-3.[0-2] | kraft-3.[0-2].*)
         die "KAFKA_VERSION is $KAFKA_VERSION, which needs ZooKeeper, and --stack kraft has none" \
             "use 3.3 or later for it, or --stack wurstmeister, which runs any" ;;
@@ -196,9 +222,9 @@ brokers_up() {
 broker_properties() ( # NUMBER
     replicas=$((BROKERS < 3 ? BROKERS : 3))
     in_sync=$((BROKERS < 3 ? 1 : 2))
-    if has_zookeeper; then zookeeper_broker_properties "$1"; else kraft_broker_properties "$1"; fi
+    if has_zookeeper; then zookeeper_broker_properties "$1"; else kraft_broker_properties "$1" "$replicas" "$in_sync"; fi
     cat <<END
-advertised.listeners=PLAINTEXT://localhost:$(broker_port "$1")
+advertised.listeners=PLAINTEXT://localhost:$(broker_port "$1")${SECURE:+,SECURE://localhost:$(secure_port "$1")}
 log.dirs=broker-$1
 num.partitions=3
 default.replication.factor=$replicas
@@ -248,6 +274,8 @@ native_addresses() {
     say '  Kafka UI     only through Docker (--docker): it comes as an image'
 }
 
+native_secure_ports() { recorded secure.port ''; }
+
 native_down() { # "data" to remove that as well
     native_settings
     if ! is_ours; then
@@ -258,14 +286,15 @@ native_down() { # "data" to remove that as well
     # shellcheck disable=SC2046 # names
     stop_nodes $(nodes | grep broker)
     stop_nodes zookeeper
-    (cd "$ROWFERRY_CLUSTER_DIR" 2>/dev/null && rm -f kafka.port zookeeper.port controller.port)
+    (cd "$ROWFERRY_CLUSTER_DIR" 2>/dev/null && rm -f kafka.port zookeeper.port controller.port secure.port)
     if [ "${1:-}" = data ]; then native_remove; fi
 }
 
 native_remove() {
     (
         cd "$ROWFERRY_CLUSTER_DIR" || exit 1
-        rm -rf broker-[1-9] broker-[1-9].* zookeeper zookeeper.* log4j.properties version stack brokers cluster.id || exit 1
+        rm -rf broker-[1-9] broker-[1-9].* zookeeper zookeeper.* log4j.properties version stack brokers secure cluster.id || exit 1
+        remove_keys
         rm -f "$MARKER" # last: what is cut short is still known
     ) || exit 1
     rmdir "$ROWFERRY_CLUSTER_DIR" 2>/dev/null

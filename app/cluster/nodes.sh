@@ -43,7 +43,7 @@ start_node() { # NODE HEAP CLASS ARGUMENT...
         # shellcheck disable=SC2016 # the inner shell is to expand these
         $launch nohup sh -c 'echo $$ >"$0" && exec "$@"' "$node.pid" "$JAVA" "$(node_mark "$node")" "-Xmx$heap" \
             -XX:+UseSerialGC -XX:+ExitOnOutOfMemoryError -Djava.awt.headless=true -Dlog4j.configuration=file:log4j.properties \
-            -Dzookeeper.preAllocSize=1024 -cp "$LIBS/*" "$@" </dev/null >"$node.log" 2>&1 &
+            -Dzookeeper.preAllocSize=1024 ${SECURE:+-Djava.security.auth.login.config=keys/kafka/jaas.conf} -cp "$LIBS/*" "$@" </dev/null >"$node.log" 2>&1 &
     )
     tries=0
     until [ -s "$ROWFERRY_CLUSTER_DIR/$node.pid" ]; do

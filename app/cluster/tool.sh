@@ -14,7 +14,7 @@ TOP=$(cd "$(dirname "$0")/../.." && pwd)
 # The names of the files in a jar stand in it as plain text.
 has_class() { grep -qF "$(printf '%s' "$1" | tr . /).class" "$LIBS"/*.jar; }
 
-cluster_settings '' ''
+cluster_settings '' '' ''
 find_java
 find_jars
 
@@ -40,6 +40,10 @@ translate() { # HOST:PORT,...
         kafka_server:29092 | broker:29092 | kafka:29092) number=1 ;;
         kafka_server_[2-9]:29092 | broker_[2-9]:29092 | kafka_[2-9]:29092) number=${each%:29092} && number=${number##*_} ;;
         localhost:909[2-9] | localhost:9100) number=$((${each#localhost:} - 9091)) ;;
+        localhost:929[2-9] | localhost:9300)
+            number=$((${each#localhost:} - 9291))
+            if [ -n "$SECURE" ] && [ "$number" -le "$BROKERS" ]; then each=localhost:$(secure_port "$number"); fi
+            number= ;;
         esac
         if [ "${number:-10}" -le "$BROKERS" ]; then each=localhost:$(broker_port "$number"); fi
         here=$here,$each

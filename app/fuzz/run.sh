@@ -8,7 +8,7 @@ seconds=${1:-60}
 case $seconds in '' | *[!0-9]*) echo "$usage" >&2; exit 2 ;; esac
 [ $# -eq 0 ] || shift
 cd "$(dirname "$0")"
-[ $# -gt 0 ] || set -- readers round_trip group_metadata answers batches sink
+[ $# -gt 0 ] || set -- readers round_trip group_metadata answers batches record_sets login sink
 
 libfuzzer() { # TARGET
   # New inputs go into a folder that git does not know; those that broke something are kept by hand.

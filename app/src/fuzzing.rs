@@ -6,6 +6,7 @@ use std::mem;
 use std::sync::Arc;
 
 use crate::broker::fuzzing as broker;
+pub use crate::broker::fuzzing::{decode_batches, encode_batch};
 use crate::model::{Column, TableSchema, Value};
 use crate::wire::decode::{self, Record};
 use crate::wire::encode::Encoder;
@@ -14,12 +15,14 @@ use crate::wire::encode::Encoder;
 pub type Target = fn(&[u8]);
 
 /// All targets by name.
-pub const TARGETS: [(&str, Target); 5] = [
+pub const TARGETS: [(&str, Target); 7] = [
     ("readers", readers),
     ("round_trip", round_trip),
     ("group_metadata", group_metadata),
     ("answers", answers),
     ("batches", batches),
+    ("record_sets", record_sets),
+    ("login", login),
 ];
 
 /// The fast and the slow reader of rows agree on what is a row, and on what it holds.
@@ -100,6 +103,16 @@ pub fn answers(data: &[u8]) {
 /// Compressed batches and the heads of batches.
 pub fn batches(data: &[u8]) {
     broker::batch(data);
+}
+
+/// What a Fetch answer holds for a partition.
+pub fn record_sets(data: &[u8]) {
+    broker::record_sets(data);
+}
+
+/// What a server says in a login by SCRAM.
+pub fn login(data: &[u8]) {
+    broker::login(data);
 }
 
 fn row(schema: &TableSchema, values: &[Value<'_>]) -> Vec<u8> {
@@ -263,6 +276,8 @@ mod tests {
         let (began, mut state, mut done) = (Instant::now(), seed, 0);
         let goes_on = |done: u64| match &time {
             Ok(time) => began.elapsed() < *time,
+            // A login that goes on costs thousands of hashes.
+            Err(_) if name == "login" => done < INPUTS / 20,
             Err(_) => done < INPUTS,
         };
         let made = std::iter::from_fn(|| Some(input(&mut state, &corpus)));
@@ -302,5 +317,15 @@ mod tests {
     #[test]
     fn batches_are_looked_at_or_refused() {
         holds("batches");
+    }
+
+    #[test]
+    fn login_messages_are_answered_or_refused() {
+        holds("login");
+    }
+
+    #[test]
+    fn record_sets_are_read_or_refused() {
+        holds("record_sets");
     }
 }

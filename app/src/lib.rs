@@ -13,6 +13,7 @@
 //! | `verify` | the comparison of both databases |
 //! | `cli` | the options that the programs share |
 //! | `terminal` | the log, progress and messages for people |
+//! | `named_file` | files that the user names, in whole |
 //! | `error`, `stop`, `backoff` | failing, ending and waiting |
 //! | `fuzzing` | what is read from others, for the fuzz targets |
 //!
@@ -28,6 +29,7 @@ pub mod error;
 pub mod fuzzing;
 pub mod land;
 pub mod model;
+mod named_file;
 pub(crate) mod sequence;
 pub mod ship;
 pub mod sink;

@@ -1,5 +1,6 @@
 //! The cluster that server_up.sh starts when there is no Docker, and its end.
 
+mod secure;
 mod stacks;
 
 use std::fs;
@@ -186,6 +187,7 @@ fn both_scripts_tell_their_options() {
         "--native",
         "--docker",
         "--stack NAME",
+        "--secure",
         "--brokers N",
         "--topic NAME",
         "--partitions N",
@@ -245,7 +247,8 @@ fn older_and_newer_versions_of_kafka_serve_too() {
         ("wurstmeister", "3.9.1", "3.9.1"),
         ("confluent", "", "3.3.2"),
         ("kraft", "3.3.2", "3.3.2"),
-        ("kraft", "", "3.9.1"),
+        ("kraft", "3.9.1", "3.9.1"),
+        ("kraft", "", "4.4.0"),
     ] {
         let cluster = Cluster::own(Config {
             stack,
@@ -284,6 +287,17 @@ fn what_cannot_be_is_refused_with_the_way_out() {
         ),
         ("--stack kraft", ("KAFKA_VERSION", "3.2.3"), "use 3.3 or later"),
         ("", ("KAFKA_VERSION", "4.0.0"), "use 3.9.1 or older"),
+        (
+            "--stack confluent",
+            ("KAFKA_VERSION", "4.4.0"),
+            "knows no ZooKeeper, and --stack confluent has one",
+        ),
+        ("--secure", ("KAFKA_VERSION", ""), "--secure needs --stack kraft"),
+        (
+            "--secure --stack kraft",
+            ("KAFKA_VERSION", "3.4.1"),
+            "use 3.5 or later for --secure",
+        ),
         (
             "--brokers 3",
             ("ROWFERRY_KAFKA_PORT", "15000,15001"),

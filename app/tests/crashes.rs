@@ -1,10 +1,10 @@
 //! Whatever dies, hangs or fails in mid-flight: once everything runs again both sides are equal,
 //! and each record was applied once and in order.
 
-mod answers;
+pub(crate) mod answers;
 pub(crate) mod audit;
 mod brokers;
-mod kills;
+pub(crate) mod kills;
 mod rivals;
 mod stops;
 

@@ -1,9 +1,11 @@
 #!/bin/sh
-# The cluster in Docker, tested as a user meets it. Needs a Docker engine that answers, Compose, and the ports 2181, 9092 to
-# 9094 and 8080; fails where they are not to be had. Run it from a checkout:
-#   sh app/tests/docker.sh [default] [stacks] [apps]    all three unless told
+# The cluster in Docker, tested as a user meets it. Needs a Docker engine that answers, Compose, and
+# the ports 2181, 9092 to 9094, 9292 to 9294 and 8080; fails where they are not to be had.
+# Run it from a checkout:
+#   sh app/tests/docker.sh [default] [stacks] [kraft] [apps]    all of them unless told
 # It leaves the image `rowferry` behind, so that the next run need not compile it.
 set -eu
+unset KAFKA_VERSION ROWFERRY_CLUSTER_DIR
 cd "$(dirname "$0")/../.."
 
 fail() {
@@ -55,8 +57,31 @@ gone() {
     [ "$(docker volume ls -q)" = "$volumes" ] || fail "volumes are left: $(docker volume ls -q)"
 }
 
+# One of Kafka's tools, as the stack's own image has it, in the container of the first broker.
+tool() { # STACK NAME ARGUMENT...
+    case $1 in
+    confluent) first=broker named=$2 ;;
+    kraft) first=kafka named=/opt/kafka/bin/$2.sh ;;
+    *) first=kafka_server named=$2.sh ;;
+    esac
+    shift 2
+    docker exec "$first" "$named" --bootstrap-server "$first:29092" "$@"
+}
+
+in_sync() { # STACK: each partition of the topic users has three replicas that hold all
+    described=$(tool "$1" kafka-topics --describe --topic users)
+    [ "$(printf '%s\n' "$described" | grep -cE 'Isr: [1-3],[1-3],[1-3]([^,]|$)')" -eq 3 ]
+}
+
+refused() { # WORDS COMMAND...
+    words=$1
+    shift
+    if "$@" >"$work/last.log" 2>&1; then fail "this was to be refused: $*"; fi
+    grep -qF -e "$words" "$work/last.log" || fail "it says nothing of '$words': $*"
+}
+
 ship() { quietly cargo run --quiet --bin producer -- --source "$work/source.db" "$@"; }
-land() { quietly cargo run --quiet --bin consumer -- --sink "$work/sink.db" --until-caught-up; }
+land() { quietly cargo run --quiet --bin consumer -- --sink "$work/sink.db" --until-caught-up "$@"; }
 compare() { # ROWS
     cargo run --quiet --bin verify -- --source "$work/source.db" --sink "$work/sink.db" >"$work/verify.log" 2>&1 || fail 'verify says that the databases differ'
     cat "$work/verify.log"
@@ -64,9 +89,9 @@ compare() { # ROWS
 }
 afresh() { rm -f "$work"/*.db*; }
 
-[ $# -gt 0 ] || set -- default stacks apps
+[ $# -gt 0 ] || set -- default stacks kraft apps
 for part; do
-    [ -e "app/tests/docker/$part.sh" ] || fail "there is no part $part; there are default, stacks and apps"
+    [ -e "app/tests/docker/$part.sh" ] || fail "there is no part $part; there are default, stacks, kraft and apps"
 done
 
 # The test removes what it made, so it must not meet a cluster that somebody uses.

@@ -18,8 +18,8 @@ const QUICK: Duration = Duration::from_secs(10);
 /// Arguments of a user who does not want to wait.
 const BRIEF: [&str; 4] = ["--patience", "2s", "--request-timeout", "1s"];
 
-/// A cluster of today, which makes no topic by itself.
-fn modern() -> Cluster {
+/// A cluster of Kafka 3.9.1, which makes no topic by itself.
+pub(crate) fn modern() -> Cluster {
     static MODERN: OnceLock<Cluster> = OnceLock::new();
     let config = || Config {
         kafka_version: "3.9.1".to_owned(),
@@ -30,26 +30,29 @@ fn modern() -> Cluster {
 }
 
 #[test]
-fn plain_gzip_and_snappy_batches_of_another_client_arrive_whole() {
-    every_codec_arrives(&Cluster::shared());
+fn batches_of_another_client_in_every_codec_arrive_whole() {
+    every_codec_arrives(Workspace::new);
 }
 
 #[test]
-fn plain_gzip_and_snappy_batches_of_another_client_arrive_whole_on_0_9_0_1() {
-    every_codec_arrives(&Cluster::own(Config {
+fn batches_of_another_client_arrive_whole_on_0_9_0_1_in_every_codec() {
+    let cluster = Cluster::own(Config {
         kafka_version: "0.9.0.1".to_owned(),
         ..Config::default()
-    }));
+    });
+    every_codec_arrives(|sentence| Workspace::on(&cluster, sentence).by("kafka"));
 }
 
 #[test]
-fn plain_gzip_and_snappy_batches_of_another_client_arrive_whole_on_3_9_1() {
-    every_codec_arrives(&modern());
+fn batches_of_another_client_arrive_whole_on_3_9_1_in_every_codec() {
+    every_codec_arrives(|sentence| Workspace::on(&modern(), sentence));
 }
 
-/// Another client's topic, and one of our own, in which the codecs take turns.
-fn every_codec_arrives(cluster: &Cluster) {
-    let w = Workspace::on(cluster, "no record is lost between batches of different codecs");
+/// Another client's topic, and one of our own, in which the codecs take turns: all that our client
+/// knows.
+fn every_codec_arrives(workspace: impl Fn(&str) -> Workspace) {
+    let w = workspace("no record is lost between batches of different codecs");
+    let (cluster, codecs) = (w.cluster(), w.codecs());
     cluster.create_topic(w.topic(), 1, &[]);
     w.sql(
         &w.source(),
@@ -73,7 +76,7 @@ fn every_codec_arrives(cluster: &Cluster) {
                 other => panic!("{other:?}"),
             })
             .collect();
-        let codec = ["none", "gzip", "snappy"][turn % 3];
+        let codec = codecs[turn % codecs.len()];
         let args = [
             "-P",
             "-t",
@@ -89,24 +92,24 @@ fn every_codec_arrives(cluster: &Cluster) {
         ];
         kcat(cluster, &args, lines.concat().as_bytes());
     }
-    assert_every_codec_in_log(cluster, w.topic());
+    assert_in_log(cluster, w.topic(), codecs);
     w.consumer(&["--until-caught-up"]).ok();
     w.verify(&["--table", w.topic()]).ok().says("900 rows, equal");
 
-    let ours = Workspace::on(cluster, "no record of ours is lost between batches of different codecs").of("items");
+    let ours = workspace("no record of ours is lost between batches of different codecs").of("items");
     cluster.create_topic(ours.topic(), 1, &[]);
     make_items(&ours, 300);
-    for codec in ["none", "gzip", "snappy", "none", "snappy", "gzip"] {
+    for codec in codecs.iter().chain(codecs.iter().rev()) {
         ours.sql(&ours.source(), "UPDATE items SET price = price + 1");
         ours.producer(&["--compression", codec]).ok();
     }
-    assert_every_codec_in_log(cluster, ours.topic());
+    assert_in_log(cluster, ours.topic(), codecs);
     ours.consumer(&["--until-caught-up"]).ok();
     assert_equal(&ours);
 }
 
 /// Looks into the log itself: did the broker keep the codecs that the client chose?
-fn assert_every_codec_in_log(cluster: &Cluster, topic: &str) {
+fn assert_in_log(cluster: &Cluster, topic: &str, codecs: &[&str]) {
     let file = cluster
         .folder()
         .join(format!("broker-1/{topic}-0/00000000000000000000.log"));
@@ -114,12 +117,12 @@ fn assert_every_codec_in_log(cluster: &Cluster, topic: &str) {
         .tool("kafka-dump-log", &["--files", file.to_str().expect("a plain name")])
         .ok();
     let dump = dump.stdout().to_lowercase();
-    for codec in ["none", "gzip", "snappy"] {
+    for codec in codecs {
         let names = [
             format!("compresscodec: {codec}"),
             format!("compresscodec: {codec}compression"),
         ];
-        let plain = codec == "none" && dump.contains("compresscodec: nocompression");
+        let plain = *codec == "none" && dump.contains("compresscodec: nocompression");
         assert!(
             plain || names.iter().any(|name| dump.contains(name)),
             "no {codec} batch in the log of {topic}:\n{dump}"
@@ -293,7 +296,7 @@ fn what_is_no_broker_is_told_quickly_and_nothing_is_made() {
             "--brokers HOST:PORT",
         ],
     );
-    // The port of TLS: it closes, too, but what it says before is nothing that a broker says.
+    // A listener for TLS: it closes, too, but what it says before is TLS.
     let tls = listener(|mut client| {
         let _ = client.read(&mut [0; 100]);
         let _ = client.write_all(&[0x15, 3, 3, 0, 2, 2, 10]);
@@ -302,7 +305,12 @@ fn what_is_no_broker_is_told_quickly_and_nothing_is_made() {
         &w,
         &tls,
         1,
-        &["what answers at", "is no Kafka broker", "--brokers HOST:PORT"],
+        &[
+            "what answers at",
+            "it speaks TLS, and --tls is not given",
+            "add --tls",
+            "--brokers HOST:PORT",
+        ],
     );
     let nobody = format!("127.0.0.1:{}", free_port());
     refused(
@@ -334,16 +342,21 @@ fn what_is_no_broker_is_told_quickly_and_nothing_is_made() {
 }
 
 #[test]
-fn a_broker_of_kafka_4_is_too_new_and_that_is_said_at_once() {
+fn a_broker_of_kafka_4_is_too_new_for_the_client_kafka_and_that_is_said_at_once() {
     let w = Workspace::new("a broker that speaks only the new protocol is told from one that hangs").of("items");
     make_items(&w, 5);
-    let mut broker = Kafka4::start();
+    let cluster = Cluster::own(Config {
+        stack: "kraft",
+        ..Config::default()
+    });
+    assert!(cluster.kafka_version().starts_with("4."));
     let texts = [
         "is too new: this client speaks the 0.9-3.9 protocol",
         "run a broker of version 0.9 to 3.9",
+        "--client native",
     ];
-    refused(&w, &broker.address(), 1, &texts);
-    assert!(broker.is_running(), "it was no Kafka 4 that answered: it has ended");
+    refused_with(&w, &cluster.direct(), &["--client", "kafka"], 1, &texts);
+    assert_eq!(cluster.awake(), [1], "it was no Kafka 4 that answered: it has ended");
 }
 
 /// Both commands end with this code and these words, soon, and leave no trace in either database.

@@ -5,6 +5,7 @@ mod coordinator;
 mod endings;
 mod leaders;
 mod minimum;
+mod newest;
 mod nodes;
 mod restarts;
 mod young;
@@ -24,20 +25,31 @@ const PARTITIONS: u32 = 3;
 /// Leaders stay where the faults have driven them.
 const NO_REBALANCE: &str = "auto.leader.rebalance.enable=false";
 
-fn three_brokers(stack: &str) -> Cluster {
+fn three_brokers(stack: &str, kafka_version: &str) -> Cluster {
     Cluster::own(Config {
         stack,
+        kafka_version: kafka_version.to_owned(),
         brokers: 3,
         broker_config: NO_REBALANCE.to_owned(),
         ..Config::default()
     })
 }
 
-/// A cluster with ZooKeeper, which the tests use one after another.
+/// A cluster that the tests use one after another.
 struct Trio(MutexGuard<'static, Option<Cluster>>);
 
 impl Trio {
+    /// One of the version that this run is for.
     fn take() -> Self {
+        Self::made_of(default_stack())
+    }
+
+    /// One whose controller outlives the loss of two of three brokers.
+    fn with_zookeeper() -> Self {
+        Self::made_of("wurstmeister")
+    }
+
+    fn made_of(stack: &str) -> Self {
         static TRIO: Mutex<Option<Cluster>> = Mutex::new(None);
         let mut trio = TRIO.lock().unwrap_or_else(|poisoned| {
             TRIO.clear_poison();
@@ -45,7 +57,10 @@ impl Trio {
             *trio = None; // a test failed, and left it in whatever state
             trio
         });
-        trio.get_or_insert_with(|| three_brokers("wurstmeister"));
+        if trio.as_ref().is_none_or(|cluster| cluster.stack() != stack) {
+            *trio = None; // before the next one starts
+            *trio = Some(three_brokers(stack, ""));
+        }
         Self(trio)
     }
 }

@@ -1,7 +1,7 @@
 //! Partitions are added to a topic: keys move between them, and no row goes back to an older
 //! version.
 
-mod consumer;
+pub(crate) mod consumer;
 mod producer;
 
 use std::collections::HashMap;

@@ -1,6 +1,8 @@
 //! A broker, or another member of the group, that lies: whatever it says, the commands come to an
 //! end that they choose themselves, soon and in little memory.
 
+mod both_clients;
+
 use std::io::Write;
 use std::os::unix::process::ExitStatusExt;
 use std::sync::Mutex;
@@ -10,7 +12,8 @@ use std::time::{Duration, Instant};
 use flate2::Compression;
 use flate2::write::GzEncoder;
 
-use crate::support::hostile::{Entry, Hostile, Kind, Lie, message};
+use crate::support::hostile::{Entry, Hostile, Kind, Lie};
+use crate::support::message_set::{GZIP, gzip, message};
 use crate::support::*;
 
 const MIB: u64 = 1 << 20;
@@ -45,6 +48,7 @@ fn row(offset: i64) -> Entry {
 /// A consumer of the broker's only partition, in a group or by itself.
 fn consumer(ws: &Workspace, hostile: &Hostile, in_group: bool) -> Process {
     let mut command = ws.command("consumer");
+    command.args(["--client", hostile.client()]);
     command.args(["--brokers", &hostile.address(), "--topic", TOPIC, "--until-caught-up"]);
     command.arg("--sink").arg(ws.sink()).args(PATIENCE);
     if in_group {
@@ -61,6 +65,7 @@ fn producer(ws: &Workspace, hostile: &Hostile) -> Process {
         "CREATE TABLE IF NOT EXISTS rows(id INTEGER PRIMARY KEY, name TEXT); INSERT INTO rows(name) VALUES('n'), ('m')",
     );
     let mut command = ws.command("producer");
+    command.args(["--client", hostile.client()]);
     command.args(["--brokers", &hostile.address(), "--topic", TOPIC, "--table", "rows"]);
     command.arg("--source").arg(ws.source()).args(PATIENCE);
     Process::start(&mut command)
@@ -248,16 +253,10 @@ fn offsets_that_cannot_be_are_no_offsets() {
     });
 }
 
-fn gzip(bytes: &[u8]) -> Vec<u8> {
-    let mut stream = GzEncoder::new(Vec::new(), Compression::best());
-    stream.write_all(bytes).expect("memory takes bytes");
-    stream.finish().expect("memory takes bytes")
-}
-
 /// A batch of gzip, or of gzip in gzip, as it lies in a log at an offset behind three rows.
 fn behind_rows(batch: Vec<u8>) -> Vec<Entry> {
     let mut log: Vec<Entry> = (0..3).map(row).collect();
-    log.push(Entry(3, 4, message(3, 1, b"", &batch)));
+    log.push(Entry(3, 4, message(3, GZIP, b"", &batch)));
     log
 }
 
@@ -279,15 +278,52 @@ fn a_batch_that_unpacks_to_more_than_it_may_is_named_and_never_unpacked() {
     assert_eq!(ws.number(&ws.sink(), "SELECT count(*) FROM t"), 3);
 }
 
-#[test]
-fn a_batch_in_a_batch_is_named_and_never_unpacked() {
+/// A set of gzip in gzip.
+fn nested() -> Vec<u8> {
     let value = b"{\"id\":9,\"name\":\"inner\"}";
     let inner: Vec<u8> = (0..500).flat_map(|i| message(i, 0, b"{\"id\":9}", value)).collect();
-    let nested = gzip(&message(3, 1, b"", &gzip(&inner)));
-    let (ws, run) = lands(behind_rows(nested), None, "nested batches");
+    gzip(&message(3, GZIP, b"", &gzip(&inner)))
+}
+
+/// It shows no batch of format 0 in the version of Fetch that asks for the log as it is, and hands
+/// one out in the old one.
+#[test]
+fn a_batch_in_a_batch_where_none_can_be_is_named_and_never_unpacked() {
+    let (ws, run) = lands(behind_rows(nested()), None, "nested batches");
     let run = run.code(1).says("holds another compressed one");
     run.says("topic \"t\" partition 0, offset 3");
     assert_eq!(ws.number(&ws.sink(), "SELECT count(*) FROM t"), 3);
+}
+
+#[test]
+fn a_batch_in_a_batch_of_an_old_log_is_a_record_that_is_no_row() {
+    type Prepare = fn(&Hostile);
+    const CASES: [(&str, Prepare, bool); 3] = [
+        (
+            "a broker that tells no versions",
+            |h| h.lie(Kind::ApiVersions, Lie::Silence),
+            false,
+        ),
+        ("an old log in a newer broker", |h| h.show_formats(i64::MAX), true),
+        ("and newer batches behind it", |h| h.show_formats(4), true),
+    ];
+    for (what, prepare, is_shown) in CASES {
+        let ws = Workspace::new("a set that old brokers store stops nobody");
+        let hostile = Hostile::new(TOPIC);
+        prepare(&hostile);
+        hostile.hold([behind_rows(nested()), (4..9).map(row).collect()].concat());
+        let run = ends(consumer(&ws, &hostile, false), LIMIT, what).ok();
+        run.says("1 records were no rows");
+        assert_eq!(
+            ws.number(&ws.sink(), "SELECT count(*) FROM t WHERE id <> 9"),
+            8,
+            "{what}"
+        );
+        assert_eq!(ws.number(&ws.sink(), "SELECT count(*) FROM t"), 8, "{what}");
+        let put_aside = "SELECT \"offset\" FROM _rowferry_dead_letters";
+        assert_eq!(ws.number(&ws.sink(), put_aside), 3, "{what}");
+        assert_eq!(hostile.shown() > 0, is_shown, "{what}");
+    }
 }
 
 /// Numbers, names and texts that a writer may think of.

@@ -252,6 +252,77 @@ fn rows_of_a_python_client_land() {
     assert!(modules > 0, "no Python client was tried");
 }
 
+/// Writes records, each a key and a value, where None is null and "" is empty.
+const WRITE: &str = r#"
+import json, sys
+brokers, topic, records = sys.argv[1:]
+records = [[None if part is None else part.encode() for part in record] for record in json.loads(records)]
+try:
+    from confluent_kafka import Producer
+    p = Producer({"bootstrap.servers": brokers})
+    for k, v in records: p.produce(topic, key=k, value=v)
+except ImportError:
+    from kafka import KafkaProducer
+    p = KafkaProducer(bootstrap_servers=brokers)
+    for k, v in records: p.send(topic, key=k, value=v)
+p.flush()
+"#;
+
+/// Lands records that hold null and empty keys and values with a client, and tells the table's rows
+/// and the reasons of the dead letters.
+fn land_nulls(ws: &Workspace, client: &str, columns: &str) -> (Vec<String>, Vec<String>) {
+    let sink = ws.path(&format!("{client}.db"));
+    let of = sink.to_str().expect("the temporary folder has a plain name");
+    ws.consumer(&["--until-caught-up", "--client", client, "--sink", of])
+        .ok();
+    let query = format!(
+        "SELECT concat_ws(' ', {columns}) FROM \"{}\" ORDER BY rowid",
+        ws.topic()
+    );
+    let reasons = "SELECT reason FROM _rowferry_dead_letters ORDER BY id";
+    (texts(&ws.rows(&sink, &query)), texts(&ws.rows(&sink, reasons)))
+}
+
+fn write_nulls(ws: &Workspace, records: &str) {
+    let mut write = Command::new(python());
+    let write = write.args(["-c", WRITE, &ws.cluster().brokers(), ws.topic(), records]);
+    Process::start(write).wait(Duration::from_secs(60)).ok();
+}
+
+#[test]
+fn an_empty_value_of_others_is_no_deletion() {
+    let ws = workspace("only a null value deletes a row, where the client tells it from an empty one");
+    let records = r#"[["{\"id\":1}", "{\"n\":1}"], ["{\"id\":2}", "{\"n\":2}"], ["{\"id\":1}", ""],
+        ["{\"id\":2}", null], [null, null], ["{\"id\":3}", "{\"n\":3}"]]"#;
+    write_nulls(&ws, records);
+    let (rows, reasons) = land_nulls(&ws, "native", "id, n");
+    assert_eq!(rows, ["1 1", "3 3"]);
+    assert!(reasons[0].contains("an empty value"), "{reasons:?}");
+    assert_eq!(reasons[1..], ["neither key nor value"]);
+    // What holds with the other client, as README says.
+    let (rows, reasons) = land_nulls(&ws, "kafka", "id, n");
+    assert_eq!(
+        (rows, reasons),
+        (vec!["3 3".into()], vec!["neither key nor value".into()])
+    );
+}
+
+#[test]
+fn an_empty_key_of_others_is_a_key() {
+    let ws = workspace("an empty key is an empty text, where the client tells it from none");
+    write_nulls(
+        &ws,
+        r#"[["", "{\"n\":1}"], ["", "{\"n\":2}"], ["a", "{\"n\":3}"], [null, "{\"n\":4}"]]"#,
+    );
+    let (rows, reasons) = land_nulls(&ws, "native", "quote(_key), n");
+    assert_eq!(rows, ["'' 2", "'a' 3"]);
+    assert_eq!(reasons.len(), 1, "{reasons:?}");
+    assert!(reasons[0].starts_with("the record's key is ()"), "{reasons:?}");
+    let (rows, reasons) = land_nulls(&ws, "kafka", "n");
+    assert_eq!(rows, ["1", "2", "4"]);
+    assert!(reasons[0].starts_with("the record's key is (_key)"), "{reasons:?}");
+}
+
 #[test]
 fn kcat_reads_our_rows_as_plain_json() {
     let ws = workspace("each key and value of ours is plain JSON, and a tombstone stands behind a deletion")

@@ -117,7 +117,7 @@ fn run(args: Args) -> Result<u8> {
         sign_key: args.broker.sign_key()?,
     };
     let cluster = Cluster::connect(
-        args.broker.options("rowferry-consumer", Compression::None),
+        args.broker.options("rowferry-consumer", Compression::None)?,
         stop.clone(),
     )?;
     let mut progress = Progress::new("landed", args.broker.quiet);

@@ -16,11 +16,12 @@ use kafka_protocol::messages::{ApiVersionsRequest, MetadataResponse};
 use crate::error::{Error, Result};
 use crate::stop::STOP_POLL;
 
-use crate::broker::config::ClientConfig;
-use crate::broker::connection::{Connection, ConnectionError};
+use crate::broker::config::{ClientChoice, ClientConfig};
+use crate::broker::connection::open::CONNECT_TIMEOUT;
+use crate::broker::connection::{Connection, ConnectionError, Security, diagnosis};
 use crate::broker::deadline;
 use crate::broker::error::KafkaError;
-use crate::broker::hosts::{CONNECT_TIMEOUT, Hosts};
+use crate::broker::hosts::Hosts;
 use crate::broker::metadata::every_topic;
 use crate::broker::versions::BrokerVersions;
 
@@ -74,7 +75,9 @@ pub(crate) fn first_contact(config: &ClientConfig) -> Result<Contact> {
                 }
             }
             Ok((at, HostEvent::Failed(why))) => states[at] = HostState::Failed(why),
-            Ok((at, HostEvent::Answered(Some(versions)))) if versions.are_too_new() => {
+            Ok((at, HostEvent::Answered(Some(versions))))
+                if versions.are_too_new() && config.client == ClientChoice::Kafka =>
+            {
                 return Err(too_new(&hosts[at]));
             }
             Ok((_, HostEvent::Answered(versions))) => {
@@ -110,9 +113,8 @@ pub(crate) fn first_contact(config: &ClientConfig) -> Result<Contact> {
         HostState::Failed(why) => Some((host, why)),
         HostState::Connecting | HostState::Connected => None,
     };
-    Ok(contact_of_failures(
-        hosts.into_iter().zip(states).filter_map(failure).collect(),
-    ))
+    let failures = hosts.into_iter().zip(states).filter_map(failure).collect();
+    Ok(contact_of_failures(failures, &config.security))
 }
 
 /// Gives up the addresses of which this holds, but for those that have failed in a way of their
@@ -130,9 +132,10 @@ fn ask_all(hosts: &[String], config: &ClientConfig) -> Receiver<(usize, HostEven
     let (sender, events) = channel();
     for (at, host) in hosts.iter().enumerate() {
         let (host, client_id, limit, sender) = (host.clone(), config.client_id.clone(), config.limit, sender.clone());
+        let security = config.security.clone();
         deadline::spawn("kafka-contact", move || {
             let connected = || drop(sender.send((at, HostEvent::Connected)));
-            let event = match ask_host(&host, &client_id, limit, connected) {
+            let event = match ask_host(&host, &client_id, &security, limit, connected) {
                 Ok(versions) => HostEvent::Answered(versions),
                 Err(why) => HostEvent::Failed(why),
             };
@@ -147,15 +150,19 @@ fn ask_all(hosts: &[String], config: &ClientConfig) -> Receiver<(usize, HostEven
 fn ask_host(
     host: &str,
     client_id: &str,
+    security: &Security,
     limit: Duration,
     connected: impl FnOnce(),
 ) -> Result<Option<BrokerVersions>, ConnectionError> {
-    let mut broker = Connection::open(host, client_id, CONNECT_TIMEOUT)?;
+    let broker = Connection::connect(host, client_id, CONNECT_TIMEOUT)?;
     connected();
+    let explained = |why| diagnosis::explained(why, host, client_id, security);
+    // The versions are asked for on a connection that is secured, too.
     let began = Instant::now();
+    let mut broker = broker.secure(host, security, limit).map_err(explained)?;
     let (told, versions) = channel();
-    ask_versions(host, client_id, limit, told);
-    let answer: Result<MetadataResponse, _> = broker.ask(&every_topic(), limit);
+    ask_versions(host, client_id, security, limit, told);
+    let answer: Result<MetadataResponse, _> = broker.ask(&every_topic(), limit).map_err(explained);
     let versions = match &answer {
         Err(ConnectionError::TimedOut | ConnectionError::Unreachable(_)) => None,
         _ => versions
@@ -163,6 +170,7 @@ fn ask_host(
             .ok(),
     };
     match (answer, versions) {
+        (Err(why), _) if why.is_fatal() => Err(why),
         (Err(_), Some(Some(versions))) if versions.are_too_new() => Ok(Some(versions)),
         (Err(unanswered), _) => Err(unanswered),
         (Ok(_), versions) => Ok(versions.flatten()),
@@ -171,10 +179,16 @@ fn ask_host(
 
 /// Asks for versions on a connection and a thread of their own; none come where the broker closes
 /// the connection.
-fn ask_versions(host: &str, client_id: &str, limit: Duration, told: Sender<Option<BrokerVersions>>) {
-    let (host, client_id) = (host.to_string(), client_id.to_string());
+fn ask_versions(
+    host: &str,
+    client_id: &str,
+    security: &Security,
+    limit: Duration,
+    told: Sender<Option<BrokerVersions>>,
+) {
+    let (host, client_id, security) = (host.to_string(), client_id.to_string(), security.clone());
     deadline::spawn("kafka-versions", move || {
-        let asked = Connection::open(&host, &client_id, CONNECT_TIMEOUT)
+        let asked = Connection::open(&host, &client_id, &security, limit)
             .and_then(|mut broker| broker.ask(&ApiVersionsRequest::default(), limit));
         if !matches!(asked, Err(ConnectionError::TimedOut)) {
             let _ = told.send(asked.ok().as_ref().and_then(BrokerVersions::of));
@@ -192,10 +206,11 @@ fn find_versions_meanwhile(config: &ClientConfig) {
         config.limit,
         config.stop.clone(),
     );
+    let security = config.security.clone();
     let told = Arc::downgrade(&config.versions);
     deadline::spawn("kafka-versions", move || {
         while Weak::strong_count(&told) > 0 {
-            if let Some(versions) = find_versions(&hosts, &client_id, limit)
+            if let Some(versions) = find_versions(&hosts, &client_id, &security, limit)
                 && let Some(told) = told.upgrade()
             {
                 let _ = told.set(versions);
@@ -208,23 +223,47 @@ fn find_versions_meanwhile(config: &ClientConfig) {
     });
 }
 
-fn find_versions(hosts: &Hosts, client_id: &str, limit: Duration) -> Option<BrokerVersions> {
-    let host = hosts.reachable().ok()?;
-    let open = || Connection::open(&host, client_id, CONNECT_TIMEOUT);
+fn find_versions(hosts: &Hosts, client_id: &str, security: &Security, limit: Duration) -> Option<BrokerVersions> {
+    let open = |host: &str| Connection::open(host, client_id, security, limit).ok();
+    let (mut broker, host) = hosts.all().into_iter().find_map(|host| Some((open(&host)?, host)))?;
     let began = Instant::now();
-    let _: MetadataResponse = open().ok()?.ask(&every_topic(), limit).ok()?;
+    let _: MetadataResponse = broker.ask(&every_topic(), limit).ok()?;
     let limit = limit.max(began.elapsed() * 4);
     let request = ApiVersionsRequest::default();
-    match open().ok()?.ask(&request, limit) {
+    match open(&host)?.ask(&request, limit) {
         Ok(answer) => BrokerVersions::of(&answer),
         Err(ConnectionError::TimedOut) => Some(BrokerVersions::OF_0_9),
         Err(_) => None,
     }
 }
 
-/// An error where brokers tell late that they are too new.
+/// Looks for brokers that are too new for the crate, from a thread of its own: they close its
+/// connections, and other brokers of the cluster may have been older. A cluster is upgraded broker
+/// by broker.
+pub(crate) fn look_for_too_new(config: &Arc<ClientConfig>) {
+    if !config.can_go_native() {
+        return;
+    }
+    let config = config.clone();
+    deadline::spawn("kafka-versions", move || {
+        for host in config.hosts.all() {
+            let asked = Connection::open(&host, &config.client_id, &config.security, CONNECT_TIMEOUT)
+                .and_then(|mut broker| broker.ask(&ApiVersionsRequest::default(), config.limit));
+            let versions = asked.ok().as_ref().and_then(BrokerVersions::of);
+            if versions.is_some_and(|versions| versions.are_too_new()) {
+                config.go_native(&format!("the broker at {host} no longer speaks the 0.9-3.9 protocol"));
+                return;
+            }
+        }
+    });
+}
+
+/// Where brokers tell late that they are too new: our own client takes over, or it is an error.
 pub(crate) fn refuse_too_new(config: &ClientConfig) -> Result<()> {
-    if config.versions.get().is_some_and(BrokerVersions::are_too_new) {
+    if config.transport.is_crate()
+        && config.versions.get().is_some_and(BrokerVersions::are_too_new)
+        && !config.go_native("the brokers no longer speak the 0.9-3.9 protocol")
+    {
         return Err(too_new(&config.hosts.to_string()));
     }
     Ok(())
@@ -234,12 +273,19 @@ fn too_new(host: &str) -> Error {
     Error::failed(format!(
         "the broker at {host} is too new: this client speaks the 0.9-3.9 protocol"
     ))
-    .way_out("run a broker of version 0.9 to 3.9 (sh server_up.sh starts 2.8.1), and name it with --brokers")
+    .way_out(
+        "run it with --client native, or run a broker of version 0.9 to 3.9 (sh server_up.sh starts 2.8.1), and name it with --brokers",
+    )
 }
 
 /// What it means that none of these answered.
-fn contact_of_failures(failures: Vec<(String, ConnectionError)>) -> Contact {
-    const WAY_OUT: &str = "start a broker with `sh server_up.sh`, or name the plaintext listener of another with --brokers HOST:PORT (this client speaks neither TLS nor SASL)";
+fn contact_of_failures(mut failures: Vec<(String, ConnectionError)>, security: &Security) -> Contact {
+    // A wrong setting explains more than what is down beside it.
+    if let Some(at) = failures.iter().position(|(_, why)| why.is_fatal()) {
+        let (host, why) = failures.swap_remove(at);
+        return Contact::Nobody(KafkaError::from(why).at(&format!("what answers at {host}")));
+    }
+    let way_out = security.way_out_of_silence();
     let list = failures
         .iter()
         .map(|(host, _)| host.as_str())
@@ -247,11 +293,14 @@ fn contact_of_failures(failures: Vec<(String, ConnectionError)>) -> Contact {
         .join(", ");
     let reasons: Vec<String> = failures.iter().map(|(host, why)| format!("{host}: {why}")).collect();
     let nobody = format!("no Kafka broker answers at {list} ({})", reasons.join("; "));
-    let is_taken =
-        |(_, why): &(String, ConnectionError)| matches!(why, ConnectionError::TimedOut | ConnectionError::Closed(_));
-    if failures.iter().any(is_taken) {
+    let is_taken = |why: &ConnectionError| {
+        let is_secured = matches!(why, ConnectionError::Tls(_) | ConnectionError::Login(_));
+        is_secured || matches!(why, ConnectionError::TimedOut | ConnectionError::Closed(_))
+    };
+    if let Some((_, why)) = failures.iter().find(|(_, why)| is_taken(why)) {
+        let way_out = why.way_out().unwrap_or_else(|| way_out.to_string());
         let guess = "a broker that starts, stops or is slow, or what answers is no Kafka broker";
-        return Contact::Unready(KafkaError::passing(format!("{nobody}: {guess}")).or(WAY_OUT));
+        return Contact::Unready(KafkaError::passing(format!("{nobody}: {guess}")).or(way_out));
     }
     match failures
         .iter()
@@ -259,7 +308,7 @@ fn contact_of_failures(failures: Vec<(String, ConnectionError)>) -> Contact {
     {
         Some((host, why)) => {
             let what = format!("what answers at {host} is no Kafka broker: {why}");
-            Contact::Nobody(KafkaError::passing(what).or(WAY_OUT))
+            Contact::Nobody(KafkaError::passing(what).or(way_out))
         }
         None => Contact::Nobody(
             KafkaError::passing(nobody)
@@ -271,7 +320,8 @@ fn contact_of_failures(failures: Vec<(String, ConnectionError)>) -> Contact {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::broker::config::{ClusterOptions, Compression};
+    use crate::broker::config::ClusterOptions;
+    use crate::broker::connection::TlsError;
     use crate::stop::Stop;
 
     fn at(host: &str, why: ConnectionError) -> (String, ConnectionError) {
@@ -283,15 +333,19 @@ mod tests {
         let nothing = || ConnectionError::Unreachable(io::Error::from(ErrorKind::ConnectionRefused));
         let closed = || ConnectionError::Closed(io::Error::from(ErrorKind::UnexpectedEof));
         for why in [closed(), ConnectionError::TimedOut] {
-            let Contact::Unready(error) =
-                contact_of_failures(vec![at("a:1", ConnectionError::NotKafka), at("b:2", why)])
-            else {
+            let Contact::Unready(error) = contact_of_failures(
+                vec![at("a:1", ConnectionError::NotKafka), at("b:2", why)],
+                &Security::default(),
+            ) else {
                 panic!("a broker may do that");
             };
             assert!(!error.is_fatal());
             let error = error.into_error().to_string();
             assert!(error.contains("no Kafka broker answers at a:1, b:2"), "{error}");
-            assert!(error.contains("neither TLS nor SASL"), "{error}");
+            assert!(
+                error.contains("add --tls, and if it asks for a login, add --sasl"),
+                "{error}"
+            );
         }
         for (why, told) in [
             (
@@ -303,7 +357,7 @@ mod tests {
                 "what answers at b:2 is no Kafka broker",
             ),
         ] {
-            let Contact::Nobody(error) = contact_of_failures(why) else {
+            let Contact::Nobody(error) = contact_of_failures(why, &Security::default()) else {
                 panic!("no broker does that");
             };
             let error = error.into_error();
@@ -312,15 +366,34 @@ mod tests {
     }
 
     #[test]
+    fn a_wrong_setting_is_told_before_what_is_down_beside_it() {
+        let closed = ConnectionError::Closed(io::Error::from(ErrorKind::UnexpectedEof));
+        let unknown_ca = ConnectionError::Tls(TlsError::UnknownCa);
+        let failures = vec![at("a:1", closed), at("b:2", unknown_ca)];
+        let Contact::Nobody(error) = contact_of_failures(failures, &Security::default()) else {
+            panic!("no broker mends that");
+        };
+        assert!(error.is_fatal());
+        let error = error.into_error().to_string();
+        let text = "what answers at b:2: its certificate is of a CA that is not trusted here; way out: name the file";
+        assert!(error.starts_with(text), "{error}");
+
+        let failures = vec![at("a:1", ConnectionError::Tls(TlsError::ClosedInHandshake))];
+        let Contact::Unready(error) = contact_of_failures(failures, &Security::default()) else {
+            panic!("a broker that starts does that");
+        };
+        let error = error.into_error().to_string();
+        assert!(error.contains("closes the connection in the TLS handshake"), "{error}");
+        assert!(error.contains("leave --tls out"), "{error}");
+    }
+
+    #[test]
     fn an_address_where_nobody_listens_is_told_at_once_and_silence_can_be_stopped() {
         let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap().to_string();
         let options = ClusterOptions {
-            brokers: Vec::new(),
             request_timeout: Duration::from_millis(200),
-            patience: Duration::ZERO,
-            client_id: "test".to_string(),
-            compression: Compression::None,
+            ..ClusterOptions::for_tests()
         };
         let mut config = ClientConfig::new(options, Hosts::new(vec![address]), Stop::default());
         assert!(matches!(first_contact(&config), Ok(Contact::Unready(_))));

@@ -4,10 +4,11 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crate::broker::bootstrap::{self, Contact};
-use crate::broker::config::{ClientConfig, ClusterOptions};
+use crate::broker::config::{ClientChoice, ClientConfig, ClusterOptions};
 use crate::broker::connection::address;
 use crate::broker::deadline;
 use crate::broker::error::KafkaError;
+use crate::broker::error_codes;
 use crate::broker::fetcher::Fetcher;
 use crate::broker::group::{Group, GroupConfig, GroupMember, Membership};
 use crate::broker::hosts::Hosts;
@@ -17,8 +18,10 @@ use crate::broker::producer::Producer;
 use crate::broker::retry::RetryBudget;
 #[cfg(test)]
 use crate::broker::transport::fake;
-use crate::broker::transport::requests::Offsets;
+use crate::broker::transport::kind::{self, TransportKind};
+use crate::broker::transport::requests::{IsolationLevel, Offsets};
 use crate::error::{Error, Result};
+use crate::model::TopicId;
 use crate::stop::Stop;
 
 /// For how long a cluster must say steadily that a topic is not there, or has fewer partitions than
@@ -49,16 +52,25 @@ impl Cluster {
     /// takes a connection, and after the patience where somebody does.
     pub fn connect(options: ClusterOptions, stop: Stop) -> Result<Self> {
         let hosts = Hosts::new(address::parse(&options.brokers)?);
-        let cluster = Self {
-            config: Arc::new(ClientConfig::new(options, hosts, stop)),
-        };
-        let (config, mut retry) = (&cluster.config, cluster.retry());
+        if options.client == ClientChoice::Kafka
+            && let Some(what) = kind::beyond_the_crate(&options, None)
+        {
+            return Err(Error::usage(format!("{what}: --client kafka cannot do that"))
+                .way_out("leave --client out, or use --client native"));
+        }
+        let config = ClientConfig::new(options.clone(), hosts, stop);
+        let mut retry = config.retry_budget();
         let mut met = false;
         loop {
-            match bootstrap::first_contact(config)? {
+            match bootstrap::first_contact(&config)? {
                 Contact::Broker => {
                     retry.record_success();
-                    return Ok(cluster);
+                    let (kind, why) = TransportKind::choose(&options, config.versions.get());
+                    log::info!("client: {} ({why})", kind.name());
+                    config.transport.set(kind);
+                    return Ok(Self {
+                        config: Arc::new(config),
+                    });
                 }
                 // What took connections a moment ago is on its way down, or up.
                 Contact::Nobody(error) if met => retry.back_off(error)?,
@@ -94,6 +106,25 @@ impl Cluster {
     /// The same as far as the brokers know now; `None` is no more than that.
     pub fn partitions_now(&self, topic: &str) -> Result<Option<i32>> {
         self.look(topic, false, 0, |_| Duration::ZERO)
+    }
+
+    /// The topic's id, where the brokers tell it: a topic that was made anew has another one than
+    /// those that are `known`. None where it is not told, or not just now.
+    pub fn topic_id(&self, topic: &str, known: &[TopicId]) -> Result<Option<TopicId>> {
+        legal(topic)?;
+        let mut retry = self.retry();
+        loop {
+            let (config, name, known) = (self.config.clone(), topic.to_string(), known.to_vec());
+            let ask = move || metadata::topic_id(&config, &name, &known);
+            let limit = metadata::topic_state_timeout(&self.config);
+            match deadline::run_with_deadline(limit, &self.config.stop, ask) {
+                Ok(id) => {
+                    retry.record_success();
+                    return Ok(id);
+                }
+                Err(error) => retry.back_off(error.at(&format!("topic {topic}")))?,
+            }
+        }
     }
 
     fn look(
@@ -151,7 +182,15 @@ impl Cluster {
                     continue;
                 }
                 Ok(TopicState::Unready(why)) => KafkaError::passing(why),
-                Ok(TopicState::Refused(code)) if create => KafkaError::code(code).or(self.create(topic)),
+                // Who may not see a topic is told the same of one that is not there.
+                Ok(TopicState::Refused(code)) if create => {
+                    let way_out = format!(
+                        "{}; if it is not there, {}",
+                        error_codes::way_out(code),
+                        self.create(topic)
+                    );
+                    KafkaError::code(code).or(way_out)
+                }
                 Ok(TopicState::Refused(code)) => KafkaError::code(code),
                 Err(error) => error,
             };
@@ -192,12 +231,27 @@ impl Cluster {
         self.latest_after(topic, &[])
     }
 
-    /// The same, for one who knows that a partition has gone so far: a new leader takes a moment to
-    /// learn how far it may let others read, and tells an end before that until then. An end that
-    /// stays there is told as it is.
+    /// How far what `fetcher` gives goes now, by partition.
+    pub(crate) fn last_stable(&self, topic: &str) -> Result<Vec<i64>> {
+        list_offsets(&self.config, topic, Offsets::LastStable)
+    }
+
+    /// The same as `latest`, for one who knows that a partition has gone so far: a new leader takes
+    /// a moment to learn how far it may let others read, and tells an end before that until then. An
+    /// end that stays there is told as it is.
     pub fn latest_after(&self, topic: &str, known: &[(i32, i64)]) -> Result<Vec<i64>> {
         let known = known.to_vec();
         list_offsets(&self.config, topic, Offsets::Latest { known })
+    }
+
+    /// Whether the crate reads the records, and our own client can.
+    pub(crate) fn can_go_native(&self) -> bool {
+        self.config.can_go_native()
+    }
+
+    /// Has our own client read from here on. Those who read already go on as they are.
+    pub(crate) fn go_native(&self, why: &str) {
+        self.config.go_native(why);
     }
 
     /// How long to wait for brokers that went away.
@@ -210,9 +264,16 @@ impl Cluster {
         Producer::new(self.config.clone())
     }
 
-    /// Something to fetch records with.
+    /// Something to fetch the records with that are in force: none of transactions that were
+    /// aborted, or are still open.
     pub fn fetcher(&self) -> Fetcher {
-        Fetcher::new(self.config.clone())
+        Fetcher::new(self.config.clone(), IsolationLevel::ReadCommitted)
+    }
+
+    /// Something to look at the log itself with: our own records behind an open transaction of
+    /// others are there, too.
+    pub(super) fn log_fetcher(&self) -> Fetcher {
+        Fetcher::new(self.config.clone(), IsolationLevel::ReadUncommitted)
     }
 
     /// A place in a consumer group.

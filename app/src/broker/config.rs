@@ -4,12 +4,14 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use crate::broker::connection::Security;
 use crate::broker::hosts::Hosts;
 use crate::broker::retry::{OutageLog, RetryBudget};
 #[cfg(test)]
 use crate::broker::transport::fake;
-use crate::broker::transport::kind::TransportKind;
-use crate::broker::versions::KnownVersions;
+use crate::broker::transport::kind::{CurrentTransport, TransportKind};
+use crate::broker::transport::native::versions::VersionsByBroker;
+use crate::broker::versions::{BrokerVersions, KnownVersions};
 use crate::stop::Stop;
 
 /// How records are compressed on their way and in the log.
@@ -20,6 +22,20 @@ pub enum Compression {
     None,
     Gzip,
     Snappy,
+    Lz4,
+    Zstd,
+}
+
+/// Which client speaks to Kafka.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, clap::ValueEnum)]
+pub enum ClientChoice {
+    /// The crate `kafka` where it can do what is asked, and otherwise our own.
+    #[default]
+    Auto,
+    /// The crate `kafka`: brokers of 0.9 to 3.9, no TLS, no login, neither lz4 nor zstd.
+    Kafka,
+    /// Our own: brokers of 0.11 and later.
+    Native,
 }
 
 /// What the user chose.
@@ -35,6 +51,25 @@ pub struct ClusterOptions {
     pub client_id: String,
     /// How records are compressed.
     pub compression: Compression,
+    /// What connections are secured by.
+    pub security: Security,
+    /// Which client speaks to the brokers.
+    pub client: ClientChoice,
+}
+
+#[cfg(test)]
+impl ClusterOptions {
+    pub(super) fn for_tests() -> Self {
+        Self {
+            brokers: Vec::new(),
+            request_timeout: Duration::from_millis(400),
+            patience: Duration::ZERO,
+            client_id: "test".to_string(),
+            compression: Compression::None,
+            security: Security::default(),
+            client: ClientChoice::Auto,
+        }
+    }
 }
 
 /// What every client of a cluster is made of, and what all of them know.
@@ -42,14 +77,20 @@ pub struct ClusterOptions {
 pub(super) struct ClientConfig {
     pub hosts: Hosts,
     pub versions: KnownVersions,
+    /// What the native client knows of each broker.
+    pub native_versions: VersionsByBroker,
     pub client_id: String,
     pub compression: Compression,
+    /// What connections are secured by; those of the crate `kafka` are not.
+    pub security: Security,
     /// How long one request may take.
     pub limit: Duration,
     /// How long to wait for brokers that went away.
     pub patience: Duration,
     pub stop: Stop,
-    pub transport: TransportKind,
+    /// What the user wants; `transport` is what comes of it.
+    pub client: ClientChoice,
+    pub transport: CurrentTransport,
     pub partition_counts: PartitionCounts,
     outage_log: OutageLog,
 }
@@ -59,12 +100,15 @@ impl ClientConfig {
         Self {
             hosts,
             versions: KnownVersions::default(),
+            native_versions: VersionsByBroker::default(),
             client_id: options.client_id,
             compression: options.compression,
+            security: options.security,
             limit: options.request_timeout,
             patience: options.patience,
             stop,
-            transport: TransportKind::Crate,
+            transport: CurrentTransport::new(TransportKind::Crate),
+            client: options.client,
             partition_counts: PartitionCounts::default(),
             outage_log: OutageLog::default(),
         }
@@ -74,14 +118,11 @@ impl ClientConfig {
     #[cfg(test)]
     pub(super) fn fake(cluster: &fake::Cluster, patience: Duration, stop: &Stop) -> Arc<Self> {
         let options = ClusterOptions {
-            brokers: Vec::new(),
-            request_timeout: Duration::from_millis(400),
             patience,
-            client_id: "test".to_string(),
-            compression: Compression::None,
+            ..ClusterOptions::for_tests()
         };
         Arc::new(Self {
-            transport: TransportKind::Fake(cluster.clone()),
+            transport: CurrentTransport::new(TransportKind::Fake(cluster.clone())),
             ..Self::new(options, Hosts::new(Vec::new()), stop.clone())
         })
     }
@@ -94,9 +135,26 @@ impl ClientConfig {
         }
     }
 
+    /// Whether our own client can take over from the crate: the choice is ours, and the brokers know
+    /// its requests.
+    pub(super) fn can_go_native(&self) -> bool {
+        let is_known = || self.versions.get().is_some_and(BrokerVersions::tell_batch_headers);
+        self.client == ClientChoice::Auto && self.transport.is_crate() && is_known()
+    }
+
+    /// Has our own client take over, because something came that the crate cannot do. Whether the
+    /// next client is our own.
+    pub(super) fn go_native(&self, why: &str) -> bool {
+        if self.can_go_native() {
+            self.transport.change_to_native(why);
+        }
+        !self.transport.is_crate()
+    }
+
     /// For one series of tries.
     pub(super) fn retry_budget(&self) -> RetryBudget {
-        RetryBudget::new(self.patience, self.stop.clone(), self.outage_log.clone())
+        let budget = RetryBudget::new(self.patience, self.stop.clone(), self.outage_log.clone());
+        budget.of_user(self.security.user())
     }
 }
 

@@ -34,6 +34,8 @@ pub(super) struct KafkaError {
     cause: Cause,
     /// What the user can do.
     way_out: Option<String>,
+    /// What the crate `kafka` cannot do, and our own client can.
+    beyond_the_crate: Option<&'static str>,
 }
 
 impl KafkaError {
@@ -44,6 +46,7 @@ impl KafkaError {
             class: RetryClass::Retry,
             cause: Cause::Other,
             way_out: None,
+            beyond_the_crate: None,
         }
     }
 
@@ -99,8 +102,17 @@ impl KafkaError {
             class,
             cause,
             way_out: (class == RetryClass::Fatal).then(|| error_codes::way_out(code).to_string()),
+            beyond_the_crate: error_codes::asks_for_zstd(code).then_some("records are compressed with zstd"),
             ..Self::passing(format!("the broker answers {}", error_codes::name(code)))
         }
+    }
+
+    /// Names the user to whom it is not allowed, where that is what it is.
+    pub(super) fn denied_to(mut self, user: &str) -> Self {
+        if self.cause == Cause::Denied {
+            self.what = format!("{} to {user}", self.what);
+        }
+        self
     }
 
     /// Puts the place where it happened before the sentence.
@@ -113,6 +125,14 @@ impl KafkaError {
     pub(super) fn unreadable(self) -> Self {
         Self {
             cause: Cause::Unreadable,
+            ..self
+        }
+    }
+
+    /// The same, because of something that the crate `kafka` cannot do, and our own client can.
+    pub(super) fn beyond_the_crate(self, what: &'static str) -> Self {
+        Self {
+            beyond_the_crate: Some(what),
             ..self
         }
     }
@@ -146,6 +166,11 @@ impl KafkaError {
     /// Whether an answer came that can't be read.
     pub(super) fn is_unreadable(&self) -> bool {
         self.cause == Cause::Unreadable
+    }
+
+    /// What the crate `kafka` cannot do, where that is the reason.
+    pub(super) fn is_beyond_the_crate(&self) -> Option<&'static str> {
+        self.beyond_the_crate
     }
 
     /// Whether a new connection may be all that it takes.
@@ -212,7 +237,19 @@ mod tests {
                 RetryClass::Fatal
             ]
         );
-        assert_eq!(KafkaError::code(29).into_error().kind(), Kind::Denied);
+        let denied = KafkaError::code(29)
+            .denied_to("the user 'alice'")
+            .at("topic t")
+            .into_error();
+        let text = "topic t: the broker answers TopicAuthorizationFailed (code 29) to the user 'alice'";
+        assert_eq!(denied.kind(), Kind::Denied);
+        assert!(denied.to_string().starts_with(text), "{denied}");
+        assert!(
+            !KafkaError::passing("x")
+                .denied_to("the user 'alice'")
+                .to_string()
+                .contains("alice")
+        );
         assert!(KafkaError::code(16).is_broken() && KafkaError::code(19).explains());
         assert_eq!(KafkaError::stopped().at("topic t").into_error().kind(), Kind::Stopped);
     }

@@ -22,6 +22,12 @@ pub(super) fn way_out(code: i16) -> &'static str {
     match ResponseError::try_from_code(code) {
         Some(ResponseError::GroupAuthorizationFailed) => ALLOW_GROUP,
         Some(ResponseError::InvalidGroupId) => "name another --group",
+        Some(ResponseError::UnsupportedCompressionType) => {
+            "choose another --compression; to read a topic of zstd, use --client native"
+        }
+        Some(ResponseError::InvalidRecord | ResponseError::InvalidTimestamp) => {
+            "see what the topic demands of records (kafka-configs.sh --describe), or name another topic"
+        }
         _ => "let this client do it (kafka-acls.sh), or name another topic",
     }
 }
@@ -39,6 +45,8 @@ pub(super) fn retry_class(code: i16) -> RetryClass {
             | ResponseError::InvalidGroupId
             | ResponseError::InvalidTimestamp
             | ResponseError::UnsupportedVersion
+            | ResponseError::UnsupportedCompressionType
+            | ResponseError::InvalidRecord
             | ResponseError::PolicyViolation
             | ResponseError::TopicAuthorizationFailed
             | ResponseError::GroupAuthorizationFailed
@@ -48,6 +56,15 @@ pub(super) fn retry_class(code: i16) -> RetryClass {
         ) => RetryClass::Fatal,
         _ => RetryClass::Retry,
     }
+}
+
+/// Whether a broker has only records that are compressed with zstd, and was asked in a version that
+/// is older than that.
+pub(super) fn asks_for_zstd(code: i16) -> bool {
+    matches!(
+        ResponseError::try_from_code(code),
+        Some(ResponseError::UnsupportedCompressionType)
+    )
 }
 
 /// Whether a broker does not allow what was asked.
@@ -135,13 +152,14 @@ mod tests {
 
     #[test]
     fn codes_are_judged() {
-        for code in [-1, 2, 3, 5, 6, 7, 8, 9, 13, 19, 20, 56, 1000] {
+        // A leader that was fenced, or is not known yet, and a topic made anew, among them.
+        for code in [-1, 2, 3, 5, 6, 7, 8, 9, 13, 19, 20, 45, 56, 74, 75, 100, 103, 1000] {
             assert_eq!(retry_class(code), RetryClass::Retry, "{}", name(code));
         }
         for code in [10, 18] {
             assert_eq!(retry_class(code), RetryClass::TooLarge, "{}", name(code));
         }
-        for code in [17, 29, 30, 31, 35] {
+        for code in [17, 29, 30, 31, 32, 35, 76, 87] {
             assert_eq!(retry_class(code), RetryClass::Fatal, "{}", name(code));
         }
         assert_eq!(retry_class(1), RetryClass::OutOfRange);

@@ -20,18 +20,18 @@ pub struct FetchPosition {
 pub struct FetchedPartition {
     position: FetchPosition,
     next_offset: i64,
-    high_watermark: i64,
+    end: i64,
     records: Records,
 }
 
 impl FetchedPartition {
     /// All that the log holds from the position to `next_offset`. What is missing there is no
     /// record.
-    pub(super) fn new(position: FetchPosition, next_offset: i64, high_watermark: i64, records: Records) -> Self {
+    pub(super) fn new(position: FetchPosition, next_offset: i64, end: i64, records: Records) -> Self {
         Self {
             position,
             next_offset,
-            high_watermark,
+            end,
             records,
         }
     }
@@ -39,28 +39,23 @@ impl FetchedPartition {
     /// What a partition answered by the word of a test: records by offset, key and value, then
     /// nothing up to `next`.
     #[cfg(test)]
-    pub(crate) fn made(
-        at: TopicPartition,
-        asked: i64,
-        next: i64,
-        high_watermark: i64,
-        records: &[(i64, &str, &str)],
-    ) -> Self {
+    pub(crate) fn made(at: TopicPartition, asked: i64, next: i64, end: i64, records: &[(i64, &str, &str)]) -> Self {
         let next_offset = records.last().map_or(next, |(offset, ..)| offset + 1);
         let owned =
             |(offset, key, value): &(i64, &str, &str)| (*offset, key.as_bytes().to_vec(), value.as_bytes().to_vec());
         let records = Records::Fake(records.iter().map(owned).collect());
         let position = FetchPosition { at, offset: asked };
-        Self::new(position, next_offset, high_watermark, records)
+        Self::new(position, next_offset, end, records)
     }
 
     pub fn at(&self) -> &TopicPartition {
         &self.position.at
     }
 
-    /// The offset that the partition's next record will get.
-    pub fn high_watermark(&self) -> i64 {
-        self.high_watermark
+    /// How far the log goes for this reader: the last stable offset for those of committed records,
+    /// where the client knows of transactions, and otherwise the high watermark.
+    pub fn end(&self) -> i64 {
+        self.end
     }
 
     /// The offset to ask for next.
@@ -85,7 +80,8 @@ impl FetchedPartition {
         places.map(move |place| records.get(place))
     }
 
-    /// The last record below an offset that has a value: tombstones of one key are all alike.
+    /// The last record below an offset that has a value which is not empty: those of one key that
+    /// have none are all alike.
     pub fn last_below(&self, offset: i64) -> Option<Message<'_>> {
         let records = self.records.view();
         let below = (0..records.len()).rev().map(|place| records.get(place));

@@ -11,7 +11,7 @@ use crate::broker::fetched_partition::{FetchPosition, FetchedPartition};
 use crate::broker::leader_calls::{Call, LeaderCalls, LeaderConnection};
 use crate::broker::list_offsets;
 use crate::broker::retry::RetryBudget;
-use crate::broker::transport::requests::{FetchRequest, PartitionAnswer};
+use crate::broker::transport::requests::{FetchRequest, IsolationLevel, PartitionAnswer};
 use crate::error::Result;
 use crate::model::TopicPartition;
 
@@ -62,6 +62,7 @@ impl Fetched {
 /// Fetches from a cluster.
 pub struct Fetcher {
     config: Arc<ClientConfig>,
+    isolation: IsolationLevel,
     retry: RetryBudget,
     calls: LeaderCalls<FetchRequest, Vec<PartitionAnswer>>,
     /// Partitions that could not be read when they were asked last.
@@ -76,8 +77,9 @@ pub struct Fetcher {
 }
 
 impl Fetcher {
-    pub(super) fn new(config: Arc<ClientConfig>) -> Self {
+    pub(super) fn new(config: Arc<ClientConfig>, isolation: IsolationLevel) -> Self {
         Self {
+            isolation,
             retry: config.retry_budget(),
             calls: LeaderCalls::new(config.clone()),
             config,
@@ -182,6 +184,7 @@ impl Fetcher {
                 max_wait,
                 partition_bytes,
                 total_bytes,
+                isolation: self.isolation,
             };
             self.calls.start(to, request, super::transport::Transport::fetch);
         }

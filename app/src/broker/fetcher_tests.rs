@@ -23,7 +23,10 @@ fn position(partition: i32, offset: i64) -> FetchPosition {
 }
 
 fn fetcher(cluster: &Cluster) -> Fetcher {
-    Fetcher::new(ClientConfig::fake(cluster, PATIENCE, &Stop::default()))
+    Fetcher::new(
+        ClientConfig::fake(cluster, PATIENCE, &Stop::default()),
+        IsolationLevel::ReadCommitted,
+    )
 }
 
 fn three_records_each(partitions: i32) -> Cluster {
@@ -208,7 +211,9 @@ fn patience_ends_where_nobody_leads() {
     let cluster = three_records_each(1);
     cluster.edit(&at(0), |log| log.leader = None);
     let config = ClientConfig::fake(&cluster, Duration::from_millis(80), &Stop::default());
-    let error = Fetcher::new(config).fetch(&[position(0, 0)], PATIENCE).unwrap_err();
+    let error = Fetcher::new(config, IsolationLevel::ReadCommitted)
+        .fetch(&[position(0, 0)], PATIENCE)
+        .unwrap_err();
     assert!(
         error.to_string().contains("has no leader; so it has been for"),
         "{error}"
@@ -220,7 +225,10 @@ fn a_stop_ends_a_call() {
     let cluster = three_records_each(1);
     cluster.state().faults.push_back(Fault::Hang);
     let stop = Stop::default();
-    let mut fetcher = Fetcher::new(ClientConfig::fake(&cluster, PATIENCE, &stop));
+    let mut fetcher = Fetcher::new(
+        ClientConfig::fake(&cluster, PATIENCE, &stop),
+        IsolationLevel::ReadCommitted,
+    );
     let began = Instant::now();
     thread::spawn(move || {
         thread::sleep(WAIT);

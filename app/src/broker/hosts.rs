@@ -2,12 +2,13 @@
 //! it is.
 
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
 
 use crate::broker::connection::address;
+use crate::broker::connection::open::CONNECT_TIMEOUT;
 
-/// How long we wait for a connection.
-pub(super) const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
+/// So many addresses are enough to find a cluster again, and all of them are tried in a minute or
+/// two. What a broker tells is bounded by nothing else.
+pub(super) const MOST_HOSTS: usize = 100;
 
 /// The addresses that all clients of a cluster share.
 #[derive(Debug, Clone)]
@@ -37,14 +38,18 @@ impl Hosts {
     pub(super) fn learn<'a>(&self, told: impl Iterator<Item = &'a str>) {
         let mut hosts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         for host in told {
+            if hosts.len() >= MOST_HOSTS {
+                return;
+            }
             if !hosts.iter().any(|known| known == host) {
                 hosts.push(host.to_string());
             }
         }
     }
 
-    /// An address that takes connections; the `kafka` crate would wait for minutes on one that does
-    /// not.
+    /// An address that takes connections, for the crate `kafka`, which would wait for minutes on one
+    /// that does not. Everybody else opens a connection and keeps it: a broker that speaks TLS logs
+    /// a failure where one is closed without a word.
     pub(super) fn reachable(&self) -> Result<String, String> {
         let all = self.all();
         let mut why = Vec::new();
@@ -63,5 +68,19 @@ impl std::fmt::Display for Hosts {
         let mut hosts = self.0.lock().unwrap_or_else(PoisonError::into_inner).clone();
         hosts.sort();
         f.write_str(&hosts.join(","))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_broker_tells_is_learned_up_to_an_end() {
+        let hosts = Hosts::new(vec!["given:1".to_string()]);
+        let told: Vec<String> = (0..1 << 20).map(|port| format!("told:{port}")).collect();
+        hosts.learn(told.iter().map(String::as_str));
+        assert_eq!(hosts.count(), MOST_HOSTS);
+        assert!(hosts.all().iter().any(|host| host == "given:1"));
     }
 }

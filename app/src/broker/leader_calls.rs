@@ -67,7 +67,7 @@ impl<Q: Send + Sync + 'static, R: Send + 'static> LeaderCalls<Q, R> {
     /// Asks who leads these partitions now. Returns those that nobody leads.
     pub(super) fn find_leaders(&mut self, partitions: Vec<TopicPartition>) -> LeaderAnswer<Vec<TopicPartition>> {
         let asked = partitions.clone();
-        let mut worker = Worker::new(self.config.clone(), ClientMemory::default());
+        let mut worker = Worker::new(self.config.clone(), self.memory.clone());
         let found = worker.call(move |client| client.leaders(&asked))?;
         let mut leaderless = Vec::new();
         for (at, leader) in partitions.into_iter().zip(found) {

@@ -47,7 +47,7 @@ pub(crate) fn read(
     goes_on: &dyn Fn(),
     each: &mut dyn FnMut(i32, LogEntry<'_>) -> Result<bool>,
 ) -> Result<()> {
-    let mut fetcher = cluster.fetcher();
+    let mut fetcher = cluster.log_fetcher();
     read_by(
         &mut |positions| {
             goes_on();

@@ -11,16 +11,20 @@ use std::thread;
 use std::time::Duration;
 
 use kafka_protocol::messages::metadata_request::MetadataRequestTopic;
-use kafka_protocol::messages::{MetadataRequest, MetadataResponse};
+use kafka_protocol::messages::metadata_response::MetadataResponseTopic;
+use kafka_protocol::messages::{ApiVersionsRequest, ApiVersionsResponse, MetadataRequest, MetadataResponse};
 use kafka_protocol::protocol::StrBytes;
 
 use crate::broker::config::ClientConfig;
-use crate::broker::connection::Connection;
+use crate::broker::connection::bounds::Answer;
+use crate::broker::connection::{Connection, ConnectionError};
 use crate::broker::error::KafkaError;
 use crate::broker::error_codes;
-use crate::broker::hosts::CONNECT_TIMEOUT;
+use crate::broker::hosts::MOST_HOSTS;
 #[cfg(test)]
 use crate::broker::transport::kind::TransportKind;
+use crate::broker::versions::BrokerVersions;
+use crate::model::{TopicId, topic_id};
 
 pub(crate) fn every_topic() -> MetadataRequest {
     MetadataRequest::default().with_topics(Some(Vec::new()))
@@ -69,7 +73,7 @@ impl fmt::Display for TopicState {
 }
 
 /// Asks the cluster for a topic; `create` lets a broker make it. What falls short of the `known`
-/// partitions is asked of each broker.
+/// partitions is asked of each broker, or of the first hundred.
 pub(crate) fn topic_state(
     config: &ClientConfig,
     topic: &str,
@@ -77,7 +81,7 @@ pub(crate) fn topic_state(
     known: i32,
 ) -> Result<TopicState, KafkaError> {
     #[cfg(test)]
-    if let TransportKind::Fake(cluster) = &config.transport {
+    if let TransportKind::Fake(cluster) = &config.transport.get() {
         return Ok(match cluster.partitions(topic) {
             0 => TopicState::Missing { other: false },
             partitions => TopicState::Ready(partitions),
@@ -92,23 +96,39 @@ pub(crate) fn topic_state(
     if answer.brokers.is_empty() {
         return Ok(TopicState::Unready("the broker knows of no broker yet".to_string()));
     }
-    let others = thread::scope(|scope| {
+    if matches!(state, TopicState::Missing { .. })
+        && let Some(found) = named_topic(config, topic)?
+        && error_codes::is_denial(found.error_code)
+    {
+        return Ok(TopicState::Refused(found.error_code));
+    }
+    let others = ask_each(&answer, |host| state_at(host, config, &request, topic))?;
+    Ok(match others.into_iter().find(|(_, other)| *other != state) {
+        Some((host, _)) => TopicState::Unready(format!("{host} says otherwise than another broker")),
+        None => state,
+    })
+}
+
+/// Asks each broker that an answer names, all at once.
+fn ask_each<T: Send>(
+    answer: &MetadataResponse,
+    ask: impl Fn(&str) -> Result<T, KafkaError> + Sync,
+) -> Result<Vec<(String, T)>, KafkaError> {
+    let ask = &ask;
+    thread::scope(|scope| {
         let asked: Vec<_> = answer
             .brokers
             .iter()
+            .take(MOST_HOSTS)
             .map(|broker| format!("{}:{}", broker.host.as_str(), broker.port))
-            .map(|host| scope.spawn(|| state_at(&host, config, &request, topic).map(|state| (host, state))))
+            .map(|host| scope.spawn(move || ask(&host).map(|said| (host, said))))
             .collect();
         let join = |asked: thread::ScopedJoinHandle<'_, _>| {
             asked
                 .join()
                 .unwrap_or_else(|_| Err(KafkaError::passing("the call broke off")))
         };
-        asked.into_iter().map(join).collect::<Result<Vec<_>, _>>()
-    })?;
-    Ok(match others.into_iter().find(|(_, other)| *other != state) {
-        Some((host, _)) => TopicState::Unready(format!("{host} says otherwise than another broker")),
-        None => state,
+        asked.into_iter().map(join).collect()
     })
 }
 
@@ -119,13 +139,17 @@ fn state_at(
     request: &MetadataRequest,
     topic: &str,
 ) -> Result<TopicState, KafkaError> {
-    Ok(state_in(&metadata_of(host, config, request)?, topic))
+    let answer = config
+        .open(host)
+        .and_then(|mut broker| broker.ask(request, config.limit));
+    let answer = answer.map_err(|why| KafkaError::from(why).at(host))?;
+    Ok(state_in(&answer, topic))
 }
 
-/// The longest that `topic_state` takes: one broker that can be reached is asked, then all others
-/// at once.
+/// The longest that `topic_state` takes: one broker that can be reached is asked, and once more for
+/// the topic by its name, then all others at once.
 pub(crate) fn topic_state_timeout(config: &ClientConfig) -> Duration {
-    config.limit * 2 + CONNECT_TIMEOUT * (config.hosts.count() as u32 + 2)
+    config.open_any_timeout() * 2 + config.open_timeout() + config.limit * 3
 }
 
 /// Asks the cluster for all topics: how many partitions each has.
@@ -139,15 +163,82 @@ pub(crate) fn partition_counts(config: &ClientConfig) -> Result<HashMap<String, 
     Ok(counted.collect())
 }
 
-fn metadata(config: &ClientConfig, request: &MetadataRequest) -> Result<MetadataResponse, KafkaError> {
-    let host = config.hosts.reachable().map_err(KafkaError::passing)?;
-    metadata_of(&host, config, request)
+/// The id of a topic; none of one that is not there, and where a broker knows of no ids. One that
+/// is not the `known` one is believed when no broker tells another: one that has not been told of a
+/// new topic still tells the old one's.
+pub(crate) fn topic_id(config: &ClientConfig, topic: &str, known: &[TopicId]) -> Result<Option<TopicId>, KafkaError> {
+    #[cfg(test)]
+    if let TransportKind::Fake(cluster) = &config.transport.get() {
+        return Ok(cluster.state().topic_ids.get(topic).copied());
+    }
+    let Some((_, answer)) = metadata_by_name(config, topic)? else {
+        return Ok(None);
+    };
+    let id = topic_id_in(&answer);
+    if known.iter().all(|known| !topic_id::is_another(id, Some(*known))) {
+        return Ok(id);
+    }
+    let id_at = |host: &str| {
+        let broker = config.open(host).map_err(|why| KafkaError::from(why).at(host))?;
+        let answer = ask_by_name(host, broker, config, topic)?;
+        Ok(answer.as_ref().and_then(topic_id_in))
+    };
+    let others = ask_each(&answer, id_at)?;
+    match others.into_iter().find(|(_, other)| topic_id::is_another(id, *other)) {
+        Some((host, _)) => Err(KafkaError::passing(format!(
+            "{host} tells another id than another broker"
+        ))),
+        None => Ok(id),
+    }
 }
 
-fn metadata_of(host: &str, config: &ClientConfig, request: &MetadataRequest) -> Result<MetadataResponse, KafkaError> {
-    Connection::open(host, &config.client_id, CONNECT_TIMEOUT)
-        .and_then(|mut broker| broker.ask(request, config.limit))
-        .map_err(|why| KafkaError::passing(format!("{host}: {why}")))
+/// The id of the one topic that was asked for.
+fn topic_id_in(answer: &MetadataResponse) -> Option<TopicId> {
+    let found = answer.topics.iter().find(|found| found.error_code == 0)?;
+    TopicId::of(found.topic_id.into_bytes())
+}
+
+/// What the cluster says of a topic that is named, and not made by that; none where the brokers are
+/// too old to be asked so. Among all topics they leave out what a user may not see.
+fn named_topic(config: &ClientConfig, topic: &str) -> Result<Option<MetadataResponseTopic>, KafkaError> {
+    let answer = metadata_by_name(config, topic)?;
+    Ok(answer.and_then(|(_, answer)| answer.topics.into_iter().next()))
+}
+
+/// The same with all that a broker says beside it, and which one that is.
+fn metadata_by_name(config: &ClientConfig, topic: &str) -> Result<Option<(String, MetadataResponse)>, KafkaError> {
+    let versions = config.versions.get();
+    if versions.and_then(BrokerVersions::that_tells_topic_ids).is_none() {
+        return Ok(None);
+    }
+    let (host, broker) = config.open_any()?;
+    let answer = ask_by_name(&host, broker, config, topic)?;
+    Ok(answer.map(|answer| (host, answer)))
+}
+
+/// None where this broker is of an older version than others.
+fn ask_by_name(
+    host: &str,
+    mut broker: Connection,
+    config: &ClientConfig,
+    topic: &str,
+) -> Result<Option<MetadataResponse>, KafkaError> {
+    let failed = |why: ConnectionError| KafkaError::from(why).at(host);
+    let limit = config.limit;
+    let versions: ApiVersionsResponse = broker.ask(&ApiVersionsRequest::default(), limit).map_err(failed)?;
+    let versions = BrokerVersions::of(&versions);
+    let Some(version) = versions.as_ref().and_then(BrokerVersions::that_tells_topic_ids) else {
+        return Ok(None);
+    };
+    let request = one_topic(topic).with_allow_auto_topic_creation(false);
+    let answer = broker.ask_in(version, &request, MetadataResponse::LARGEST, limit);
+    answer.map(Some).map_err(failed)
+}
+
+fn metadata(config: &ClientConfig, request: &MetadataRequest) -> Result<MetadataResponse, KafkaError> {
+    let (host, mut broker) = config.open_any()?;
+    let answer = broker.ask(request, config.limit);
+    answer.map_err(|why| KafkaError::from(why).at(&host))
 }
 
 /// What an answer says of the topic.
@@ -182,9 +273,7 @@ fn state_in(answer: &MetadataResponse, topic: &str) -> TopicState {
 
 #[cfg(test)]
 mod tests {
-    use kafka_protocol::messages::metadata_response::{
-        MetadataResponseBroker, MetadataResponsePartition, MetadataResponseTopic,
-    };
+    use kafka_protocol::messages::metadata_response::{MetadataResponseBroker, MetadataResponsePartition};
 
     use super::*;
 

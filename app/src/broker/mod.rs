@@ -20,6 +20,7 @@
 mod bootstrap;
 mod cluster;
 mod config;
+mod connect;
 mod connection;
 mod deadline;
 mod error;
@@ -45,7 +46,8 @@ mod versions;
 mod worker;
 
 pub use cluster::Cluster;
-pub use config::{ClusterOptions, Compression};
+pub use config::{ClientChoice, ClusterOptions, Compression};
+pub use connection::{Credentials, Mechanism, Password, Security, Tls, TlsFiles};
 pub(crate) use fetched_partition::{FetchPosition, FetchedPartition};
 pub(crate) use fetcher::{Fetched, Fetcher, OutOfRange, SILENCE};
 pub(crate) use group::{Assignment, Committed, Group, GroupConfig, GroupMember, Membership};

@@ -37,6 +37,7 @@ pub struct Producer {
     expected: ExpectedOffsets,
     /// Partitions that took nothing when they were sent to last.
     failed: HashSet<TopicPartition>,
+    had_trouble: bool,
 }
 
 /// Batches on their way. Nothing of them is on its way any more once this is dropped, as far as we
@@ -65,6 +66,7 @@ impl Producer {
             config,
             expected: ExpectedOffsets::new(),
             failed: HashSet::new(),
+            had_trouble: false,
         }
     }
 
@@ -81,6 +83,12 @@ impl Producer {
             }
         }
         jumps
+    }
+
+    /// Whether anything had to be sent again since this was asked last: the cluster may not be what it
+    /// was.
+    pub fn had_trouble(&mut self) -> bool {
+        std::mem::take(&mut self.had_trouble)
     }
 
     /// Begins to send batches. What goes wrong is sent again, unchanged.
@@ -106,7 +114,10 @@ impl Sending<'_> {
             let unsent = self.start_calls();
             let failure = KafkaError::worse(unsent, self.take_answers()?);
             match failure {
-                Some(failure) => self.producer.retry.back_off(failure)?,
+                Some(failure) => {
+                    self.producer.had_trouble = true;
+                    self.producer.retry.back_off(failure)?;
+                }
                 None if self.producer.failed.is_empty() => self.producer.retry.record_success(),
                 None => {}
             }

@@ -33,6 +33,7 @@ pub(super) struct RetryBudget {
     patience: Duration,
     stop: Stop,
     outage_log: OutageLog,
+    user: Option<String>,
     since: Option<Backoff>,
     told: bool,
 }
@@ -43,9 +44,16 @@ impl RetryBudget {
             patience,
             stop,
             outage_log,
+            user: None,
             since: None,
             told: false,
         }
+    }
+
+    /// The same for one whom the brokers know as a user.
+    pub(super) fn of_user(mut self, user: Option<String>) -> Self {
+        self.user = user;
+        self
     }
 
     /// Takes note of a failure, which is an error when it is fatal or has lasted for longer than
@@ -53,7 +61,10 @@ impl RetryBudget {
     pub(super) fn record_failure(&mut self, failure: KafkaError) -> Result<()> {
         self.stop.check()?;
         if matches!(failure.class(), RetryClass::Fatal | RetryClass::Stopped) {
-            return Err(failure.into_error());
+            return Err(match &self.user {
+                Some(user) => failure.denied_to(user).into_error(),
+                None => failure.into_error(),
+            });
         }
         let Some(since) = &self.since else {
             self.since = Some(Backoff::new(self.patience));

@@ -12,6 +12,7 @@ pub(crate) struct BrokerVersions {
     /// The oldest and the newest.
     fetch: (i16, i16),
     list_offsets: i16,
+    metadata: i16,
 }
 
 impl BrokerVersions {
@@ -19,7 +20,18 @@ impl BrokerVersions {
     pub(crate) const OF_0_9: Self = Self {
         fetch: (0, 1),
         list_offsets: 0,
+        metadata: 0,
     };
+
+    /// Those of a broker that answers these versions of Fetch.
+    #[cfg(test)]
+    pub(crate) fn of_fetch(oldest: i16, newest: i16) -> Self {
+        Self {
+            fetch: (oldest, newest),
+            list_offsets: 0,
+            metadata: 0,
+        }
+    }
 
     /// What a broker's answer says. One that does not speak of fetching says nothing yet.
     pub(crate) fn of(answer: &ApiVersionsResponse) -> Option<Self> {
@@ -28,6 +40,7 @@ impl BrokerVersions {
         Some(Self {
             fetch: (fetch.min_version, fetch.max_version),
             list_offsets: find(ApiKey::ListOffsets).map_or(0, |api| api.max_version),
+            metadata: find(ApiKey::Metadata).map_or(0, |api| api.max_version),
         })
     }
 
@@ -40,6 +53,12 @@ impl BrokerVersions {
     /// Whether they answer a Fetch in the version by which the header of a batch is read.
     pub(crate) fn tell_batch_headers(&self) -> bool {
         self.fetch.1 >= FetchResponse::VERSION
+    }
+
+    /// The version of Metadata by which a topic's id is read, where they know it.
+    pub(crate) fn that_tells_topic_ids(&self) -> Option<i16> {
+        const FIRST: i16 = 10;
+        (self.metadata >= FIRST).then_some(FIRST)
     }
 
     /// Whether a leader says that it does not know its high watermark yet.

@@ -12,6 +12,7 @@ use crate::error::{Error, Kind, Result};
 use crate::sink::{Sink, SinkPosition};
 use crate::stop::Stop;
 use crate::terminal::progress::Progress;
+use crate::wire::decode;
 
 use super::catch_up::{CatchUp, CatchUpTarget};
 use super::group_offsets::{self, OffsetCommitter, SinkTag};
@@ -88,6 +89,7 @@ impl<'a> AssignmentRun<'a> {
         let mut sink = Sink::open(&options.sink, over.clone())?.adopting(&options.adopt);
         let began = Instant::now();
         let resume::Start { appliers, topics } = resume::start(options, &cluster, &sink, assignment, goes_on)?;
+        goes_on();
         let offsets = match (&options.sharing, &assignment.membership) {
             (Sharing::Group { name, .. }, Some(membership)) => {
                 sink.note_member(name, membership.member())?;
@@ -95,6 +97,7 @@ impl<'a> AssignmentRun<'a> {
                 let tag = SinkTag::of(&sink, &options.sink);
                 let ours: Vec<SinkPosition> = appliers.iter().map(|applier| applier.position.clone()).collect();
                 group_offsets::check_sink(&mut group, &tag, name, &sink, &ours, &topics)?;
+                goes_on();
                 Some(OffsetCommitter::start(group, tag))
             }
             _ => {
@@ -174,6 +177,11 @@ impl<'a> AssignmentRun<'a> {
         };
     }
 
+    fn is_caught_up(&mut self) -> Result<bool> {
+        let (appliers, topics) = (&self.appliers, &self.topics);
+        self.catch_up.is_done(appliers, topics, &self.sink, &self.cluster)
+    }
+
     /// Lands round after round until the run is over, or is to fetch from other positions: more
     /// partitions wait, or fewer, or some were set back.
     fn land_rounds(
@@ -191,7 +199,7 @@ impl<'a> AssignmentRun<'a> {
             if waited > 0 && self.let_go()? || count_waiting(self) > waited {
                 return Ok(ControlFlow::Continue(()));
             }
-            if self.options.until_caught_up && self.catch_up.is_done(&self.appliers, &self.topics, &self.sink)? {
+            if self.options.until_caught_up && self.is_caught_up()? {
                 self.check_late(Duration::ZERO, |_| true)?;
                 return Ok(ControlFlow::Break(AssignmentEnd::CaughtUp));
             }
@@ -203,6 +211,10 @@ impl<'a> AssignmentRun<'a> {
                     if self.has_set_back(&round, goes_on)? {
                         return Ok(ControlFlow::Continue(()));
                     }
+                    if self.cluster.can_go_native() && self.has_records_of_others(&round) {
+                        self.cluster.go_native("others write to a topic");
+                        return Ok(ControlFlow::Continue(()));
+                    }
                     if let end @ ControlFlow::Break(_) = self.land_round(&round, progress)? {
                         return Ok(end);
                     }
@@ -211,6 +223,20 @@ impl<'a> AssignmentRun<'a> {
                 Err(RecvTimeoutError::Disconnected) => return Err(Error::failed("the reading thread ended")),
             }
         }
+    }
+
+    /// Whether a round brings records of others, of a topic from which none of a source has landed.
+    /// Those can be of an aborted transaction, or empty and no deletion: the crate does not tell.
+    fn has_records_of_others(&self, round: &Round) -> bool {
+        let is_of_a_source = |topic: &Arc<str>| {
+            let mut own = self.appliers.iter().map(|applier| &applier.position);
+            own.any(|position| position.at.topic == *topic && position.last_applied.is_some())
+        };
+        round.parts.iter().any(|(fetched, _)| {
+            let first = fetched.records().next();
+            first.is_some_and(|message| decode::record_id(message.value).is_none())
+                && !is_of_a_source(&fetched.at().topic)
+        })
     }
 
     fn let_go(&mut self) -> Result<bool> {
@@ -239,9 +265,10 @@ impl<'a> AssignmentRun<'a> {
     }
 
     /// Notes where this sink begins: in partitions that are new to it, so that the next run goes on
-    /// there though nothing has come yet, and in those that were set back, all at once.
+    /// there though nothing has come yet, in those that were set back, and in those whose topic's id
+    /// was not known, all at once.
     fn note_start(&mut self) -> Result<()> {
-        let is_due = |applier: &PartitionApplier| applier.noted != Some(applier.position.next_offset);
+        let is_due = PartitionApplier::has_moved;
         if !self.appliers.iter().any(is_due) {
             return Ok(());
         }
@@ -277,9 +304,7 @@ impl<'a> AssignmentRun<'a> {
             let log = log_identity::settle(self.options, &self.cluster, topic, &known, appliers, goes_on)?;
             set_back |= log.set_back;
         }
-        if set_back {
-            self.note_start()?;
-        }
+        self.note_start()?;
         Ok(set_back)
     }
 }

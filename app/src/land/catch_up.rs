@@ -1,13 +1,16 @@
 //! Whether everything has landed that was there when the consumer began.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crate::error::Result;
+use crate::model::TopicPartition;
 use crate::sink::Sink;
 
 use super::partition_applier::{Activity, PartitionApplier};
 use super::topics::LandedTopics;
+use super::waiting::Brokers;
 
 /// Time between two looks at what other members have landed.
 const LOOK_AROUND: Duration = Duration::from_millis(100);
@@ -21,6 +24,8 @@ pub(crate) struct CatchUpTarget {
 pub(crate) struct CatchUp<'a> {
     targets: &'a [CatchUpTarget],
     looked_around: Instant,
+    /// Where logs end before their target: they are shorter now.
+    shorter: HashMap<TopicPartition, i64>,
 }
 
 impl<'a> CatchUp<'a> {
@@ -28,6 +33,7 @@ impl<'a> CatchUp<'a> {
         Self {
             targets,
             looked_around: Instant::now(),
+            shorter: HashMap::new(),
         }
     }
 
@@ -37,9 +43,12 @@ impl<'a> CatchUp<'a> {
         appliers: &[PartitionApplier],
         topics: &LandedTopics,
         sink: &Sink,
+        brokers: &dyn Brokers,
     ) -> Result<bool> {
-        if !appliers.iter().all(|applier| self.has_landed(applier)) {
-            return Ok(false);
+        for applier in appliers {
+            if !self.has_landed(applier, brokers)? {
+                return Ok(false);
+            }
         }
         let all: usize = topics.values().map(|topic| topic.partitions.len()).sum();
         if appliers.len() >= all {
@@ -57,14 +66,32 @@ impl<'a> CatchUp<'a> {
         Ok(true)
     }
 
-    fn has_landed(&self, applier: &PartitionApplier) -> bool {
+    /// An end before the target is believed of a leader that knows how far its log goes: a new one
+    /// tells an earlier end until it has learned that.
+    fn has_landed(&mut self, applier: &PartitionApplier, brokers: &dyn Brokers) -> Result<bool> {
         if applier.activity() == Activity::Waiting {
-            return false;
+            return Ok(false);
         }
+        let next_offset = applier.position.next_offset;
         let at = &applier.position.at;
         let target = self.targets.iter().find(|target| target.topic == at.topic);
         let end = target.and_then(|target| target.ends.get(at.partition as usize));
-        applier.at_end || end.is_none_or(|end| applier.position.next_offset >= *end)
+        if end.is_none_or(|end| next_offset >= *end) {
+            return Ok(true);
+        }
+        if !applier.at_end {
+            return Ok(false);
+        }
+        if self.shorter.get(at) == Some(&next_offset) {
+            return Ok(true);
+        }
+        let bounds = brokers.bounds(&at.topic, &[at.partition])?;
+        let end = bounds.get(at.partition as usize).map_or(0, |(_, end)| *end);
+        let has_landed = next_offset >= end;
+        if has_landed {
+            self.shorter.insert(at.clone(), next_offset);
+        }
+        Ok(has_landed)
     }
 }
 

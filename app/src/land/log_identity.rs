@@ -1,6 +1,10 @@
 //! Whether a topic's log is still the one in which the sink's positions stand. A log that was made
 //! anew counts its records from 0 as the old one did, and can be exactly as long: so a position is
-//! a number and what stood there.
+//! a number and what stood there, and the topic's id, where the brokers tell it: another id is
+//! another log, whatever stands in it. A position whose id is not known takes the one that is told,
+//! and keeps it while none is told: it changes with the log only. The id is asked for before the
+//! log, so that a log made anew in between is found at the next look, and never taken for the old
+//! one.
 //!
 //! It is looked at before anything of the log is believed: at the start, and before a round is
 //! applied that came after trouble or a silence. The rounds before that one have been applied, so
@@ -14,6 +18,7 @@ use std::time::Duration;
 use crate::broker::log_range::{self, LogEntry, OffsetRange};
 use crate::broker::{Cluster, Message};
 use crate::error::{Error, Result};
+use crate::model::{TopicId, topic_id};
 use crate::sink::SinkPosition;
 use crate::wire::decode::{self, Record};
 use crate::wire::fingerprint::fingerprint;
@@ -41,6 +46,8 @@ enum Below {
 pub(crate) struct Log {
     pub(crate) earliest: Vec<i64>,
     pub(crate) ends: Vec<i64>,
+    /// The topic's, where it is told.
+    pub(crate) topic_id: Option<TopicId>,
     /// Of each partition that was looked at.
     below: HashMap<i32, Below>,
     /// Whether appliers were set back to where it begins.
@@ -68,19 +75,21 @@ pub(crate) fn settle(
     let is_ours = |applier: &&mut PartitionApplier| applier.position.at.topic == *topic && applier.noted.is_some();
     let mut appliers: Vec<&mut PartitionApplier> = appliers.iter_mut().filter(is_ours).collect();
     let own: Vec<SinkPosition> = appliers.iter().map(|applier| applier.position.clone()).collect();
-    let mut log = Log::survey(cluster, topic, &own)?;
+    let mut log = Log::survey(cluster, topic, &own, goes_on)?;
     if own.iter().all(|position| log.proves(position)) {
+        log.identify(&mut appliers);
         return Ok(log);
     }
     let is_other = |position: &&SinkPosition| own.iter().all(|own| own.at.partition != position.at.partition);
     let others: Vec<SinkPosition> = known.iter().filter(is_other).cloned().collect();
-    log.below.extend(Log::survey(cluster, topic, &others)?.below);
+    log.below.extend(Log::survey(cluster, topic, &others, goes_on)?.below);
     let made_anew = log.below.values().any(|below| *below == Below::Other);
 
     let losses = own.iter().filter_map(|position| log.loss(position));
     let elsewhere = others.iter().filter(|p| log.below[&p.at.partition] == Below::Other);
     let mut losses = losses.chain(elsewhere.filter_map(|position| log.loss(position)));
     let Some(loss) = losses.next() else {
+        log.identify(&mut appliers);
         return Ok(log);
     };
     if options.heal {
@@ -100,22 +109,33 @@ pub(crate) fn settle(
     for applier in &mut appliers {
         let position = &applier.position;
         if !log.proves(position) && (made_anew || log.loss(position).is_some()) {
-            applier.set_back(log.earliest[position.at.partition as usize]);
+            applier.set_back(log.earliest[position.at.partition as usize], log.topic_id);
             applier.position.partial = true;
             log.set_back = true;
         }
     }
+    log.identify(&mut appliers);
     Ok(log)
 }
 
 impl Log {
     /// Looks at what stands below positions of a topic.
-    fn survey(cluster: &Cluster, topic: &Arc<str>, positions: &[SinkPosition]) -> Result<Self> {
+    fn survey(cluster: &Cluster, topic: &Arc<str>, positions: &[SinkPosition], goes_on: &dyn Fn()) -> Result<Self> {
         loop {
-            let at: Vec<_> = positions.iter().map(|p| (p.at.partition, p.next_offset)).collect();
+            let known: Vec<_> = positions.iter().filter_map(|position| position.topic_id).collect();
+            let topic_id = cluster.topic_id(topic, &known)?;
+            goes_on();
+            // How far another log goes is no matter of these positions.
+            let of_it = positions.iter().filter(|p| !topic_id::is_another(p.topic_id, topic_id));
+            let at: Vec<_> = of_it.map(|p| (p.at.partition, p.next_offset)).collect();
+            let earliest = cluster.earliest(topic)?;
+            goes_on();
+            let ends = cluster.latest_after(topic, &at)?;
+            goes_on();
             let mut log = Self {
-                earliest: cluster.earliest(topic)?,
-                ends: cluster.latest_after(topic, &at)?,
+                earliest,
+                ends,
+                topic_id,
                 below: HashMap::new(),
                 set_back: false,
             };
@@ -123,6 +143,7 @@ impl Log {
             for position in positions {
                 let known = position.last.filter(|last| last.offset < position.next_offset);
                 let below = match (log.bounds(position), known) {
+                    _ if log.is_another(position) => Below::Other,
                     (Some((_, end)), _) if position.next_offset > end => Below::Other,
                     (Some((first, _)), Some(last)) if last.offset >= first => {
                         let range = OffsetRange {
@@ -137,7 +158,7 @@ impl Log {
                 };
                 log.below.insert(position.at.partition, below);
             }
-            if log.compare(cluster, topic, &asked)? {
+            if log.compare(cluster, topic, &asked, goes_on)? {
                 return Ok(log);
             }
         }
@@ -145,10 +166,16 @@ impl Log {
 
     /// Reads records and compares them with what they should be; false when the log has changed
     /// meanwhile.
-    fn compare(&mut self, cluster: &Cluster, topic: &Arc<str>, asked: &[(OffsetRange, u64)]) -> Result<bool> {
+    fn compare(
+        &mut self,
+        cluster: &Cluster,
+        topic: &Arc<str>,
+        asked: &[(OffsetRange, u64)],
+        goes_on: &dyn Fn(),
+    ) -> Result<bool> {
         let mut is_same_log = true;
         let ranges = asked.iter().map(|(range, _)| *range).collect();
-        log_range::read(cluster, topic, ranges, PATIENCE, &|| {}, &mut |partition, found| {
+        log_range::read(cluster, topic, ranges, PATIENCE, goes_on, &mut |partition, found| {
             let taken = asked.iter().find(|(range, _)| range.partition == partition);
             let below = match found {
                 LogEntry::Record(record) => {
@@ -171,6 +198,23 @@ impl Log {
         Ok(is_same_log)
     }
 
+    /// Whether a position that has taken anything stands in another topic of this name.
+    fn is_another(&self, position: &SinkPosition) -> bool {
+        position.next_offset > 0 && topic_id::is_another(position.topic_id, self.topic_id)
+    }
+
+    /// Whether a position is known to stand in this topic.
+    fn is_this(&self, position: &SinkPosition) -> bool {
+        position.topic_id.is_some() && position.topic_id == self.topic_id
+    }
+
+    /// All positions stand in this log now.
+    fn identify(&self, appliers: &mut [&mut PartitionApplier]) {
+        for applier in appliers {
+            applier.position.topic_id = self.topic_id.or(applier.position.topic_id);
+        }
+    }
+
     /// The first offset and the end of a position's partition.
     fn bounds(&self, position: &SinkPosition) -> Option<(i64, i64)> {
         let at = position.at.partition as usize;
@@ -182,8 +226,12 @@ impl Log {
         let Some((first, _)) = self.bounds(position) else {
             return true; // a partition that the broker does not know yet, or no more
         };
-        let below = self.below[&position.at.partition];
-        position.next_offset >= first && (position.next_offset == 0 || below == Below::Same)
+        let is_proved = match self.below[&position.at.partition] {
+            Below::Same => true,
+            Below::Other => false,
+            Below::Nothing => self.is_this(position),
+        };
+        position.next_offset >= first && (position.next_offset == 0 || is_proved)
     }
 
     /// What is gone between a position and what the log holds.
@@ -192,6 +240,14 @@ impl Log {
         let next = position.next_offset;
         let place = format!("topic \"{}\" partition {}", position.at.topic, position.at.partition);
         let what = match (position.last, self.below[&position.at.partition]) {
+            _ if self.is_another(position) => {
+                let [was, is] =
+                    [position.topic_id, self.topic_id].map(|id| id.map(|id| id.to_string()).unwrap_or_default());
+                format!(
+                    "{place}: this sink has read the records up to offset {} of a topic with the id {was}, and this one has the id {is}: the topic was made anew",
+                    next - 1
+                )
+            }
             _ if next < first => format!(
                 "{place}: offsets {next} to {} ({} records) expired before they were read",
                 first - 1,
@@ -229,7 +285,9 @@ fn find_pass(
     let Some(last_applied) = positions.iter().find_map(|position| position.last_applied.as_ref()) else {
         return Ok(None);
     };
-    let landed = positions.iter().map(|position| position.pass).max().unwrap_or(0);
+    // What has landed from this log already is of the pass that is looked for.
+    let of_others = positions.iter().filter(|position| !log.is_this(position));
+    let landed = of_others.map(|position| position.pass).max().unwrap_or(0);
     let is_it = |partition: i32, record: &Message<'_>| {
         // Most records are rows, which are not looked into.
         let value = record.value;
@@ -270,71 +328,5 @@ fn find_pass(
 }
 
 #[cfg(test)]
-mod tests {
-    use crate::model::TopicPartition;
-    use crate::sink::LastTaken;
-
-    use super::*;
-
-    /// A position in partition 0 whose last record stands right below it.
-    fn position(next_offset: i64) -> SinkPosition {
-        SinkPosition {
-            last: Some(LastTaken {
-                offset: next_offset - 1,
-                fingerprint: 7,
-            }),
-            partial: false,
-            ..SinkPosition::new(TopicPartition::new("t", 0), next_offset)
-        }
-    }
-
-    fn log(first: i64, end: i64, below: Below) -> Log {
-        Log {
-            earliest: vec![first],
-            ends: vec![end],
-            below: HashMap::from([(0, below), (1, below)]),
-            set_back: false,
-        }
-    }
-
-    fn what(log: &Log, position: &SinkPosition) -> Option<String> {
-        log.loss(position).map(|loss| loss.to_string())
-    }
-
-    #[test]
-    fn only_the_record_below_it_proves_a_position() {
-        assert!(log(0, 9, Below::Same).proves(&position(9)));
-        for below in [Below::Other, Below::Nothing] {
-            assert!(!log(0, 9, below).proves(&position(9)), "{below:?}");
-            // Where nothing has been taken there is nothing to compare, and nothing to lose.
-            assert!(log(0, 9, below).proves(&position(0)), "{below:?}");
-        }
-        assert!(!log(3, 9, Below::Nothing).proves(&position(0)), "it expired");
-        let unknown = SinkPosition {
-            at: TopicPartition::new("t", 1),
-            ..position(9)
-        };
-        assert!(log(0, 9, Below::Nothing).proves(&unknown));
-    }
-
-    #[test]
-    fn what_is_lost_is_named_and_what_cannot_be_compared_is_no_loss() {
-        assert_eq!(what(&log(0, 9, Below::Same), &position(9)), None);
-        assert_eq!(what(&log(0, 9, Below::Nothing), &position(9)), None);
-        let expired = what(&log(5, 9, Below::Nothing), &position(3)).unwrap();
-        assert!(
-            expired.contains("offsets 3 to 4 (2 records) expired before they were read"),
-            "{expired}"
-        );
-        let short = what(&log(0, 4, Below::Other), &position(9)).unwrap();
-        assert!(
-            short.contains("has read up to offset 9, but the log ends at 4"),
-            "{short}"
-        );
-        let other = what(&log(0, 9, Below::Other), &position(9)).unwrap();
-        assert!(
-            other.contains("topic \"t\" partition 0: another record stands at offset 8") && other.contains("--heal"),
-            "{other}"
-        );
-    }
-}
+#[path = "log_identity_tests.rs"]
+mod tests;

@@ -23,15 +23,15 @@ pub(crate) fn line(position: &SinkPosition, message: Message<'_>, out: &mut Vec<
     string(topic, out);
     // Writing to a vector cannot fail.
     let _ = write!(out, ",\"partition\":{partition},\"offset\":{},\"key\":", message.offset);
-    json(message.key, out);
+    json(message.opt_key(), out);
     out.extend_from_slice(b",\"row\":");
-    row(message.value, out);
+    row(message.opt_value(), out);
     out.extend_from_slice(b"}\n");
 }
 
 /// A value without what is only ours to read.
-fn row(value: &[u8], out: &mut Vec<u8>) {
-    let bare = without_origin(value).map(|row| [row, b"}"].concat());
+fn row(value: Option<&[u8]>, out: &mut Vec<u8>) {
+    let bare = value.and_then(without_origin).map(|row| [row, b"}"].concat());
     // Where a member of that name stands inside of another one, what is before it is no JSON.
     match bare.as_deref().and_then(as_json) {
         Some(text) if is_deletion(text) => out.extend_from_slice(b"null"),
@@ -46,9 +46,11 @@ fn is_deletion(text: &str) -> bool {
 }
 
 /// JSON as it came; what is no JSON becomes a string.
-fn json(bytes: &[u8], out: &mut Vec<u8>) {
+fn json(bytes: Option<&[u8]>, out: &mut Vec<u8>) {
+    let Some(bytes) = bytes else {
+        return out.extend_from_slice(b"null");
+    };
     match as_json(bytes) {
-        _ if bytes.is_empty() => out.extend_from_slice(b"null"),
         Some(text) => one_line(text, out),
         None => string(&String::from_utf8_lossy(bytes), out),
     }
@@ -89,7 +91,13 @@ mod tests {
 
     fn printed(topic: &str, key: &[u8], value: &[u8]) -> String {
         let position = SinkPosition::new(TopicPartition::new(topic, 3), 0);
-        let message = Message { offset: 7, key, value };
+        let message = Message {
+            offset: 7,
+            key,
+            value,
+            key_is_null: false,
+            value_is_null: value.is_empty(),
+        };
         let mut out = Vec::new();
         line(&position, message, &mut out);
         String::from_utf8(out).unwrap()
@@ -112,6 +120,7 @@ mod tests {
         );
         assert_eq!(of("{\"id\":1,\"__deleted\":true,\"_ferry\":\"s.1.2\"}"), "null");
         assert_eq!(of(""), "null");
+        assert_eq!(shown(b"", b"{}").0, "\"\"");
         for foreign in [
             "{\"a\": [1, 2]}",
             "{\"a\":{\"b\":1,\"_ferry\":\"s.1.2\"}}",

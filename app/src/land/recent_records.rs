@@ -102,6 +102,7 @@ pub(crate) fn recall(
     topic: &Arc<str>,
     partitions: &mut [(SinkPosition, &mut RecentRecords)],
     earliest: &[i64],
+    goes_on: &dyn Fn(),
 ) -> Result<()> {
     let range = |position: &SinkPosition| {
         let first = *earliest.get(position.at.partition as usize)?;
@@ -118,7 +119,7 @@ pub(crate) fn recall(
         topic,
         ranges,
         Duration::ZERO,
-        &|| {},
+        goes_on,
         &mut |partition, found| {
             let message = match found {
                 LogEntry::Record(message) => message,
@@ -145,6 +146,8 @@ mod tests {
             offset,
             key: b"k",
             value: value.as_bytes(),
+            key_is_null: false,
+            value_is_null: false,
         }
     }
 

@@ -1,6 +1,6 @@
 //! Where to read on: the sink's positions beside what the broker still has.
 
-use crate::model::TopicPartition;
+use crate::model::{TopicId, TopicPartition};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -45,7 +45,7 @@ pub(crate) fn targets(
             ))
             .way_out(format!("use numbers from 0 to {}", partitions - 1)));
         }
-        let ends = cluster.latest(name)?;
+        let ends = cluster.last_stable(name)?;
         Ok(CatchUpTarget { topic, ends })
     };
     options.topics.iter().map(target).collect()
@@ -58,6 +58,8 @@ pub(crate) struct Start {
     pub(crate) topics: LandedTopics,
 }
 
+/// `goes_on` is called with each answer of the brokers: a member whose brokers are slow does not
+/// stand still, however many answers it takes.
 pub(crate) fn start(
     options: &LandOptions,
     cluster: &Cluster,
@@ -73,6 +75,7 @@ pub(crate) fn start(
         let topic: Arc<str> = name.as_str().into();
         let known = sink.positions(name)?;
         let count = partitions(options, cluster, &topic, landed(&known), &assignment.over)?;
+        goes_on();
         if let Some(gone) = known.iter().find(|p| p.next_offset > 0 && p.at.partition >= count) {
             return Err(Error::loss(format!(
                 "topic \"{topic}\" has {count} partitions, but this sink has landed records of partition {}: the topic was made anew",
@@ -97,7 +100,14 @@ pub(crate) fn start(
             .extend(landed.map(|p| PartitionApplier::new(p.clone(), true)));
         let log = log_identity::settle(options, cluster, &topic, &known, &mut start.appliers, goes_on)?;
         if options.heal {
-            pass_over_gaps(options.sign_key.as_ref(), cluster, &topic, &log, &mut start.appliers)?;
+            pass_over_gaps(
+                options.sign_key.as_ref(),
+                cluster,
+                &topic,
+                &log,
+                &mut start.appliers,
+                goes_on,
+            )?;
         }
         let of_topic = start
             .appliers
@@ -106,7 +116,7 @@ pub(crate) fn start(
         let mut recent: Vec<_> = of_topic
             .map(|applier| (applier.position.clone(), &mut applier.recent))
             .collect();
-        recent_records::recall(cluster, &topic, &mut recent, &log.earliest)?;
+        recent_records::recall(cluster, &topic, &mut recent, &log.earliest, goes_on)?;
         for partition in ours.into_iter().filter(is_new) {
             let at = partition as usize;
             let (Some(&first), Some(&end)) = (log.earliest.get(at), log.ends.get(at)) else {
@@ -115,9 +125,12 @@ pub(crate) fn start(
             // A partition that came later than the others holds nothing from before the first
             // contact.
             let all = options.from == From::Earliest || !known.is_empty();
-            start
-                .appliers
-                .push(new_applier(&topic, partition, if all { first } else { end }));
+            start.appliers.push(new_applier(
+                &topic,
+                partition,
+                if all { first } else { end },
+                log.topic_id,
+            ));
         }
     }
     Ok(start)
@@ -162,8 +175,12 @@ fn partitions(options: &LandOptions, cluster: &Cluster, topic: &Arc<str>, known:
     }
 }
 
-fn new_applier(topic: &Arc<str>, partition: i32, offset: i64) -> PartitionApplier {
-    let position = SinkPosition::new(TopicPartition::new(topic.clone(), partition), offset);
+fn new_applier(topic: &Arc<str>, partition: i32, offset: i64, topic_id: Option<TopicId>) -> PartitionApplier {
+    let at = TopicPartition::new(topic.clone(), partition);
+    let position = SinkPosition {
+        topic_id,
+        ..SinkPosition::new(at, offset)
+    };
     PartitionApplier::new(position, false)
 }
 
@@ -175,6 +192,7 @@ fn pass_over_gaps(
     topic: &Arc<str>,
     log: &Log,
     appliers: &mut [PartitionApplier],
+    goes_on: &dyn Fn(),
 ) -> Result<()> {
     for applier in appliers
         .iter_mut()
@@ -184,15 +202,21 @@ fn pass_over_gaps(
         let (Some(&first), Some(&end)) = (log.earliest.get(at), log.ends.get(at)) else {
             continue;
         };
-        if applier.position.healing || gap_ahead(key, cluster, &applier.position, end)? {
-            applier.set_back(first);
+        if applier.position.healing || gap_ahead(key, cluster, &applier.position, end, goes_on)? {
+            applier.set_back(first, applier.position.topic_id);
         }
     }
     Ok(())
 }
 
 /// Whether the next record tells of a gap in the numbers of the source that has landed.
-fn gap_ahead(key: Option<&SignKey>, cluster: &Cluster, position: &SinkPosition, end: i64) -> Result<bool> {
+fn gap_ahead(
+    key: Option<&SignKey>,
+    cluster: &Cluster,
+    position: &SinkPosition,
+    end: i64,
+    goes_on: &dyn Fn(),
+) -> Result<bool> {
     if position.last_applied.is_none() || position.next_offset >= end {
         return Ok(false);
     }
@@ -207,7 +231,7 @@ fn gap_ahead(key: Option<&SignKey>, cluster: &Cluster, position: &SinkPosition, 
         &position.at.topic,
         vec![range],
         PATIENCE,
-        &|| {},
+        goes_on,
         &mut |_, found| {
             match found {
                 LogEntry::Record(next) => is_gap = tells_of_gap(key, position, &next),

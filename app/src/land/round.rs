@@ -35,7 +35,7 @@ pub(crate) fn land(
 ) -> Result<LandedRound> {
     for (fetched, _) in &round.parts {
         if let Some(applier) = appliers.iter_mut().find(|applier| applier.position.at == *fetched.at()) {
-            applier.at_end = fetched.is_empty() && fetched.next_offset() >= fetched.high_watermark();
+            applier.at_end = fetched.is_empty() && fetched.next_offset() >= fetched.end();
         }
     }
     if round.parts.iter().all(|(fetched, _)| fetched.stands_still()) {

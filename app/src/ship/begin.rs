@@ -60,10 +60,18 @@ pub(crate) fn begin(
     }
     fence(&mut tables, state, producer, &run, key)?;
     let stream = |table: RunTable<'_>| {
-        let RunTable { tracked, encoder, .. } = table;
+        let RunTable {
+            tracked,
+            readback,
+            encoder,
+        } = table;
         let (path, capture, follow) = (&options.source, options.capture, options.follow);
         let changes = ChangeReader::open(path, capture, &run, &tracked, follow, stop.clone())?;
-        Ok(TableStream { changes, encoder })
+        Ok(TableStream {
+            changes,
+            encoder,
+            topic_id: readback.topic_id,
+        })
     };
     let streams = tables.into_iter().map(stream).collect::<Result<Vec<_>>>()?;
     Ok(Some((run, streams)))
@@ -130,7 +138,11 @@ fn fence(
             say_why(tracked, readback);
         }
     }
-    let settled: Vec<_> = tables.iter().map(|table| &table.tracked).zip(fences).collect();
+    let topics = tables.iter().map(|table| (&table.tracked, table.readback.topic_id));
+    let settled: Vec<_> = topics
+        .zip(fences)
+        .map(|((tracked, topic_id), fences)| (tracked, fences, topic_id))
+        .collect();
     let resent = state.settle(&settled)?;
     if resent > 0 {
         log::info!(

@@ -146,7 +146,7 @@ impl History {
     }
 
     fn take_key(&mut self, found: &log_reader::LogRecord<'_>) {
-        let Ok(RecordKey::Object(members)) = decode::key(found.message.key) else {
+        let Ok(RecordKey::Object(members)) = decode::key(found.message.opt_key()) else {
             return self.needs_full_pass(FullPassReason::Shape);
         };
         let owned = members
@@ -218,6 +218,8 @@ mod tests {
                 offset: self.offset,
                 key,
                 value,
+                key_is_null: false,
+                value_is_null: value.is_empty(),
             };
             self.offset += 1;
             self.history.take(&LogPart::Record(log_reader::LogRecord {

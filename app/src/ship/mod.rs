@@ -10,7 +10,7 @@
 //! - `read`: reading and encoding, beside the sending
 //! - `batch_encoder`: events to numbered records
 //! - `send`: sending and noting
-//! - `watch`: whether a topic has grown
+//! - `watch`: whether a topic has grown, or is another one
 
 mod batch_encoder;
 mod begin;
@@ -38,9 +38,9 @@ use crate::terminal::progress::Progress;
 pub use self::options::ShipOptions;
 
 use self::begin::begin;
-use self::read::read_all;
+use self::read::{TableStream, read_all};
 use self::send::Shipper;
-use self::watch::Watch;
+use self::watch::{ShippedTopic, Watch};
 
 /// What a producer did, and what its user should know.
 #[derive(Debug, Default)]
@@ -123,10 +123,12 @@ fn run(
     let Some((run, tables)) = begin(options, backfill, cluster, state, &mut producer, over)? else {
         return RunEnd::finished(state);
     };
-    let topics = tables.iter().map(|table| table.encoder.topic_partitions()).collect();
-    let watch = options.follow.then(|| Watch::start(cluster, topics, over));
+    let topics: Vec<_> = tables.iter().map(shipped_topic).collect();
+    let watch = options.follow.then(|| Watch::start(cluster, topics.clone(), over));
     let watch = watch.as_ref();
-    let mut shipper = Shipper::new(options, &run, state, producer, cluster, progress, over).beside(watch);
+    let mut shipper = Shipper::new(options, &run, state, producer, cluster, progress, over)
+        .to(topics)
+        .beside(watch);
     let (batches, queue) = sync_channel(BATCHES);
     thread::scope(|scope| {
         scope.spawn(move || read_all(options, tables, &batches, watch, over));
@@ -136,4 +138,10 @@ fn run(
         return Ok(RunEnd::TopicGrown);
     }
     RunEnd::finished(state)
+}
+
+fn shipped_topic(table: &TableStream) -> ShippedTopic {
+    let (name, partitions) = table.encoder.topic_partitions();
+    let id = table.topic_id;
+    ShippedTopic { name, partitions, id }
 }

@@ -4,6 +4,7 @@ use std::sync::mpsc::SyncSender;
 use std::time::Duration;
 
 use crate::error::Result;
+use crate::model::TopicId;
 use crate::source::{ChangeReader, Checkpoint};
 use crate::stop::Stop;
 
@@ -21,6 +22,8 @@ const SOURCE_POLL: Duration = Duration::from_millis(500);
 pub(crate) struct TableStream {
     pub(crate) changes: ChangeReader,
     pub(crate) encoder: BatchEncoder,
+    /// The id of its topic, where it is told.
+    pub(crate) topic_id: Option<TopicId>,
 }
 
 /// One batch of one table on its way, and how far its table is when it has been acknowledged.
@@ -44,7 +47,7 @@ pub(crate) fn read_all(
             return;
         }
         let mut idle = true;
-        for TableStream { changes, encoder } in &mut tables {
+        for TableStream { changes, encoder, .. } in &mut tables {
             let read = changes.read(options.batch_rows, BATCH_BYTES, &mut |event| {
                 encoder.add(event);
                 Ok(())

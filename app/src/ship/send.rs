@@ -20,7 +20,8 @@ use super::batch_encoder::KeptBack;
 use super::log_reader::{LogPart, read};
 use super::options::ShipOptions;
 use super::read::QueuedBatch;
-use super::watch::Watch;
+use super::readback::check_topic;
+use super::watch::{ShippedTopic, Watch};
 
 /// Notes of progress are write transactions in the user's database. So what is acknowledged waits
 /// for a while, to be noted together; a crash before that sends it again. Few rows wait longer, and
@@ -48,6 +49,7 @@ pub(crate) struct Shipper<'a> {
     state: &'a mut SourceState,
     producer: Producer,
     cluster: &'a Cluster,
+    topics: Vec<ShippedTopic>,
     /// Who looks at the logs of a producer that stays.
     watch: Option<&'a Watch>,
     /// Acknowledged, but not noted in the source yet: how far, and the last records.
@@ -79,6 +81,7 @@ impl<'a> Shipper<'a> {
             state,
             producer,
             cluster,
+            topics: Vec::new(),
             watch: None,
             unnoted: Vec::new(),
             unnoted_rows: 0,
@@ -89,6 +92,11 @@ impl<'a> Shipper<'a> {
             progress,
             stop,
         }
+    }
+
+    /// The same to these topics.
+    pub(crate) fn to(self, topics: Vec<ShippedTopic>) -> Self {
+        Self { topics, ..self }
     }
 
     /// The same beside one who looks at the logs.
@@ -147,6 +155,9 @@ impl<'a> Shipper<'a> {
             }
         };
         drop(sending);
+        if self.producer.had_trouble() {
+            self.check_topics()?;
+        }
         for sent in &sent {
             for jump in &sent.jumps {
                 self.look_between(&sent.batch.at, jump)?;
@@ -203,10 +214,17 @@ impl<'a> Shipper<'a> {
         Ok(())
     }
 
+    /// A topic that was away may have been made anew, and then it holds nothing that was sent before.
+    fn check_topics(&self) -> Result<()> {
+        let mut topics = self.topics.iter();
+        topics.try_for_each(|topic| check_topic(self.cluster, &topic.name, topic.id))
+    }
+
     /// One that has nothing to send learns nothing from its answers: it looks now and then what
     /// stands behind what it sent last.
     fn look_behind(&mut self) -> Result<()> {
         let Some(watch) = self.watch else { return Ok(()) };
+        watch.check()?;
         for (topic, ends) in watch.ends() {
             for (partition, between) in self.producer.pass(&topic, &ends) {
                 self.look_between(&TopicPartition::new(topic.clone(), partition), &between)?;
@@ -227,6 +245,7 @@ impl<'a> Shipper<'a> {
             );
             return Err(Error::new(Kind::Forked, what));
         }
+        self.check_topics()?;
         let range = OffsetRange {
             partition: at.partition,
             from: expected,
@@ -292,7 +311,7 @@ pub(crate) fn too_large(
 ) -> Result<(KeptBack, Placeholder)> {
     let (key, value) = batch.get(record);
     let size = key.len() + value.map_or(0, <[u8]>::len);
-    let Ok(RecordKey::Object(members)) = decode::key(key) else {
+    let Ok(RecordKey::Object(members)) = decode::key(Some(key)) else {
         return Err(Error::failed("a key of ours is no JSON object"));
     };
     if members.iter().any(|(name, _)| name == names::SCHEMA.name) {

@@ -53,9 +53,13 @@ impl Shipping {
     }
 
     fn ship(&self) -> ShipSummary {
+        self.try_ship().unwrap()
+    }
+
+    fn try_ship(&self) -> Result<ShipSummary> {
         let stop = Stop::default();
         let cluster = Cluster::fake(&self.brokers, PATIENCE, &stop);
-        ship(&self.options, &cluster, &mut Progress::new("shipped", true), &stop).unwrap()
+        ship(&self.options, &cluster, &mut Progress::new("shipped", true), &stop)
     }
 
     /// Ships in one run; `meanwhile` comes after its first records, and before its rows.
@@ -67,9 +71,10 @@ impl Shipping {
         let begun = begin(options, false, &cluster, &mut state, &mut producer, &stop)?;
         let (run, tables) = begun.expect("rows wait");
         meanwhile(&run);
+        let topics = tables.iter().map(shipped_topic).collect();
         let (batches, queue) = sync_channel(BATCHES);
         let (mut progress, stop) = (Progress::new("shipped", true), &stop);
-        let mut shipper = Shipper::new(options, &run, &mut state, producer, &cluster, &mut progress, stop);
+        let mut shipper = Shipper::new(options, &run, &mut state, producer, &cluster, &mut progress, stop).to(topics);
         thread::scope(|scope| {
             scope.spawn(move || read_all(options, tables, &batches, None, stop));
             shipper.ship(queue)
@@ -91,6 +96,10 @@ impl Shipping {
             .map(row)
             .filter(|row| !row.starts_with(r#"{"_schema""#) && !row.starts_with(r#"{"_pass""#))
             .collect()
+    }
+
+    fn query_number(&self, sql: &str) -> i64 {
+        self.user.query_row(sql, [], |row| row.get(0)).unwrap()
     }
 
     fn query(&self, sql: &str) -> String {
@@ -174,4 +183,59 @@ fn an_answer_before_what_was_sent_tells_that_the_topic_was_made_anew() {
     let error = shipping.run(|_| shipping.brokers.make_anew(&at(), &[])).unwrap_err();
     assert_eq!(error.kind(), Kind::Forked, "{error}");
     assert!(error.to_string().contains("the topic was made anew"), "{error}");
+}
+
+#[test]
+fn a_topic_with_another_id_gets_all_rows_whatever_it_holds() {
+    let mut shipping = Shipping::new("(1, 10), (2, 20)");
+    let known = "SELECT count(topic_id) FROM _rowferry_acked";
+    shipping.ship();
+    assert_eq!(shipping.query_number(known), 0);
+    // An id that is told for the first time, or no more, is no other.
+    for (told, v) in [(Some(1), 11), (None, 12), (Some(1), 13)] {
+        match told {
+            Some(byte) => shipping.brokers.identify("t", byte),
+            None => shipping.brokers.state().topic_ids.clear(),
+        }
+        shipping
+            .user
+            .execute_batch(&format!("UPDATE t SET v = {v} WHERE id = 1"))
+            .unwrap();
+        let before = shipping.rows().len();
+        shipping.ship();
+        assert_eq!(shipping.rows()[before..], [format!(r#"{{"id":1,"v":{v}"#)]);
+        assert_eq!(shipping.query_number(known), 1);
+    }
+    // The log is the same, record by record.
+    shipping.brokers.identify("t", 2);
+    let before = shipping.rows().len();
+    shipping.options.strict = true;
+    let error = shipping.try_ship().unwrap_err();
+    assert_eq!(error.kind(), Kind::Loss, "{error}");
+    assert!(
+        error.to_string().contains("has another id than the one to which"),
+        "{error}"
+    );
+    shipping.options.strict = false;
+    shipping.ship();
+    assert_eq!(shipping.rows()[before..], [r#"{"id":1,"v":13"#, r#"{"id":2,"v":20"#]);
+    shipping.ship();
+    assert_eq!(shipping.rows().len(), before + 2, "once");
+}
+
+#[test]
+fn a_run_sees_another_id_when_anything_had_to_be_sent_again() {
+    let shipping = Shipping::new("(1, 10)");
+    shipping.brokers.identify("t", 1);
+    let error = shipping
+        .run(|_| {
+            shipping.brokers.identify("t", 2);
+            shipping.brokers.state().faults.push_back(Fault::Refused);
+        })
+        .unwrap_err();
+    assert_eq!(error.kind(), Kind::Forked, "{error}");
+    assert!(error.to_string().contains("another id"), "{error}");
+    // The run that follows sends all.
+    shipping.ship();
+    assert_eq!(shipping.rows(), [r#"{"id":1,"v":10"#; 2]);
 }

@@ -14,10 +14,10 @@ use super::table::LandedTable;
 use super::{reshape, stored_schema};
 
 /// The version of the tables below.
-const FORMAT: i64 = 4;
+const FORMAT: i64 = 5;
 
 /// What each format brought that those before it lack.
-const UPGRADES: [(i64, &str); 3] = [
+const UPGRADES: [(i64, &str); 4] = [
     (
         2,
         "ALTER TABLE _rowferry_positions ADD COLUMN reached INTEGER;
@@ -51,15 +51,17 @@ const UPGRADES: [(i64, &str); 3] = [
     ALTER TABLE _rowferry_tables DROP COLUMN source;
     ALTER TABLE _rowferry_tables DROP COLUMN id;",
     ),
+    (5, "ALTER TABLE _rowferry_positions ADD COLUMN topic_id TEXT;"),
 ];
 
 const TABLES: &str = r#"
     CREATE TABLE _rowferry_sink (format INTEGER NOT NULL, id TEXT);
-    -- last_: the last record that was taken, below next_offset; none while not known.
+    -- last_: the last record that was taken, below next_offset; none while not known. topic_id: as Kafka's tools show it.
     CREATE TABLE _rowferry_positions (
         topic TEXT NOT NULL, partition INTEGER NOT NULL, next_offset INTEGER NOT NULL,
         source TEXT, epoch INTEGER, seq INTEGER, healing INTEGER NOT NULL, partial INTEGER NOT NULL,
-        reached INTEGER, partitions INTEGER, last_offset INTEGER, last_fingerprint INTEGER, PRIMARY KEY (topic, partition)) WITHOUT ROWID;
+        reached INTEGER, partitions INTEGER, last_offset INTEGER, last_fingerprint INTEGER, topic_id TEXT,
+        PRIMARY KEY (topic, partition)) WITHOUT ROWID;
     -- The schema in force for a partition's records, the last pass begun there, and the last one ended.
     CREATE TABLE _rowferry_passes (
         topic TEXT NOT NULL, partition INTEGER NOT NULL, schema TEXT NOT NULL, pass INTEGER NOT NULL, ended INTEGER NOT NULL,

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::model::{LastApplied, TableSchema, TopicPartition};
+use crate::model::{LastApplied, TableSchema, TopicId, TopicPartition};
 
 /// How far a partition has landed.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -19,6 +19,9 @@ pub struct SinkPosition {
     /// The last record that was taken: it stands below `next_offset`, in this log and hardly in
     /// another. None while not known.
     pub last: Option<LastTaken>,
+    /// The id of the topic in whose log it stands, the sure sign of one that was made anew. None
+    /// while not known, or not told.
+    pub topic_id: Option<TopicId>,
     /// Records are passed over until the next full pass.
     pub healing: bool,
     /// Rows from before the first contact are missing until a full pass has landed; taken over on
@@ -39,6 +42,7 @@ impl SinkPosition {
             last_applied: None,
             reached: None,
             last: None,
+            topic_id: None,
             healing: false,
             partial: next_offset > 0,
             schema: None,

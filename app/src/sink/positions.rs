@@ -6,7 +6,7 @@ use std::sync::Arc;
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
 use crate::error::Result;
-use crate::model::{LastApplied, Schemas, TopicPartition};
+use crate::model::{LastApplied, Schemas, TopicId, TopicPartition};
 use crate::sequence::RunProgress;
 
 use super::catalog;
@@ -40,6 +40,7 @@ pub(super) fn all(conn: &Connection, schemas: &Schemas, topic: &str) -> Result<V
                 }),
                 _ => None,
             },
+            topic_id: r.get::<_, Option<String>>(13)?.and_then(|id| TopicId::parse(&id)),
             healing: r.get(5)?,
             partial: r.get(6)?,
             schema: None,
@@ -50,7 +51,7 @@ pub(super) fn all(conn: &Connection, schemas: &Schemas, topic: &str) -> Result<V
     let mut statement = conn
         .prepare_cached(
             "SELECT partition, next_offset, source, epoch, seq, healing, partial, schema, pass, reached, partitions,
-                    last_offset, last_fingerprint
+                    last_offset, last_fingerprint, topic_id
              FROM _rowferry_positions LEFT JOIN _rowferry_passes USING (topic, partition) WHERE topic = ?1 ORDER BY partition",
         )
         .map_err(failed)?;
@@ -77,6 +78,7 @@ pub(super) fn advance(conn: &Connection, position: &SinkPosition, expected: Opti
         last_applied,
         reached,
         last,
+        topic_id,
         healing,
         partial,
         ..
@@ -87,18 +89,19 @@ pub(super) fn advance(conn: &Connection, position: &SinkPosition, expected: Opti
     let partitions = last_applied.as_ref().and_then(|o| o.partitions);
     let reached = reached.map(|epoch| epoch as i64);
     let (last_offset, last_fingerprint) = (last.map(|last| last.offset), last.map(|last| last.fingerprint as i64));
+    let topic_id = topic_id.map(|id| id.to_string());
     // Only the first contact makes a row. `partial` belongs to the first contact with a source;
     // after that only a full pass changes it.
     let moved = conn
         .prepare_cached(
             "INSERT INTO _rowferry_positions
              (topic, partition, next_offset, source, epoch, seq, healing, partial, reached, partitions,
-              last_offset, last_fingerprint)
-             SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12
+              last_offset, last_fingerprint, topic_id)
+             SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?14
              WHERE ?13 IS NULL OR EXISTS (SELECT 1 FROM _rowferry_positions WHERE topic = ?1 AND partition = ?2)
              ON CONFLICT DO UPDATE SET next_offset = ?3, partial = iif(source IS ?4, partial, ?8),
              source = ?4, epoch = ?5, seq = ?6, healing = ?7, reached = ?9, partitions = ?10,
-             last_offset = ?11, last_fingerprint = ?12
+             last_offset = ?11, last_fingerprint = ?12, topic_id = ?14
              WHERE next_offset = ?13",
         )?
         .execute(params![
@@ -114,7 +117,8 @@ pub(super) fn advance(conn: &Connection, position: &SinkPosition, expected: Opti
             partitions,
             last_offset,
             last_fingerprint,
-            expected
+            expected,
+            topic_id
         ])?;
     Ok(moved == 1)
 }

@@ -2,6 +2,7 @@
 
 use rusqlite::{Connection, params};
 
+use crate::model::TopicId;
 use crate::sqlite::error::SqlResult;
 
 /// The last record of a partition that its broker acknowledged.
@@ -26,6 +27,24 @@ pub(super) fn note(conn: &Connection, topic: &str, acked: &[Acked]) -> SqlResult
         statement.execute(params![topic, last.partition, epoch, seq, last.offset, stood])?;
     }
     Ok(())
+}
+
+/// Notes the id of the topic in which all of its noted records stand; one that is not told any more
+/// is forgotten.
+pub(super) fn note_topic_id(conn: &Connection, topic: &str, id: Option<TopicId>) -> SqlResult<()> {
+    let id = id.map(|id| id.to_string());
+    conn.execute(
+        "UPDATE _rowferry_acked SET topic_id = ?2 WHERE topic = ?1",
+        params![topic, id],
+    )?;
+    Ok(())
+}
+
+/// The id of the topic in which the noted records stand, where it is known.
+pub(super) fn topic_id(conn: &Connection, topic: &str) -> SqlResult<Option<TopicId>> {
+    let sql = "SELECT max(topic_id) FROM _rowferry_acked WHERE topic = ?1";
+    let id: Option<String> = conn.query_row(sql, [topic], |row| row.get(0))?;
+    Ok(id.and_then(|id| TopicId::parse(&id)))
 }
 
 /// What is noted of a topic, by partition.

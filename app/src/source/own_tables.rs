@@ -9,13 +9,14 @@ use crate::sqlite::pragmas::schema_version;
 use crate::sqlite::tables;
 
 /// The layout of the tables; a newer one belongs to a newer Rowferry.
-const FORMAT: i64 = 2;
+const FORMAT: i64 = 3;
 
 /// What tables of earlier versions lack.
 const ADDED: [(&str, &str); 2] = [("id", "TEXT"), ("mark", "INTEGER")];
 
 /// In `_rowferry_tracked`, `shape` is described in the file of that name, `guards` is a JSON array
-/// of the SQL conditions of `replace_conflicts`, and `mark` is the tag of `file_tag`.
+/// of the SQL conditions of `replace_conflicts`, and `mark` is the tag of `file_tag`. In
+/// `_rowferry_acked`, `topic_id` is the topic's id as Kafka's tools show it.
 const TABLES: &str = "
     CREATE TABLE IF NOT EXISTS _rowferry_run(
         format INTEGER, source TEXT, epoch INTEGER, notes INTEGER NOT NULL DEFAULT 0);
@@ -23,7 +24,7 @@ const TABLES: &str = "
         name TEXT COLLATE NOCASE PRIMARY KEY, topic TEXT, shape TEXT, guards TEXT, schema_version INTEGER,
         pass INTEGER, pending INTEGER, cursor BLOB, shipped INTEGER, id TEXT, mark INTEGER);
     CREATE TABLE IF NOT EXISTS _rowferry_acked(
-        topic TEXT, partition INTEGER, epoch INTEGER, seq INTEGER, offset INTEGER, stood INTEGER,
+        topic TEXT, partition INTEGER, epoch INTEGER, seq INTEGER, offset INTEGER, stood INTEGER, topic_id TEXT,
         PRIMARY KEY (topic, partition));
     CREATE TABLE IF NOT EXISTS _rowferry_layout(topic TEXT PRIMARY KEY, partitions INTEGER, moved INTEGER);
     CREATE TABLE IF NOT EXISTS _rowferry_dead_letters(
@@ -61,7 +62,12 @@ pub(super) fn make(conn: &Connection) -> SqlResult<bool> {
         .into());
     }
     if format == Some(1) {
-        upgrade(conn)?;
+        upgrade_from_1(conn)?;
+    }
+    if format.is_some_and(|format| format < 3) {
+        conn.execute_batch(
+            "ALTER TABLE _rowferry_acked ADD COLUMN topic_id TEXT; UPDATE _rowferry_run SET format = 3;",
+        )?;
     }
     if format.is_none() {
         conn.execute(
@@ -73,8 +79,8 @@ pub(super) fn make(conn: &Connection) -> SqlResult<bool> {
     Ok(format.is_none())
 }
 
-/// Brings tables of format 1 up to date. Their outboxes had no tags.
-fn upgrade(conn: &Connection) -> SqlResult<()> {
+/// Brings tables of format 1 to format 2. Their outboxes had no tags.
+fn upgrade_from_1(conn: &Connection) -> SqlResult<()> {
     conn.execute_batch(
         "ALTER TABLE _rowferry_run ADD COLUMN notes INTEGER NOT NULL DEFAULT 0;
          ALTER TABLE _rowferry_acked ADD COLUMN stood INTEGER;

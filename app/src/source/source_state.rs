@@ -14,7 +14,7 @@ use super::tracked::Tracked;
 use super::tracking::{self, Occasion, Updated};
 use super::{Capture, capture, dead_letters, own_tables, resend, schema};
 use crate::error::{Error, Result};
-use crate::model::Value;
+use crate::model::{TopicId, Value};
 use crate::stop::Stop;
 
 /// What a source remembers of what was shipped. All that it writes, it writes in short
@@ -70,6 +70,14 @@ impl SourceState {
         }
     }
 
+    /// The id of the topic in which those stand, where it is known.
+    pub fn topic_id(&self, topic: &str) -> Result<Option<TopicId>> {
+        match self.capture {
+            Capture::Triggers => self.file.read(|conn| acked::topic_id(conn, topic)),
+            Capture::None => Ok(None),
+        }
+    }
+
     /// Takes a new epoch, larger than `above` and than all epochs and passes that the file knows.
     /// It is stored before anything is sent under it. An error when the file is another one than
     /// `noted` read, or than the last run of ours has left.
@@ -114,10 +122,10 @@ impl SourceState {
         resend::keep(&self.file.conn, topic, keys).map_err(|e| self.file.error(e))
     }
 
-    /// The run's first records are acknowledged, and the log was read up to them: notes the new
-    /// place, and sends the keys again that were kept, in one transaction. How many rows those are.
+    /// The run's first records are acknowledged, each topic with its id, and the log was read up to
+    /// them: notes the new place, and sends the keys again that were kept, in one transaction. How many rows those are.
     /// A full pass finds them anyway.
-    pub fn settle(&mut self, tables: &[(&Tracked, Vec<Acked>)]) -> Result<u64> {
+    pub fn settle(&mut self, tables: &[(&Tracked, Vec<Acked>, Option<TopicId>)]) -> Result<u64> {
         if self.capture == Capture::None {
             return Ok(0);
         }
@@ -126,11 +134,12 @@ impl SourceState {
         let (resent, notes) = self.file.write(|tx| {
             state.check(tx, state.notes())?;
             let mut resent = 0;
-            for (tracked, acked) in tables {
+            for (tracked, acked, topic_id) in tables {
                 if !tracked.full {
                     resent += resend::enqueue(tx, &tracked.topic, &tracked.schema)?;
                 }
                 acked::note(tx, &tracked.topic, acked)?;
+                acked::note_topic_id(tx, &tracked.topic, *topic_id)?;
             }
             for (topic, partitioning) in partitionings {
                 partitioning::note(tx, topic, *partitioning)?;

@@ -32,11 +32,11 @@ pub fn is_row(value: &[u8]) -> bool {
         .any(|member| value.starts_with(member.first.as_bytes()))
 }
 
-/// Reads a value. With the schema in force a row is read in one go into `spare`; the error is the
+/// Reads a value that is not null. With the schema in force a row is read in one go into `spare`; the error is the
 /// reason for a dead letter.
 pub fn record<'a>(value: &'a [u8], schema: Option<&TableSchema>, spare: Vec<Value<'_>>) -> Result<Record<'a>, String> {
     if value.is_empty() {
-        return Ok(Record::Empty);
+        return Err("an empty value, which is neither a row nor a deletion: that one is null".into());
     }
     // Checked as a whole: faster than each string by itself.
     let text = std::str::from_utf8(value).map_err(|e| format!("the value is not UTF-8 (byte {})", e.valid_up_to()))?;
@@ -49,11 +49,11 @@ pub fn record<'a>(value: &'a [u8], schema: Option<&TableSchema>, spare: Vec<Valu
     by_name(text, schema)
 }
 
-/// Reads a record's key.
-pub fn key(key: &[u8]) -> Result<RecordKey<'_>, String> {
-    if key.is_empty() {
+/// Reads a record's key. An empty one is others' empty text.
+pub fn key(key: Option<&[u8]>) -> Result<RecordKey<'_>, String> {
+    let Some(key) = key else {
         return Ok(RecordKey::None);
-    }
+    };
     let text = std::str::from_utf8(key).map_err(|_| "the key is not UTF-8")?;
     if text.trim_start().starts_with(['{', '[']) {
         let object: Object = serde_json::from_str(text).map_err(|e| format!("the key is no JSON object: {e}"))?;

@@ -149,7 +149,7 @@
 //! A deletion is the key's members in the key's order, `__deleted`, which is `true` and nothing
 //! else, and the id. A tombstone follows it, with the same key and a null value, for compaction and
 //! for others who read the topic. It has no number. A reader that finds it alone knows that records
-//! are missing before it. An empty value is read as null.
+//! are missing before it. An empty value is none of these, and no row.
 //!
 //! ```json refused
 //! {"id":1,"__deleted":false,"_ferry":"s.7.2"}  "__deleted" is false

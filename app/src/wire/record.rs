@@ -35,8 +35,8 @@ pub enum Record<'a> {
     },
     /// A row that others wrote.
     Foreign(NamedValues<'a>),
-    /// No value: a tombstone of ours, or others' deletion.
-    Empty,
+    /// No value, which is not an empty one: a tombstone of ours, or others' deletion.
+    Null,
 }
 
 impl<'a> Record<'a> {
@@ -49,7 +49,7 @@ impl<'a> Record<'a> {
             | Record::Schema { id, .. }
             | Record::PassEnd { id, .. }
             | Record::Placeholder { id, .. } => Some(*id),
-            Record::Foreign(_) | Record::Empty => None,
+            Record::Foreign(_) | Record::Null => None,
         }
     }
 

@@ -146,23 +146,26 @@ impl DecodedRows {
         }
     }
 
-    /// The record at a place, whose value is at hand: as it was read, if that was by the same
-    /// schema.
+    /// The record at a place, whose value is at hand, none where it is null: as it was read, if that
+    /// was by the same schema.
     pub fn record<'a>(
         &'a self,
         at: usize,
-        value: &'a [u8],
+        value: Option<&'a [u8]>,
         schema: Option<&Arc<TableSchema>>,
         spare: Vec<Value<'_>>,
     ) -> Result<Record<'a>, String> {
         if self.unsigned.binary_search(&at).is_ok() {
-            let reason = if value.is_empty() {
+            let reason = if value.is_none() {
                 "no value, so that nothing proves its origin (--sign-key)"
             } else {
                 "not signed by the key that --sign-key names"
             };
             return Err(reason.into());
         }
+        let Some(value) = value else {
+            return Ok(Record::Null);
+        };
         let found = self.rows.get(at).and_then(Option::as_ref).zip(schema);
         let read = found.and_then(|(row, schema)| {
             let head = &self.heads[row.head as usize];
@@ -259,7 +262,7 @@ mod tests {
         let read = rows.rows[at]
             .as_ref()
             .is_some_and(|row| Arc::ptr_eq(&rows.heads[row.head as usize].schema, schema));
-        (rows.record(at, &values[at], Some(schema), Vec::new()), read)
+        (rows.record(at, Some(&values[at]), Some(schema), Vec::new()), read)
     }
 
     #[test]
@@ -307,7 +310,7 @@ mod tests {
         let rows = Reader::new(None, schemas).read(all(), &mut 1000);
         assert_eq!(rows.rows.iter().position(Option::is_some), Some(8));
         assert!(matches!(
-            rows.record(0, &values[0], None, Vec::new()),
+            rows.record(0, Some(&values[0]), None, Vec::new()),
             Ok(Record::RowWithoutSchema { .. })
         ));
     }
@@ -355,13 +358,13 @@ mod tests {
         for (signer, signed_only) in [(None, false), (Some(signer), true)] {
             let mut reader = Reader::new(Some(schema.clone()), schemas.clone()).signed_by(signer);
             let rows = reader.read(records.iter().copied(), &mut 1000);
-            let read = |at: usize| rows.record(at, records[at].1, Some(&schema), Vec::new());
+            let read = |at: usize| rows.record(at, (at != 3).then_some(records[at].1), Some(&schema), Vec::new());
             assert!(rows.rows[1].is_some(), "the signed row is read ahead");
             assert_eq!(row_of(read(1)), expected);
             assert!(matches!(read(4), Ok(Record::Schema { .. })));
             if signed_only {
                 let reason = |at| read(at).err().unwrap();
-                assert!(reason(0).contains("--sign-key") && reason(2).contains("--sign-key"));
+                assert!([0, 2].iter().all(|at| reason(*at).contains("--sign-key")));
                 assert!(reason(3).contains("nothing proves its origin"));
             } else {
                 assert_eq!(row_of(read(0)), expected);

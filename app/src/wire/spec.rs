@@ -139,7 +139,7 @@ fn keyed_by(names: &[(String, Value<'_>)], collation: &str) -> TableSchema {
 }
 
 fn key_of(json: &str) -> Vec<(String, Value<'static>)> {
-    match decode::key(json.as_bytes()) {
+    match decode::key(Some(json.as_bytes())) {
         Ok(RecordKey::Object(members)) => owned(members),
         _ => panic!("{json} is no key of ours"),
     }
@@ -205,7 +205,7 @@ fn others_row(json: &str, sql: &str) {
 }
 
 fn others_key(text: &str, sql: &str) {
-    let members = match decode::key(text.as_bytes()).unwrap() {
+    let members = match decode::key(Some(text.as_bytes())).unwrap() {
         RecordKey::Object(members) => owned(members),
         RecordKey::Bare(value) => vec![(BARE_KEY.into(), value.into_owned())],
         RecordKey::None => panic!("{text} is no key"),
@@ -324,7 +324,7 @@ impl Log {
                     String::from_utf8(again.unwrap()).unwrap(),
                 )
             }
-            Record::RowWithoutSchema { .. } | Record::Foreign(_) | Record::Empty => panic!("{value} is not ours"),
+            Record::RowWithoutSchema { .. } | Record::Foreign(_) | Record::Null => panic!("{value} is not ours"),
         };
         assert_eq!(again, (key.to_owned(), value.to_owned()));
     }

@@ -11,7 +11,7 @@ const LIMIT: Duration = Duration::from_secs(120);
 const ALL: [u32; 3] = [1, 2, 3];
 
 /// Waits until all brokers have all records of the partition, and each of them says so.
-fn wait_until_in_sync(cluster: &Cluster, topic: &str, partition: u32) {
+pub(super) fn wait_until_in_sync(cluster: &Cluster, topic: &str, partition: u32) {
     let done = wait_until(LIMIT, || cluster.in_sync(topic, partition) == ALL);
     assert!(done, "in sync: {:?}", cluster.in_sync(topic, partition));
 }
@@ -40,10 +40,11 @@ fn round(workspace: &Workspace) {
 }
 
 /// A cluster of three that has been up for a round, and was asked to become what it is not.
-fn three_brokers(stack: &str) -> (Cluster, Workspace) {
+fn three_brokers(stack: &str, kafka_version: &str) -> (Cluster, Workspace) {
     let cluster = Cluster::own(Config {
         stack,
         brokers: 3,
+        kafka_version: kafka_version.to_owned(),
         ..Config::default()
     });
     wait_until_in_sync(&cluster, "users", 2);
@@ -56,7 +57,8 @@ fn three_brokers(stack: &str) -> (Cluster, Workspace) {
     round(&workspace);
 
     let before = pids(&cluster);
-    cluster.script(&up(), &["--native"]).ok().says("broker 3 runs already");
+    let run = cluster.script(&up(), &["--native"]).ok();
+    run.says("broker 3 runs already").never_says("no coordinator yet");
     assert_eq!(pids(&cluster), before, "what ran was started anew");
     let other = if stack == "kraft" { "confluent" } else { "kraft" };
     for asked in [["--stack", other], ["--brokers", "2"]] {
@@ -108,7 +110,7 @@ fn stop(cluster: &Cluster) {
 
 #[test]
 fn wurstmeister_with_three_brokers_outlives_the_loss_of_any_node() {
-    let (cluster, workspace) = three_brokers("wurstmeister");
+    let (cluster, workspace) = three_brokers("wurstmeister", "");
     lose_brokers(&cluster, &workspace);
     // Rows travel without ZooKeeper, and the brokers find it again when it is back.
     cluster.pause_zookeeper();
@@ -123,7 +125,7 @@ fn wurstmeister_with_three_brokers_outlives_the_loss_of_any_node() {
 
 #[test]
 fn confluent_with_three_brokers_outlives_the_loss_of_any_node() {
-    let (cluster, workspace) = three_brokers("confluent");
+    let (cluster, workspace) = three_brokers("confluent", "");
     assert_eq!(cluster.kafka_version(), "3.3.2");
     lose_brokers(&cluster, &workspace);
     stop(&cluster);
@@ -131,14 +133,24 @@ fn confluent_with_three_brokers_outlives_the_loss_of_any_node() {
 
 #[test]
 fn kraft_with_three_brokers_outlives_the_loss_of_any_node() {
-    let (cluster, workspace) = three_brokers("kraft");
-    assert_eq!(cluster.kafka_version(), "3.9.1");
+    kraft_outlives_the_loss_of_any_node("", "4.4.0");
+}
+
+#[test]
+fn kraft_of_3_9_with_three_brokers_outlives_the_loss_of_any_node() {
+    kraft_outlives_the_loss_of_any_node("3.9.1", "3.9.1");
+}
+
+fn kraft_outlives_the_loss_of_any_node(kafka_version: &str, expected: &str) {
+    let (cluster, workspace) = three_brokers("kraft", kafka_version);
+    assert_eq!(cluster.kafka_version(), expected);
     lose_brokers(&cluster, &workspace);
     // The controller dies, another one takes over, and what is missing is made whole.
     let killed = cluster.controller();
     cluster.kill_broker_number(killed);
     let moved = wait_until(LIMIT, || cluster.controller() != killed);
     assert!(moved, "broker {killed} is dead, and is still the controller");
+    round(&workspace);
     cluster.create_topic_replicated("anew", 1, 2, &[]);
     cluster.start_missing();
     cluster.create_topic("whole", 1, &[]);

@@ -5,16 +5,21 @@ use crate::support::*;
 
 #[test]
 fn an_answer_lost_after_the_broker_stored_the_batch_doubles_nothing() {
-    let mut random = Random::new();
     let proxy = Proxy::new();
     let cluster = Cluster::own(Config {
         proxy: Some(&proxy),
         ..Config::default()
     });
-    let workspace = Workspace::on(&cluster, "a lost answer does no harm").of("t");
-    let scene = Scene::start(&workspace, &mut random);
+    what_is_lost_does_no_harm(&Workspace::on(&cluster, "a lost answer does no harm").of("t"), &proxy);
+}
+
+/// On a cluster behind the proxy.
+#[track_caller]
+pub(crate) fn what_is_lost_does_no_harm(workspace: &Workspace, proxy: &Proxy) {
+    let mut random = Random::new();
+    let scene = Scene::start(workspace, &mut random);
     let args = ["--request-timeout", "2s"];
-    let ferry = Ferry::start(&workspace, &args, &args);
+    let ferry = Ferry::start(workspace, &args, &args);
     for (fault, times) in [
         (Fault::LoseAnswer(Request::Produce, 4), 4),
         (Fault::SwallowAnswer(Request::Produce, 2), 2),

@@ -8,24 +8,25 @@ use super::audit::Audit;
 use super::{LIMIT, Scene, is_behind, wait_until_it_lands};
 use crate::support::*;
 
-const ROUNDS: usize = 60;
-
-/// How many kills of each side must have struck rows in flight.
-const STRUCK: usize = 12;
-
 #[test]
 fn sixty_kills_at_random_moments_lose_double_and_reorder_nothing() {
-    let mut random = Random::new();
     let workspace = Workspace::new("SIGKILL at any moment does no harm").of("t");
-    let scene = Scene::start(&workspace, &mut random);
-    let mut ferry = Ferry::start(&workspace, &["--batch-rows", "20"], &["--print"]);
+    kills_do_no_harm(&workspace, 60, 12);
+}
+
+/// So many rounds of kills, of which so many of each side must have struck rows in flight.
+#[track_caller]
+pub(crate) fn kills_do_no_harm(workspace: &Workspace, rounds: usize, due: usize) {
+    let mut random = Random::new();
+    let scene = Scene::start(workspace, &mut random);
+    let mut ferry = Ferry::start(workspace, &["--batch-rows", "20"], &["--print"]);
     let mut printed = Printed::default();
-    let (mut before, mut struck) = (Audit::changes(&workspace), 0);
-    for round in 0..ROUNDS {
+    let (mut before, mut struck) = (Audit::changes(workspace), 0);
+    for round in 0..rounds {
         thread::sleep(Duration::from_millis(40 + random.below(400))); // the random moment
         let (producer, consumer) = [(true, false), (false, true), (true, true)][random.below(3) as usize];
         if consumer {
-            wait_until_it_lands(&workspace); // one that was killed before may have to be waited for by its group
+            wait_until_it_lands(workspace); // one that was killed before may have to be waited for by its group
             thread::sleep(Duration::from_millis(random.below(60)));
         }
         if producer {
@@ -33,7 +34,7 @@ fn sixty_kills_at_random_moments_lose_double_and_reorder_nothing() {
         }
         if consumer {
             ferry.consumer.signal(libc::SIGKILL);
-            let (after, behind) = (Audit::changes(&workspace), is_behind(&workspace));
+            let (after, behind) = (Audit::changes(workspace), is_behind(workspace));
             struck += usize::from(after > before && behind);
             before = after;
         }
@@ -49,11 +50,11 @@ fn sixty_kills_at_random_moments_lose_double_and_reorder_nothing() {
     }
     let tally = scene.end(ferry);
     assert!(
-        struck >= STRUCK,
+        struck >= due,
         "only {struck} consumers were killed while they landed rows"
     );
     assert!(
-        tally.cut_runs >= STRUCK,
+        tally.cut_runs >= due,
         "too few producers were killed while rows were on their way: {tally:?}"
     );
     printed.check();

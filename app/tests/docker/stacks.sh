@@ -1,17 +1,6 @@
 # shellcheck shell=sh disable=SC2154 # to be sourced by docker.sh
 # Every stack, with one broker and with three: up, rows there and back, a broker killed, down, up, down.
 
-# One of Kafka's tools, as the stack's own image has it, in the container of the first broker.
-tool() { # STACK NAME ARGUMENT...
-    case $1 in
-    confluent) first=broker named=$2 ;;
-    kraft) first=kafka named=/opt/kafka/bin/$2.sh ;;
-    *) first=kafka_server named=$2.sh ;;
-    esac
-    shift 2
-    docker exec "$first" "$named" --bootstrap-server "$first:29092" "$@"
-}
-
 containers() { # STACK BROKERS
     case $1-$2 in
     wurstmeister-1) echo kafka_server kafka_ui zookeeper ;;
@@ -21,18 +10,6 @@ containers() { # STACK BROKERS
     kraft-1) echo kafka kafka_ui ;;
     kraft-3) echo kafka kafka_2 kafka_3 kafka_ui ;;
     esac
-}
-
-in_sync() { # STACK: each partition of the topic users has three replicas that hold all
-    described=$(tool "$1" kafka-topics --describe --topic users)
-    [ "$(printf '%s\n' "$described" | grep -cE 'Isr: [1-3],[1-3],[1-3]([^,]|$)')" -eq 3 ]
-}
-
-refused() { # WORDS COMMAND...
-    words=$1
-    shift
-    if "$@" >"$work/last.log" 2>&1; then fail "this was to be refused: $*"; fi
-    grep -qF "$words" "$work/last.log" || fail "it says nothing of '$words': $*"
 }
 
 for stack in wurstmeister confluent kraft; do

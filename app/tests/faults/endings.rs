@@ -36,11 +36,13 @@ fn a_producer_that_cannot_send_ends_though_another_process_holds_the_source() {
 /// A cluster that judges by access control lists; who is not mentioned for something is free to use
 /// it.
 fn guarded(proxy: &Proxy) -> Cluster {
+    let authorizer = match default_stack() {
+        "kraft" => "org.apache.kafka.metadata.authorizer.StandardAuthorizer",
+        _ => "kafka.security.authorizer.AclAuthorizer",
+    };
     Cluster::own(Config {
         proxy: Some(proxy),
-        broker_config: "authorizer.class.name=kafka.security.authorizer.AclAuthorizer\n\
-                        allow.everyone.if.no.acl.found=true"
-            .to_owned(),
+        broker_config: format!("authorizer.class.name={authorizer}\nallow.everyone.if.no.acl.found=true"),
         ..Config::default()
     })
 }
@@ -52,16 +54,16 @@ fn only_to_be_looked_at(cluster: &Cluster, what: [&str; 2]) {
 
 /// The same for these operations.
 fn only_for(cluster: &Cluster, what: [&str; 2], operations: &[&'static str]) {
-    let acls = ["kafka.admin.AclCommand", "--bootstrap-server", "localhost:9092"];
+    let acls = ["--bootstrap-server", "localhost:9092"];
     let allow = ["--add", "--allow-principal", "User:ANONYMOUS"];
     let list = ["--list"];
     let operation = |operation: &&'static str| ["--operation", *operation];
     let operations: Vec<&str> = operations.iter().flat_map(operation).collect();
     cluster
-        .tool("kafka-run-class", &[&acls[..], &allow, &operations, &what].concat())
+        .tool("kafka-acls", &[&acls[..], &allow, &operations, &what].concat())
         .ok();
     let heard = wait_until(Duration::from_secs(60), || {
-        let run = cluster.tool("kafka-run-class", &[&acls[..], &list, &what].concat());
+        let run = cluster.tool("kafka-acls", &[&acls[..], &list, &what].concat());
         run.stdout().contains("operation=DESCRIBE")
     });
     assert!(heard, "the broker does not hear of it");

@@ -9,7 +9,7 @@ use crate::support::*;
 const LEARNS: &str = "does not know yet how far the log goes";
 
 /// Kills the leader of partition 0 so many times; each time the one before is back and in sync.
-fn chase(cluster: &Cluster, sentence: &str, times: usize) {
+pub(super) fn chase(cluster: &Cluster, sentence: &str, times: usize) {
     let mut random = Random::new();
     let workspace = Workspace::on(cluster, sentence).of("t");
     let passage = Passage::start(&workspace, &mut random, &[]);
@@ -41,7 +41,7 @@ fn a_leader_killed_and_chased_five_times_does_no_harm() {
 #[test]
 fn a_leader_killed_without_zookeeper_does_no_harm() {
     chase(
-        &three_brokers("kraft"),
+        &three_brokers("kraft", "3.9.1"),
         "a leader may die on a cluster without ZooKeeper",
         1,
     );
@@ -51,7 +51,7 @@ fn a_leader_killed_without_zookeeper_does_no_harm() {
 /// answered it. What was acknowledged before is not lost.
 #[test]
 fn a_new_leader_that_still_learns_how_far_its_log_goes_is_waited_for() {
-    let trio = Trio::take();
+    let trio = Trio::with_zookeeper();
     // A follower may know the end in time: then there is nothing to wait for.
     let waited = (1..=8).any(|_| has_to_learn(&trio));
     assert!(waited, "no leader had to learn anything");

@@ -7,7 +7,7 @@ use crate::support::*;
 #[test]
 fn a_producer_waits_and_says_why_while_too_few_replicas_are_in_sync() {
     let mut random = Random::new();
-    let cluster = Trio::take();
+    let cluster = Trio::with_zookeeper();
     let workspace = Workspace::on(&cluster, "with too few replicas in sync the producer waits").of("t");
     let mut passage = Passage::start(&workspace, &mut random, &[]);
     let left = cluster.leader(workspace.topic(), 0);

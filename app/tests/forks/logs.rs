@@ -10,7 +10,7 @@ fn a_topic_that_was_made_anew_gets_all_rows() {
     let w = shop("where nothing is left there is nothing to lose", 200);
     ship_and_land(&w);
     let ends = w.cluster().latest(w.topic());
-    w.cluster().delete_topic(w.topic());
+    delete_topic(&w);
     change_all(&w);
     w.producer(&["--strict"])
         .code(3)
@@ -29,7 +29,7 @@ fn a_topic_that_was_made_anew_is_known_by_what_stands_in_it() {
     let w = shop("a log of the same length with other records is another one", 200);
     ship_and_land(&w);
     let ends = w.cluster().latest(w.topic());
-    w.cluster().delete_topic(w.topic());
+    delete_topic(&w);
     w.cluster().create_topic(w.topic(), 3, &[]);
     for (partition, end) in ends.into_iter().enumerate() {
         let records: String = (0..end + 5)
@@ -54,7 +54,7 @@ fn a_topic_that_is_made_anew_under_a_living_producer_gets_all_rows() {
     let w = shop("a living producer sees its log begin again", 200);
     let mut producer = w.start_producer(&["--follow"]);
     wait_until_shipped(&w);
-    w.cluster().delete_topic(w.topic());
+    delete_topic(&w);
     w.cluster().create_topic(w.topic(), 3, &[]);
     change_some(&w, 1);
     producer.wait_for_line("the topic was made anew", SOON);

@@ -147,7 +147,9 @@ fn an_idle_member_keeps_the_groups_offsets_alive_on_a_broker_that_forgets_after_
         broker_config: "offsets.retention.minutes=1\noffsets.retention.check.interval.ms=2000".to_owned(),
         ..Config::default()
     });
-    let ws = Workspace::on(&cluster, "offsets outlive idle weeks").of("t");
+    let ws = Workspace::on(&cluster, "offsets outlive idle weeks")
+        .of("t")
+        .by("kafka");
     fill(&ws, 30);
     ws.producer(&[]).ok();
     // What nobody speaks of is forgotten, or this test shows nothing.

@@ -156,8 +156,13 @@ fn a_consumer_that_is_killed_again_and_again_lands_a_growth_in_order() {
 
 #[test]
 fn both_sides_follow_a_topic_that_grows_under_them() {
+    both_sides_follow(Workspace::new("a topic may grow while both sides follow it"));
+}
+
+#[track_caller]
+pub(crate) fn both_sides_follow(workspace: Workspace) {
     let mut random = Random::new();
-    let w = three_partitions(Workspace::new("a topic may grow while both sides follow it"));
+    let w = three_partitions(workspace);
     land_and_watch(&w);
     let writer = start_writer(&w, &mut random);
     let mut ferry = Ferry::start(&w, &["--batch-rows", "20"], &[]);

@@ -6,7 +6,7 @@ use crate::support::*;
 
 /// The topic as it was made first, without a record.
 fn make_anew(w: &Workspace) {
-    w.cluster().delete_topic(w.topic());
+    delete_topic(w);
     w.cluster().create_topic(w.topic(), 3, &[]);
 }
 
@@ -210,7 +210,7 @@ fn a_log_that_ends_with_a_tombstone_is_known_by_the_deletion_before_it() {
     w.consumer(&["--until-caught-up"]).ok();
     assert_equal(&w);
     let ends = w.cluster().latest(w.topic());
-    w.cluster().delete_topic(w.topic());
+    delete_topic(&w);
     w.cluster().create_topic(w.topic(), 1, &[]);
     change_all(&w);
     pass_and_a_day();
@@ -221,4 +221,76 @@ fn a_log_that_ends_with_a_tombstone_is_known_by_the_deletion_before_it() {
     );
     w.consumer(&["--until-caught-up"]).ok().says("the topic was made anew");
     assert_equal(&w);
+}
+
+/// The topic is deleted while both sides are down, and a stranger fills it with the same keys: what
+/// stands below the sink's positions is the same, and so are the last records that the producer
+/// noted; the rows between them are not.
+fn refilled_by_a_stranger(cluster: &Cluster, client: &str) {
+    let w = Workspace::on(cluster, "another topic of the same name is not taken for the old one").of("items");
+    w.sql(&w.source(), &format!("{ITEMS} {}", more_items(1, 300)));
+    w.cluster().create_topic(w.topic(), 3, &[]);
+    let client = ["--client", client];
+    let land = [&client[..], &["--until-caught-up"]].concat();
+    w.producer(&client).ok();
+    w.consumer(&land).ok();
+    let landed: Vec<i64> = (0..3).map(|partition| position(&w, w.topic(), partition)).collect();
+    w.sql(&w.source(), "UPDATE items SET name = 'shipped'");
+    w.producer(&client).ok();
+    let logs: Vec<_> = (0..3)
+        .map(|partition| read_records(cluster, w.topic(), partition))
+        .collect();
+    cluster.delete_topic(w.topic());
+    cluster.create_topic(w.topic(), 3, &[]);
+    let mut forged = 0;
+    for (partition, log) in logs.iter().enumerate() {
+        let last = log.len() as i64 - 1;
+        let records: Vec<Record> = log
+            .iter()
+            .map(|(offset, record)| {
+                let text = String::from_utf8(record.value.clone()).expect("JSON is UTF-8");
+                if *offset < landed[partition] || *offset == last || !text.contains("\"shipped\"") {
+                    return record.clone();
+                }
+                forged += 1;
+                Record::new(record.key.clone(), text.replace("\"shipped\"", "\"forged\""))
+            })
+            .collect();
+        write_records(cluster, w.topic(), partition as u32, &records);
+        assert_eq!(read_records(cluster, w.topic(), partition as u32).len(), log.len());
+    }
+    assert!(forged > 100, "the stranger changed {forged} rows only");
+    // Without the id the sink would go on: so the fault is real.
+    let sink = w.path("old-sink.db");
+    w.sql(&w.sink(), &format!("VACUUM INTO '{}'", text(&sink)));
+    w.sql(&sink, "UPDATE _rowferry_positions SET topic_id = NULL");
+    w.consumer(&[&land[..], &["--sink", text(&sink)]].concat()).ok();
+    assert!(w.number(&sink, "SELECT count(*) FROM items WHERE name = 'forged'") > 100);
+    // With them neither does.
+    w.consumer(&land)
+        .code(3)
+        .says("the topic was made anew")
+        .says("the id ");
+    w.producer(&client).ok().says("the topic was made anew");
+    w.consumer(&land).ok().says("a full pass of its source begins at");
+    assert_equal(&w);
+    w.consumer(&land).ok().never_says("made anew");
+    change_all(&w);
+    w.producer(&client).ok().never_says("made anew");
+    w.consumer(&land).ok();
+    assert_equal(&w);
+}
+
+#[test]
+fn a_topic_refilled_by_a_stranger_is_known_by_its_id() {
+    refilled_by_a_stranger(&Cluster::shared(), "kafka");
+}
+
+#[test]
+fn a_topic_refilled_by_a_stranger_is_known_by_its_id_on_kafka_4() {
+    let cluster = Cluster::own(Config {
+        stack: "kraft",
+        ..Config::default()
+    });
+    refilled_by_a_stranger(&cluster, "native");
 }

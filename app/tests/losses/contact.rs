@@ -63,7 +63,7 @@ fn holes_of_a_compacted_topic_stop_the_consumer_unless_they_are_allowed() {
     let w = shop("--allow-gaps lands a compacted topic", 40);
     let settings = [
         ("cleanup.policy", "compact"),
-        ("segment.bytes", "16384"),
+        ("segment.ms", "100"), // small ones; from 4 on no segment is below 1 MiB by its size
         ("min.cleanable.dirty.ratio", "0.01"),
     ];
     w.cluster().create_topic(w.topic(), 1, &settings);

@@ -164,6 +164,19 @@ pub(crate) fn pour(w: &Workspace, from: &str, to: &str, keep: &dyn Fn(i64, i64) 
     assert_eq!(ends(to), ends(from) - dropped, "not all of {from} was copied");
 }
 
+/// Deletes the workspace's topic, of which both sides forget the id, as if the brokers told none:
+/// a topic that is made anew in its place, or that has lost its end by then, is known by what stands
+/// in it. Those who live remember the id.
+pub(crate) fn delete_topic(w: &Workspace) {
+    for (file, table) in [(w.source(), "_rowferry_acked"), (w.sink(), "_rowferry_positions")] {
+        let made = format!("SELECT 1 FROM sqlite_schema WHERE name = '{table}'");
+        if file.exists() && !w.rows(&file, &made).is_empty() {
+            w.sql(&file, &format!("UPDATE {table} SET topic_id = NULL"));
+        }
+    }
+    w.cluster().delete_topic(w.topic());
+}
+
 /// Copies the source to another file of the workspace.
 pub(crate) fn back_up(w: &Workspace, name: &str) -> PathBuf {
     let copy = w.path(name);

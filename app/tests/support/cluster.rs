@@ -13,37 +13,39 @@ use std::process::{Child, ChildStdin, Command, Stdio};
 use std::sync::mpsc::{self, Receiver};
 use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
-use std::{fs, thread};
+use std::{env, fs, thread};
 
 use super::{Process, Proxy, Random, Run, new_folder, top, wait_until};
 
 /// How long the script may take to start a cluster; the first time it fetches Kafka's jars.
 const START: Duration = Duration::from_secs(300);
 
-/// Brings the cluster up for each line on its stdin and answers with the script's exit code. When
+/// Brings the cluster up for each line on its stdin, in the version that it names, and answers with the script's exit code. When
 /// stdin ends, because the test has ended in whatever way, it stops the cluster and removes the
 /// folder. Out of reach of Ctrl-C by its own process group.
 const KEEPER: &str = r#"
-while read -r _; do
-    sh "$0/server_up.sh" --native --stack "$2" --brokers "$3" </dev/null >"$1/up.log" 2>&1
+while read -r version; do
+    [ -z "$version" ] || export KAFKA_VERSION="$version"
+    sh "$0/server_up.sh" --native --stack "$2" --brokers "$3" $4 </dev/null >"$1/up.log" 2>&1
     echo $?
 done
 sh "$0/server_down.sh" --native -v </dev/null >"$1/down.log" 2>&1 && rm -rf "$1"
 "#;
-
-const DEFAULT_STACK: &str = "wurstmeister";
 
 /// Lets members of groups be missed sooner than a broker usually allows.
 const QUICK_GROUPS: &str = "\ngroup.min.session.timeout.ms=500";
 
 /// What a cluster of one's own differs in.
 pub(crate) struct Config<'a> {
-    /// What it is made of: wurstmeister, confluent or kraft.
+    /// What it is made of: wurstmeister, confluent or kraft; empty means what its version of Kafka
+    /// is tried with.
     pub stack: &'a str,
     /// How many brokers it has; their numbers begin with 1.
     pub brokers: u32,
-    /// The version of Kafka; empty means that of the stack, or of KAFKA_VERSION for the default
-    /// stack.
+    /// Whether each has a listener with TLS and a login too; only on kraft.
+    pub secure: bool,
+    /// The version of Kafka; empty means KAFKA_VERSION where the stack is the one that it is tried
+    /// with, and the stack's own elsewhere.
     pub kafka_version: String,
     /// More lines for the brokers' server.properties.
     pub broker_config: String,
@@ -55,12 +57,49 @@ pub(crate) struct Config<'a> {
 impl Default for Config<'_> {
     fn default() -> Self {
         Self {
-            stack: DEFAULT_STACK,
+            stack: "",
             brokers: 1,
+            secure: false,
             kafka_version: String::new(),
             broker_config: String::new(),
             proxy: None,
         }
+    }
+}
+
+impl Config<'_> {
+    /// The stack and the version of Kafka; an empty version is the stack's own.
+    fn made_of(&self) -> (&str, String) {
+        let of_run = self.stack.is_empty() || self.stack == default_stack();
+        let version = match &self.kafka_version[..] {
+            "" if of_run => asked_version(),
+            version => version.to_owned(),
+        };
+        let stack = match self.stack {
+            "" => stack_of(&version),
+            stack => stack,
+        };
+        (stack, version)
+    }
+}
+
+/// The version of Kafka that this run of the tests is for; empty is that of the default stack.
+fn asked_version() -> String {
+    env::var("KAFKA_VERSION").unwrap_or_default()
+}
+
+/// What a cluster is made of unless a test asks for more.
+pub(crate) fn default_stack() -> &'static str {
+    stack_of(&asked_version())
+}
+
+/// The stack that a version of Kafka is tried with: from 4 on there is no ZooKeeper.
+fn stack_of(kafka_version: &str) -> &'static str {
+    let major = kafka_version.split('.').next().and_then(|major| major.parse().ok());
+    if major.is_some_and(|major: u32| major >= 4) {
+        "kraft"
+    } else {
+        "wurstmeister"
     }
 }
 
@@ -72,7 +111,6 @@ pub(crate) struct Cluster(Arc<Inner>);
 struct Inner {
     folder: PathBuf,
     stack: String,
-    kafka_version: OnceLock<String>,
     ports: Vec<u16>,
     zookeeper_port: u16,
     proxied_port: Option<u16>,
@@ -95,22 +133,13 @@ impl Cluster {
 
     /// A cluster for one test.
     pub(crate) fn own(config: Config) -> Self {
+        let (stack, kafka_version) = config.made_of();
         let ports: Vec<u16> = (0..config.brokers).map(|_| free_port()).collect();
-        let [zookeeper_port, inner_port] = [(); 2].map(|()| free_port());
-        let mut broker_config = config.broker_config + QUICK_GROUPS;
+        let zookeeper_port = free_port();
+        let mut broker_config = config.broker_config.clone() + QUICK_GROUPS;
         if let Some(proxy) = config.proxy {
-            assert!(
-                config.stack != "kraft" && config.brokers == 1,
-                "a proxy stands before a single broker with a ZooKeeper"
-            );
-            proxy.forward_to(inner_port);
-            let port = ports[0];
-            broker_config += &format!(
-                "\nlisteners=PLAINTEXT://127.0.0.1:{port},PROXIED://127.0.0.1:{inner_port}\
-                 \nadvertised.listeners=PLAINTEXT://localhost:{port},PROXIED://127.0.0.1:{}\
-                 \nlistener.security.protocol.map=PLAINTEXT:PLAINTEXT,PROXIED:PLAINTEXT",
-                proxy.port()
-            );
+            assert_eq!(config.brokers, 1, "a proxy stands before a single broker");
+            broker_config += &listen_behind(proxy, ports[0], stack, &kafka_version);
         }
         let list: Vec<String> = ports.iter().map(u16::to_string).collect();
         let folder = new_folder("cluster");
@@ -118,16 +147,13 @@ impl Cluster {
         keeper
             .args(["-c", KEEPER])
             .args([top(), &folder])
-            .args([config.stack, &config.brokers.to_string()])
+            .args([stack, &config.brokers.to_string()])
+            .args([if config.secure { "--secure" } else { "" }])
             .env("ROWFERRY_CLUSTER_DIR", folder.join("cluster"))
             .env("ROWFERRY_KAFKA_PORT", list.join(","))
             .env("ROWFERRY_ZOOKEEPER_PORT", zookeeper_port.to_string())
-            .env("ROWFERRY_KAFKA_CONFIG", broker_config);
-        if !config.kafka_version.is_empty() {
-            keeper.env("KAFKA_VERSION", &config.kafka_version);
-        } else if config.stack != DEFAULT_STACK {
-            keeper.env_remove("KAFKA_VERSION");
-        }
+            .env("ROWFERRY_KAFKA_CONFIG", broker_config)
+            .env("KAFKA_VERSION", kafka_version);
         let mut process = keeper
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
@@ -145,8 +171,7 @@ impl Cluster {
         };
         let cluster = Self(Arc::new(Inner {
             folder,
-            stack: config.stack.to_owned(),
-            kafka_version: OnceLock::new(),
+            stack: stack.to_owned(),
             ports,
             zookeeper_port,
             proxied_port: config.proxy.map(Proxy::port),
@@ -175,15 +200,26 @@ impl Cluster {
         format!("127.0.0.1:{}", self.0.ports[number as usize - 1])
     }
 
+    /// Where one of the brokers listens with TLS and a login.
+    pub(crate) fn secure_broker(&self, number: u32) -> String {
+        let ports = fs::read_to_string(self.folder().join("secure.port")).expect("the cluster is secure");
+        let port = ports.split(',').nth(number as usize - 1);
+        format!("localhost:{}", port.expect("a port for each broker"))
+    }
+
+    /// What it is made of.
+    pub(crate) fn stack(&self) -> &str {
+        &self.0.stack
+    }
+
     /// The numbers of all brokers.
     fn numbers(&self) -> std::ops::RangeInclusive<u32> {
         1..=self.0.ports.len() as u32
     }
 
     /// The version of Kafka that it runs.
-    pub(crate) fn kafka_version(&self) -> &str {
-        let recorded = || fs::read_to_string(self.folder().join("version")).expect("the cluster has started");
-        self.0.kafka_version.get_or_init(recorded)
+    pub(crate) fn kafka_version(&self) -> String {
+        fs::read_to_string(self.folder().join("version")).expect("the cluster has started")
     }
 
     /// Whether it runs Kafka 0.x, whose tools and log are of another kind.
@@ -203,12 +239,23 @@ impl Cluster {
 
     /// Starts what does not run, through server_up.sh, and waits until it serves.
     pub(crate) fn start_missing(&self) {
+        self.start_missing_of("");
+    }
+
+    /// Ends the one broker and starts one of another version on the same data. ZooKeeper stays.
+    pub(crate) fn upgrade(&self, version: &str) {
+        self.end_broker();
+        fs::write(self.folder().join("version"), version).expect("the cluster has a folder");
+        self.start_missing_of(version);
+    }
+
+    fn start_missing_of(&self, version: &str) {
         let mut keeper = self.0.keeper.lock().expect("no start of this cluster failed before");
         let order = keeper
             .orders
             .as_mut()
             .expect("the cluster is not stopped")
-            .write_all(b"up\n");
+            .write_all(format!("{version}\n").as_bytes());
         let answer = keeper.answers.recv_timeout(START);
         let log = || fs::read_to_string(self.0.folder.join("up.log")).unwrap_or_default();
         assert!(order.is_ok(), "the keeper of the cluster is gone\n{}", log());
@@ -265,6 +312,32 @@ impl Drop for Inner {
             );
         }
     }
+}
+
+/// The lines by which a broker listens for a proxy too, and is found through it. Without a
+/// ZooKeeper these listeners take the place of its controller's.
+fn listen_behind(proxy: &Proxy, port: u16, stack: &str, kafka_version: &str) -> String {
+    if ["0.9.", "0.10."].iter().any(|old| kafka_version.starts_with(old)) {
+        // It has one listener of a kind: the tools go through the proxy too.
+        proxy.forward_to(port);
+        return format!("\nadvertised.listeners=PLAINTEXT://localhost:{}", proxy.port());
+    }
+    let inner = free_port();
+    proxy.forward_to(inner);
+    let (listeners, map, voters) = match stack {
+        "kraft" => {
+            let controller = format!("127.0.0.1:{}", free_port());
+            let voters = format!("\ncontroller.quorum.voters=1@{controller}");
+            (format!(",CONTROLLER://{controller}"), ",CONTROLLER:PLAINTEXT", voters)
+        }
+        _ => Default::default(),
+    };
+    format!(
+        "\nlisteners=PLAINTEXT://127.0.0.1:{port},PROXIED://127.0.0.1:{inner}{listeners}\
+         \nadvertised.listeners=PLAINTEXT://localhost:{port},PROXIED://127.0.0.1:{}\
+         \nlistener.security.protocol.map=PLAINTEXT:PLAINTEXT,PROXIED:PLAINTEXT{map}{voters}",
+        proxy.port()
+    )
 }
 
 /// A TCP port that nobody listens on, below those that the system hands out by itself.

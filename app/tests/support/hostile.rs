@@ -1,5 +1,5 @@
-//! A broker that lies. It knows enough of the old protocol to bring a producer or a consumer to
-//! each of its requests, for one topic of one partition; then it answers one kind of request with a
+//! A broker that lies. It knows enough of the old protocol, and of today's, to bring a producer or a
+//! consumer of either client to each of its requests, for one topic of one partition; then it answers one kind of request with a
 //! length, a count or an offset that cannot be, or not at all.
 
 use std::io::{Read, Write};
@@ -38,6 +38,16 @@ pub(crate) enum Lie {
     Close,
     /// The answer ends in the middle, and then the connection.
     Half,
+    /// The answer is that to another request.
+    Number,
+    /// The answer is right, and comes byte by byte, a second for each.
+    Trickle,
+    /// The answer is said to have so many bytes, and bytes come without an end.
+    Endless(i32),
+    /// The answer is right, and the connection ends behind it.
+    Last,
+    /// The answer has the layout of another version.
+    Layout,
 }
 
 /// Messages of the log as they are handed out: the first offset, the one behind them, the bytes of
@@ -62,8 +72,13 @@ struct State {
     log: Vec<Entry>,
     /// The end of the log and the high watermark that it tells, where they are not the log's.
     end: Option<i64>,
+    /// In today's version of Fetch the log is shown as it is, and from this offset on in format 2.
+    new_from: Option<i64>,
+    shown: usize,
     /// What other members of the group say of themselves.
     others: Vec<Vec<u8>>,
+    /// It says that it speaks what the native client asks, and what the crate `kafka` does where not.
+    of_today: bool,
 }
 
 impl Hostile {
@@ -89,6 +104,20 @@ impl Hostile {
         format!("127.0.0.1:{}", self.0.port)
     }
 
+    /// From now on it can be asked by the native client, and no longer by the crate `kafka`.
+    pub(crate) fn be_of_today(&self) {
+        self.state(|state| state.of_today = true);
+    }
+
+    /// The --client that can ask it.
+    pub(crate) fn client(&self) -> &'static str {
+        if self.state(|state| state.of_today) {
+            "native"
+        } else {
+            "kafka"
+        }
+    }
+
     /// The lie that it tells from now on, whenever it is asked this.
     pub(crate) fn lie(&self, kind: Kind, lie: Lie) {
         self.state(|state| state.lie = Some((kind, lie)));
@@ -107,6 +136,16 @@ impl Hostile {
     /// The end of the log that it tells.
     pub(crate) fn tell_end(&self, end: i64) {
         self.state(|state| state.end = Some(end));
+    }
+
+    /// It shows the formats of its log from now on: from this offset on they are new.
+    pub(crate) fn show_formats(&self, new_from: i64) {
+        self.state(|state| state.new_from = Some(new_from));
+    }
+
+    /// How often it has.
+    pub(crate) fn shown(&self) -> usize {
+        self.state(|state| state.shown)
     }
 
     /// Another member of each group, which says this of itself.
@@ -134,6 +173,9 @@ impl Hostile {
                 let lie = state.lie.filter(|(of, _)| *of as i16 == kind).map(|(_, lie)| lie);
                 // A claim that this answer does not make, as it has none of that number, is no lie.
                 let lie = lie.filter(|lie| !matches!(lie, Lie::Claim(at, _) if *at >= answer.claims.len()));
+                // Claims of Fetch are for the crate, and our own look goes before it.
+                let is_look = kind == Kind::Fetch as i16 && version > 0 && !state.of_today;
+                let lie = lie.filter(|lie| !(is_look && matches!(lie, Lie::Claim(..))));
                 state.struck += usize::from(lie.is_some());
                 lie
             });
@@ -152,18 +194,44 @@ impl Hostile {
                 }
                 Some(Lie::Size(claimed)) => size = claimed,
                 Some(Lie::Claim(at, claimed)) => answer.claim(at, claimed),
-                None => {}
+                Some(Lie::Number) => answer.bytes[3] ^= 1,
+                Some(Lie::Trickle) => {
+                    for byte in [&size.to_be_bytes()[..], &answer.bytes].concat() {
+                        client.write_all(&[byte]).ok()?;
+                        thread::sleep(Duration::from_secs(1));
+                    }
+                    return None;
+                }
+                Some(Lie::Endless(claimed)) => {
+                    client.write_all(&claimed.to_be_bytes()).ok()?;
+                    client.write_all(&answer.bytes[..4]).ok()?;
+                    loop {
+                        client.write_all(&[0; 1 << 16]).ok()?;
+                    }
+                }
+                Some(Lie::Layout) => {
+                    size += 4;
+                    answer.bytes.splice(4..4, [0, 0, 0, 7]);
+                }
+                Some(Lie::Last) | None => {}
             }
             client.write_all(&size.to_be_bytes()).ok()?;
             client.write_all(&answer.bytes).ok()?;
+            if lie == Some(Lie::Last) {
+                return None;
+            }
         }
     }
 
     fn answer(&self, kind: i16, version: i16, asked: &mut Asked, answer: &mut Answer) {
         const ALL: [i16; 13] = [0, 1, 2, 3, 8, 9, 10, 11, 12, 13, 14, 15, 18];
         let (topic, port) = (&self.0.topic, self.0.port);
+        let of_today = self.state(|state| state.of_today);
         match kind {
             0 => {
+                if version >= 3 {
+                    asked.text();
+                }
                 asked.take(2 + 4);
                 asked.count();
                 asked.text();
@@ -175,8 +243,14 @@ impl Hostile {
                     a.text(topic);
                     a.one(|a| {
                         a.i32(0).i16(0).i64(base);
+                        if version >= 3 {
+                            a.i64(-1);
+                        }
                     });
                 });
+                if version >= 3 {
+                    answer.i32(0);
+                }
             }
             1 => {
                 asked.take(12 + if version >= 4 { 5 } else { 0 });
@@ -185,7 +259,10 @@ impl Hostile {
                 asked.count();
                 asked.take(4);
                 let (from, window) = (asked.i64(), asked.i32());
-                let (set, end) = self.state(|state| (read(&state.log, from, window), state.end()));
+                let (mut set, end) = self.state(|state| (read(&state.log, from, window), state.end()));
+                if version >= 4 && !of_today {
+                    set = self.state(|state| state.show(from, set));
+                }
                 if set.is_empty() {
                     thread::sleep(Duration::from_millis(20));
                 }
@@ -199,8 +276,7 @@ impl Hostile {
                         if version >= 4 {
                             a.i64(end).count(0);
                         }
-                        // In today's format it has nothing to show.
-                        a.bytes(if version >= 4 { &[] } else { &set });
+                        a.bytes(&set);
                     });
                 });
             }
@@ -234,11 +310,23 @@ impl Hostile {
                 });
             }
             3 => {
+                if version >= 4 {
+                    answer.i32(0);
+                }
                 answer.one(|a| {
                     a.i32(1).text("127.0.0.1").i32(port.into());
+                    if version >= 4 {
+                        a.text("rack");
+                    }
                 });
+                if version >= 4 {
+                    answer.text("cluster").i32(1);
+                }
                 answer.one(|a| {
                     a.i16(0).text(topic);
+                    if version >= 4 {
+                        a.bytes.push(0);
+                    }
                     a.one(|a| {
                         a.i16(0).i32(0).i32(1);
                         a.one(|a| {
@@ -301,7 +389,13 @@ impl Hostile {
             18 => {
                 answer.i16(0).count(ALL.len() as i32);
                 for kind in ALL {
-                    answer.i16(kind).i16(0).i16(if kind == 1 { 11 } else { 5 });
+                    let newest = match kind {
+                        0 if of_today => 3,
+                        1 | 3 if of_today => 4,
+                        1 => 11,
+                        _ => 5,
+                    };
+                    answer.i16(kind).i16(0).i16(newest);
                 }
             }
             _ => {
@@ -321,6 +415,22 @@ impl Hostile {
 }
 
 impl State {
+    /// What today's version of Fetch brings of these messages. Of format 2 there is no more than what
+    /// says so.
+    fn show(&mut self, from: i64, mut set: Vec<u8>) -> Vec<u8> {
+        const FORMAT: usize = 16;
+        let Some(new_from) = self.new_from else {
+            return Vec::new();
+        };
+        self.shown += 1;
+        if from >= new_from
+            && let Some(format) = set.get_mut(FORMAT)
+        {
+            *format = 2;
+        }
+        set
+    }
+
     fn end(&self) -> i64 {
         self.end.unwrap_or(self.log.last().map_or(0, |entry| entry.1))
     }
@@ -335,8 +445,13 @@ fn append(log: &mut Vec<Entry>, mut set: &[u8]) -> i64 {
         let (message, rest) = set.split_at(12 + size);
         let mut message = message.to_vec();
         message[..8].copy_from_slice(&next.to_be_bytes());
-        log.push(Entry(next, next + 1, message));
-        next += 1;
+        // A batch of today's format holds many records.
+        let records = match message.get(16..27) {
+            Some([2, .., a, b, c, d]) => i64::from(i32::from_be_bytes([*a, *b, *c, *d])) + 1,
+            _ => 1,
+        };
+        log.push(Entry(next, next + records, message));
+        next += records;
         set = rest;
     }
     base
@@ -354,30 +469,6 @@ fn read(log: &[Entry], from: i64, window: i32) -> Vec<u8> {
         read.clear();
     }
     read
-}
-
-/// A message of the old format; its offset is the broker's matter.
-pub(crate) fn message(offset: i64, codec: u8, key: &[u8], value: &[u8]) -> Vec<u8> {
-    let mut body = vec![0, codec];
-    for part in [key, value] {
-        body.extend((part.len() as i32).to_be_bytes());
-        body.extend(part);
-    }
-    let mut message = offset.to_be_bytes().to_vec();
-    message.extend((body.len() as i32 + 4).to_be_bytes());
-    message.extend(checksum(&body).to_be_bytes());
-    message.extend(body);
-    message
-}
-
-/// CRC-32, bit by bit.
-fn checksum(bytes: &[u8]) -> u32 {
-    let byte = |sum: u32, byte: &u8| {
-        (0..8).fold(sum ^ u32::from(*byte), |s, _| {
-            (s >> 1) ^ (0xEDB8_8320 & (s & 1).wrapping_neg())
-        })
-    };
-    !bytes.iter().fold(!0, byte)
 }
 
 /// A request, read from its front.

@@ -4,17 +4,16 @@
 mod cluster;
 mod ferry;
 pub(crate) mod hostile;
-mod kafka4;
 mod kcat;
+pub(crate) mod message_set;
 mod process;
 mod proxy;
 mod python;
 mod random;
 mod workspace;
 
-pub(crate) use cluster::{Cluster, Config, free_port};
+pub(crate) use cluster::{Cluster, Config, default_stack, free_port};
 pub(crate) use ferry::{Ferry, Writer};
-pub(crate) use kafka4::Kafka4;
 pub(crate) use kcat::{Record, kcat, kcat_reaches, read_records, write_records};
 pub(crate) use process::{Process, Run};
 pub(crate) use proxy::{Fault, Proxy, Request};

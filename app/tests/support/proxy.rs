@@ -44,7 +44,8 @@ pub(crate) enum Fault {
     /// Holds every answer back for so long.
     Slow(Duration),
     /// Answers for a broker that has just begun, and has not been told of the cluster: no topics,
-    /// and with them no brokers where `brokers` is false.
+    /// and with them no brokers where `brokers` is false. Only Metadata of version 0 is answered so,
+    /// by which clients ask what is there.
     Young { brokers: bool },
 }
 
@@ -161,13 +162,13 @@ impl Proxy {
         }
     }
 
-    /// Carries frames one way until an end or a fault. `asked` knows the kind of request for each
-    /// correlation id under way.
+    /// Carries frames one way until an end or a fault. `asked` knows the kind of request and its
+    /// version for each correlation id under way.
     fn carry(
         &self,
         mut from: &TcpStream,
         mut to: &TcpStream,
-        asked: &Mutex<HashMap<i32, i16>>,
+        asked: &Mutex<HashMap<i32, (i16, i16)>>,
         answers: bool,
     ) -> Result<()> {
         let mut frame = vec![0; 4];
@@ -182,17 +183,17 @@ impl Proxy {
             from.read_exact(&mut frame[4..])?;
             let word = |at: usize| i32::from_be_bytes(frame[at..at + 4].try_into().expect("4 bytes"));
             let mut asked = asked.lock().expect("no thread fails with it in hand");
-            let kind = match answers {
-                true => asked.remove(&word(4)).unwrap_or(-1),
+            let (kind, version) = match answers {
+                true => asked.remove(&word(4)).unwrap_or((-1, 0)),
                 false if size < 8 => return Err(ErrorKind::InvalidData.into()),
                 false => {
-                    let kind = (word(4) >> 16) as i16;
+                    let kind = ((word(4) >> 16) as i16, word(4) as i16);
                     asked.insert(word(8), kind);
                     kind
                 }
             };
             drop(asked);
-            match self.fate(kind, answers) {
+            match self.fate(kind, version, answers) {
                 Fate::Pass => to.write_all(&frame)?,
                 Fate::Delay(time) => {
                     thread::sleep(time);
@@ -205,13 +206,13 @@ impl Proxy {
         }
     }
 
-    fn fate(&self, kind: i16, answer: bool) -> Fate {
+    fn fate(&self, kind: i16, version: i16, answer: bool) -> Fate {
         self.state(|state| {
             let (fate, times) = match state.fault {
                 Fault::Delay(request, time) if answer && kind == request as i16 => (Fate::Delay(time), usize::MAX),
                 Fault::Mute if answer => (Fate::Swallow, usize::MAX),
                 Fault::Slow(time) if answer => (Fate::Delay(time), usize::MAX),
-                Fault::Young { brokers } if answer && kind == Request::Metadata as i16 => {
+                Fault::Young { brokers } if answer && (kind, version) == (Request::Metadata as i16, 0) => {
                     (Fate::Empty { brokers }, usize::MAX)
                 }
                 Fault::LoseAnswer(request, times) if answer && kind == request as i16 => (Fate::Cut, times),

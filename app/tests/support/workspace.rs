@@ -24,6 +24,13 @@ pub(crate) struct Workspace {
     topic: String,
     table: RefCell<Option<String>>,
     cluster: OnceCell<Cluster>,
+    /// Other brokers than the cluster's plain listener.
+    brokers: Option<String>,
+    settings: RefCell<Vec<(String, String)>>,
+    past_the_proxy: bool,
+    /// The client of the commands whose arguments name none; the product chooses where this is
+    /// none too.
+    client: RefCell<Option<String>>,
 }
 
 impl Workspace {
@@ -35,6 +42,11 @@ impl Workspace {
             topic: format!("topic-{}", number()),
             table: RefCell::new(None),
             cluster: OnceCell::new(),
+            brokers: None,
+            settings: RefCell::default(),
+            past_the_proxy: false,
+            // The one that all tests of a run are tried with.
+            client: RefCell::new(env::var("ROWFERRY_TEST_CLIENT").ok()),
         }
     }
 
@@ -45,11 +57,58 @@ impl Workspace {
         workspace
     }
 
+    /// Leads the commands to the brokers themselves where a proxy stands before the cluster.
+    pub(crate) fn past_the_proxy(mut self) -> Self {
+        self.past_the_proxy = true;
+        self
+    }
+
+    /// Where the commands find the cluster.
+    fn brokers(&self) -> String {
+        match &self.brokers {
+            Some(brokers) => brokers.clone(),
+            None if self.past_the_proxy => self.cluster().direct(),
+            None => self.cluster().brokers(),
+        }
+    }
+
+    /// Has the commands that start from now on speak to Kafka through this client, whatever the run
+    /// is for.
+    pub(crate) fn by(self, client: &str) -> Self {
+        self.go_on_by(client);
+        self
+    }
+
+    /// The same in mid-flight.
+    pub(crate) fn go_on_by(&self, client: &str) {
+        self.client.replace(Some(client.to_owned()));
+    }
+
+    /// The codecs that its client knows, in the order of their numbers on the wire.
+    pub(crate) fn codecs(&self) -> &'static [&'static str] {
+        match self.client.borrow().as_deref() {
+            Some("native") => &["none", "gzip", "snappy", "lz4", "zstd"],
+            _ => &["none", "gzip", "snappy"],
+        }
+    }
+
     /// Names the table that producer and verify are called with from now on; without it they choose
     /// by themselves.
     pub(crate) fn of(self, table: &str) -> Self {
         self.table.replace(Some(table.to_owned()));
         self
+    }
+
+    /// Has the commands talk to another listener, with these settings in their environment.
+    pub(crate) fn through(mut self, brokers: &str, settings: &[(&str, &str)]) -> Self {
+        self.brokers = Some(brokers.to_owned());
+        settings.iter().for_each(|(name, value)| self.set(name, value));
+        self
+    }
+
+    /// Another setting in the environment of the commands that are started from now on.
+    pub(crate) fn set(&self, name: &str, value: &str) {
+        self.settings.borrow_mut().push((name.to_owned(), value.to_owned()));
     }
 
     /// The cluster that the commands talk to.
@@ -136,7 +195,7 @@ impl Workspace {
 
     /// Starts a producer that the test goes on beside.
     pub(crate) fn start_producer(&self, args: &[&str]) -> Process {
-        let (brokers, source) = (self.cluster().brokers(), self.source());
+        let (brokers, source) = (self.brokers(), self.source());
         let flags = [
             ("--brokers", brokers.as_str()),
             ("--source", path(&source)),
@@ -149,7 +208,7 @@ impl Workspace {
 
     /// Starts a consumer that the test goes on beside.
     pub(crate) fn start_consumer(&self, args: &[&str]) -> Process {
-        let (brokers, sink) = (self.cluster().brokers(), self.sink());
+        let (brokers, sink) = (self.brokers(), self.sink());
         // The consumers of a group share a sink.
         let given = args.iter().skip_while(|&&arg| arg != "--sink").nth(1);
         let file = given.map_or(sink.as_path(), |given| Path::new(given)).file_name();
@@ -199,6 +258,8 @@ impl Workspace {
         for (setting, _) in env::vars_os().filter(|(setting, _)| setting.to_string_lossy().starts_with("ROWFERRY_")) {
             command.env_remove(setting);
         }
+        command.envs(self.client.borrow().iter().map(|client| ("ROWFERRY_CLIENT", client)));
+        command.envs(self.settings.borrow().iter().map(|(name, value)| (name, value)));
         command
     }
 }

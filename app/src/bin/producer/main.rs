@@ -42,7 +42,10 @@ fn run(args: Args) -> Result<u8> {
     let tables = args.tables_and_topics()?;
     let sign_key = args.broker.sign_key()?;
     // The broker is asked first: where there is none, nothing is made.
-    let cluster = Cluster::connect(args.broker.options("rowferry-producer", args.compression), stop.clone())?;
+    let cluster = Cluster::connect(
+        args.broker.options("rowferry-producer", args.compression)?,
+        stop.clone(),
+    )?;
     dummies::prepare(&args, path, &stop)?;
     let options = ship::ShipOptions {
         source: path.to_owned(),

@@ -67,6 +67,14 @@ fn bad(text: &str, why: &str) -> Error {
         .way_out("write --brokers HOST:PORT, or HOST1:PORT1,HOST2:PORT2, such as --brokers localhost:9092")
 }
 
+/// The host of an address, without port and brackets: what a certificate names.
+pub(super) fn name_of(address: &str) -> &str {
+    let host = address.rsplit_once(':').map_or(address, |(host, _)| host);
+    host.strip_prefix('[')
+        .and_then(|host| host.strip_suffix(']'))
+        .unwrap_or(host)
+}
+
 /// Connects to the first of the host's addresses that lets us, waiting at most `limit` for each.
 pub(crate) fn connect(host: &str, limit: Duration) -> io::Result<TcpStream> {
     let mut last = io::Error::new(io::ErrorKind::NotFound, "the name has no address");
@@ -98,6 +106,12 @@ mod tests {
         assert_eq!(parsed("[::1]:9093"), ["[::1]:9093"]);
         assert_eq!(parsed("[::1]"), ["[::1]:9092"]);
         assert_eq!(parsed("::1"), ["[::1]:9092"]);
+    }
+
+    #[test]
+    fn a_certificate_names_the_host_alone() {
+        let names = ["kafka:9092", "[::1]:9093", "127.0.0.1:1"].map(name_of);
+        assert_eq!(names, ["kafka", "::1", "127.0.0.1"]);
     }
 
     #[test]

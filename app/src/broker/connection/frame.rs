@@ -1,10 +1,11 @@
 //! An answer on its way: what has come of it is kept while the rest is waited for.
 
-use std::io::{ErrorKind, Read};
-use std::net::TcpStream;
 use std::time::Instant;
 
+use bytes::Bytes;
+
 use super::error::ConnectionError;
+use super::stream::Stream;
 
 /// What is made room for before the first bytes of an answer have come; then as much again as has
 /// come, whatever its size is said to be.
@@ -20,30 +21,14 @@ pub(super) struct Frame {
 
 impl Frame {
     /// Reads until so many bytes have come in all; false when they have not by `end`.
-    pub(super) fn fill(
-        &mut self,
-        wanted: usize,
-        stream: &mut TcpStream,
-        end: Instant,
-    ) -> Result<bool, ConnectionError> {
+    pub(super) fn fill(&mut self, wanted: usize, stream: &mut Stream, end: Instant) -> Result<bool, ConnectionError> {
         while self.filled < wanted {
-            let left = end.saturating_duration_since(Instant::now());
-            if left.is_zero() {
-                return Ok(false);
-            }
             if self.bytes.len() == self.filled {
                 self.bytes.resize(wanted.min((self.filled * 2).max(FIRST_BYTES)), 0);
             }
-            stream.set_read_timeout(Some(left))?;
-            match stream.read(&mut self.bytes[self.filled..]) {
-                Ok(0) => return Err(ConnectionError::Closed(ErrorKind::UnexpectedEof.into())),
-                Ok(count) => self.filled += count,
-                Err(e)
-                    if matches!(
-                        e.kind(),
-                        ErrorKind::Interrupted | ErrorKind::WouldBlock | ErrorKind::TimedOut
-                    ) => {}
-                Err(e) => return Err(e.into()),
+            match stream.read(&mut self.bytes[self.filled..], end)? {
+                Some(count) => self.filled += count,
+                None => return Ok(false),
             }
         }
         Ok(true)
@@ -55,8 +40,14 @@ impl Frame {
         i32::from_be_bytes([bytes[0], bytes[1], bytes[2], bytes[3]])
     }
 
+    /// Whether it begins as a record of TLS: an alert or a handshake, of version 3.
+    pub(super) fn is_tls(&self) -> bool {
+        matches!(self.bytes[..self.filled], [0x15 | 0x16, 3, 0..=4, ..])
+    }
+
     /// All bytes from there on.
-    pub(super) fn from(&self, at: usize) -> &[u8] {
-        &self.bytes[at..self.filled]
+    pub(super) fn into_bytes(mut self, at: usize) -> Bytes {
+        self.bytes.truncate(self.filled);
+        Bytes::from(self.bytes).slice(at..)
     }
 }

@@ -14,7 +14,6 @@ use crate::broker::connection::bounds::Answer;
 use crate::broker::connection::{Connection, ConnectionError};
 use crate::broker::deadline;
 use crate::broker::error::KafkaError;
-use crate::broker::hosts::CONNECT_TIMEOUT;
 use crate::broker::{error_codes, metadata};
 
 /// The coordinator of one group.
@@ -89,10 +88,17 @@ impl Coordinator {
         work: impl FnOnce(&mut Connection) -> Result<R, ConnectionError>,
     ) -> Result<R, KafkaError> {
         let mut connection = match self.connection.take() {
-            Some(connection) => connection,
+            Some(connection) if !connection.is_to_be_renewed() => connection,
+            Some(_) => {
+                log::debug!(
+                    "group {}: the session is about to end, and a new one begins",
+                    self.group
+                );
+                self.find(limit)?
+            }
             None => self.find(limit)?,
         };
-        let answer = work(&mut connection).map_err(|e| self.error(&e.to_string()))?;
+        let answer = work(&mut connection).map_err(|e| self.at(e))?;
         self.connection = Some(connection);
         Ok(answer)
     }
@@ -120,11 +126,10 @@ impl Coordinator {
     }
 
     fn find(&self, limit: Duration) -> Result<Connection, KafkaError> {
-        let host = self.config.hosts.reachable().map_err(|why| self.error(&why))?;
-        let at = |host: &str, why: &dyn std::fmt::Display| self.error(&format!("{host}: {why}"));
-        let mut any = Connection::open(&host, &self.config.client_id, CONNECT_TIMEOUT).map_err(|e| at(&host, &e))?;
+        let at = |host: &str, why: ConnectionError| self.at(KafkaError::from(why).at(host));
+        let (host, mut any) = self.config.open_any().map_err(|e| self.at(e))?;
         let request = FindCoordinatorRequest::default().with_key(text(&self.group));
-        let found: FindCoordinatorResponse = any.ask(&request, limit).map_err(|e| at(&host, &e))?;
+        let found: FindCoordinatorResponse = any.ask(&request, limit).map_err(|e| at(&host, e))?;
         match found.error_code {
             0 => {}
             // While a broker makes its topic of groups, for the first of them, this is no news.
@@ -132,11 +137,12 @@ impl Coordinator {
             code => return Err(code_error(&self.group, code)),
         }
         let host = format!("{}:{}", found.host.as_str(), found.port);
-        Connection::open(&host, &self.config.client_id, CONNECT_TIMEOUT).map_err(|e| at(&host, &e))
+        self.config.open(&host).map_err(|e| at(&host, e))
     }
 
-    fn error(&self, why: &str) -> KafkaError {
-        KafkaError::passing(format!("group {}: {why}", self.group))
+    /// The same error, said of the group.
+    fn at(&self, why: impl Into<KafkaError>) -> KafkaError {
+        why.into().at(&format!("group {}", self.group))
     }
 }
 

@@ -213,7 +213,8 @@ impl Group {
         let coordinator = self.coordinator.clone();
         // The last request may be one of three: for the coordinator, at the coordinator, and for
         // another member or so.
-        let longest = TRY_TIMEOUT + self.config.limit * 3;
+        let (find, open) = (self.config.open_any_timeout(), self.config.open_timeout());
+        let longest = TRY_TIMEOUT + find + open + self.config.limit * 3;
         let answer = deadline::run_with_deadline(longest, stop, move || {
             let mut coordinator = coordinator.lock().unwrap_or_else(PoisonError::into_inner);
             let end = Instant::now() + TRY_TIMEOUT;

@@ -12,7 +12,7 @@ use crate::broker::transport::records::Records;
 use crate::broker::transport::requests::{
     FetchRequest, Offsets, OffsetsRequest, PartitionAnswer, ProduceSlice, SliceAnswer,
 };
-use crate::model::TopicPartition;
+use crate::model::{TopicId, TopicPartition};
 
 pub(crate) const NOT_LEADER: i16 = 6;
 const MESSAGE_TOO_LARGE: i16 = 10;
@@ -61,6 +61,8 @@ pub(crate) struct State {
     pub under_way: HashMap<TopicPartition, usize>,
     /// How many clients were made.
     pub clients: usize,
+    /// The ids of topics that have one.
+    pub topic_ids: HashMap<String, TopicId>,
 }
 
 #[derive(Debug, Clone, Default)]
@@ -128,6 +130,12 @@ impl Cluster {
             }
         }
         state.faults.push_back(Fault::Refused);
+    }
+
+    /// Gives a topic the id that all these bytes make.
+    pub(crate) fn identify(&self, topic: &str, byte: u8) {
+        let id = TopicId::of([byte; 16]).unwrap();
+        self.state().topic_ids.insert(topic.to_string(), id);
     }
 
     /// How many partitions a topic has.
@@ -265,7 +273,7 @@ impl Client {
             Offsets::Latest { .. } if log.is_learning() => {
                 Err(KafkaError::passing(format!("{at}: it learns")).unknown_high_watermark())
             }
-            Offsets::Latest { .. } => Ok(log.next),
+            Offsets::Latest { .. } | Offsets::LastStable => Ok(log.next),
         };
         logs.into_iter().map(offset).collect()
     }

@@ -5,6 +5,7 @@
 //! - `requests`: what is asked and answered
 //! - `records`: the records of an answer
 //! - `crate_kafka`: the crate `kafka`, and all that its faults need
+//! - `native`: our own client
 //! - `fake`: a scripted cluster, for the tests of the policies
 //!
 //! # The contract
@@ -27,6 +28,7 @@ pub(super) mod crate_kafka;
 #[cfg(test)]
 pub(crate) mod fake;
 pub(super) mod kind;
+pub(crate) mod native;
 pub(super) mod records;
 pub(super) mod requests;
 
@@ -44,6 +46,7 @@ use requests::{FetchRequest, OffsetsRequest, PartitionAnswer, ProduceSlice, Slic
 /// One client.
 pub(super) enum Transport {
     Crate(Box<crate_kafka::Client>),
+    Native(Box<native::Client>),
     #[cfg(test)]
     Fake(fake::Client),
 }
@@ -52,6 +55,7 @@ pub(super) enum Transport {
 #[derive(Debug, Clone, Default)]
 pub(super) struct ClientMemory {
     windows: crate_kafka::windows::Windows,
+    partitions: native::memory::PartitionMemory,
 }
 
 impl Transport {
@@ -61,7 +65,7 @@ impl Transport {
         deadline: &Deadline,
         memory: &ClientMemory,
     ) -> Result<Self, KafkaError> {
-        Ok(match &config.transport {
+        Ok(match &config.transport.get() {
             TransportKind::Crate => {
                 let windows = memory.windows.clone();
                 Self::Crate(Box::new(crate_kafka::Client::connect(
@@ -70,6 +74,11 @@ impl Transport {
                     windows,
                 )?))
             }
+            TransportKind::Native => Self::Native(Box::new(native::Client::connect(
+                config.clone(),
+                deadline.clone(),
+                memory.partitions.clone(),
+            ))),
             #[cfg(test)]
             TransportKind::Fake(cluster) => Self::Fake(cluster.connect(deadline, config.limit)?),
         })
@@ -79,6 +88,7 @@ impl Transport {
     pub(super) fn leaders(&mut self, partitions: &[TopicPartition]) -> Result<Vec<Option<String>>, KafkaError> {
         match self {
             Self::Crate(client) => client.leaders(partitions),
+            Self::Native(client) => client.leaders(partitions),
             #[cfg(test)]
             Self::Fake(client) => client.leaders(partitions),
         }
@@ -94,6 +104,7 @@ impl Transport {
     ) -> Result<Vec<SliceAnswer>, KafkaError> {
         match self {
             Self::Crate(client) => client.produce(leader, slices, ack_limit),
+            Self::Native(client) => client.produce(leader, slices, ack_limit),
             #[cfg(test)]
             Self::Fake(client) => client.produce(leader, slices),
         }
@@ -103,6 +114,7 @@ impl Transport {
     pub(super) fn fetch(&mut self, leader: &str, request: &FetchRequest) -> Result<Vec<PartitionAnswer>, KafkaError> {
         match self {
             Self::Crate(client) => client.fetch(leader, request),
+            Self::Native(client) => client.fetch(leader, request),
             #[cfg(test)]
             Self::Fake(client) => client.fetch(leader, request),
         }
@@ -112,6 +124,7 @@ impl Transport {
     pub(super) fn offsets(&mut self, request: &OffsetsRequest) -> Result<Vec<i64>, KafkaError> {
         match self {
             Self::Crate(client) => client.offsets(request),
+            Self::Native(client) => client.offsets(request),
             #[cfg(test)]
             Self::Fake(client) => client.offsets(request),
         }

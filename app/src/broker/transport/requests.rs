@@ -29,6 +29,16 @@ pub(crate) struct FetchRequest {
     /// may be larger.
     pub partition_bytes: i32,
     pub total_bytes: i32,
+    pub isolation: IsolationLevel,
+}
+
+/// Which records are read (KIP-98). The crate knows only the first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum IsolationLevel {
+    /// All that the log holds, those of open and aborted transactions too: to look at the log itself.
+    ReadUncommitted,
+    /// Those that are in force, up to the last stable offset.
+    ReadCommitted,
 }
 
 /// What the leader said of one of the positions.
@@ -53,4 +63,7 @@ pub(crate) enum Offsets {
     Earliest,
     /// That the next record will get. Some partitions are known to have gone so far.
     Latest { known: Vec<(i32, i64)> },
+    /// Up to which readers of committed records come now, where the client knows of transactions;
+    /// otherwise that the next record will get.
+    LastStable,
 }

@@ -84,7 +84,7 @@ impl PartitionApplier {
     /// only what is signed is believed.
     fn is_tombstone(&self, context: &ApplyContext<'_, '_>, message: Message<'_>) -> bool {
         context.options.sign_key.is_some()
-            && message.value.is_empty()
+            && message.value_is_null
             && self.position.last_applied.is_some()
             && (message.offset == self.position.next_offset || self.activity() == Activity::Skipping)
     }
@@ -118,7 +118,7 @@ impl PartitionApplier {
             Record::Row { row, .. } => {
                 let mut rowid = None;
                 if schema_of(&self.position)?.keyed_by_rowid() {
-                    rowid = rowid_in(message.key);
+                    rowid = rowid_in(&message);
                     if rowid.is_none() {
                         return self.dead_letter(context, message, "the key names no rowid");
                     }
@@ -129,7 +129,7 @@ impl PartitionApplier {
             }
             Record::Deletion { key, .. } => self.delete(context, key)?,
             Record::RowWithoutSchema { row, .. } => {
-                let key = match decode::key(message.key) {
+                let key = match decode::key(message.opt_key()) {
                     Ok(RecordKey::Object(key)) => key,
                     _ => return self.dead_letter(context, message, "the key is no JSON object"),
                 };
@@ -178,7 +178,7 @@ impl PartitionApplier {
                 self.counts.kept_back += 1;
                 return Ok(Effect::Nothing);
             }
-            Record::Foreign(_) | Record::Empty => unreachable!("a record with an id is ours"),
+            Record::Foreign(_) | Record::Null => unreachable!("a record with an id is ours"),
         };
         if opens {
             match outcome {
@@ -197,15 +197,15 @@ impl PartitionApplier {
         message: Message<'a>,
         record: Record<'a>,
     ) -> Result<Effect> {
-        let empty = matches!(record, Record::Empty);
-        if empty && self.source(context)?.is_some() {
+        let is_null = matches!(record, Record::Null);
+        if is_null && self.source(context)?.is_some() {
             return self.take_tombstone(context, message);
         }
-        let key: NamedValues<'a> = match decode::key(message.key) {
+        let key: NamedValues<'a> = match decode::key(message.opt_key()) {
             Err(reason) => return self.dead_letter(context, message, &reason),
             Ok(RecordKey::Object(key)) => key,
             Ok(RecordKey::Bare(value)) => vec![(names::BARE_KEY.into(), value)],
-            Ok(RecordKey::None) if empty => return self.dead_letter(context, message, "neither key nor value"),
+            Ok(RecordKey::None) if is_null => return self.dead_letter(context, message, "neither key nor value"),
             Ok(RecordKey::None) => Vec::new(),
         };
         let topic = &self.position.at.topic;
@@ -213,7 +213,7 @@ impl PartitionApplier {
             Record::Foreign(members) => context.landing.foreign_upsert(topic, &key, &members)?,
             _ => context.landing.foreign_delete(topic, &key)?,
         };
-        if !empty && done == Landed::Applied {
+        if !is_null && done == Landed::Applied {
             context.landing.bind(topic, Binding::Others)?;
         }
         self.landed(done, context, message)
@@ -231,7 +231,7 @@ impl PartitionApplier {
         {
             return Ok(Effect::Nothing);
         }
-        let Ok(RecordKey::Object(key)) = decode::key(message.key) else {
+        let Ok(RecordKey::Object(key)) = decode::key(message.opt_key()) else {
             return self.dead_letter(context, message, "the key is no JSON object");
         };
         let done = self.delete(context, key)?;
@@ -290,8 +290,8 @@ fn schema_of(position: &SinkPosition) -> Result<&Arc<TableSchema>> {
 }
 
 /// The rowid in the key of a keyless table's row.
-fn rowid_in(key: &[u8]) -> Option<i64> {
-    match decode::key(key) {
+fn rowid_in(message: &Message<'_>) -> Option<i64> {
+    match decode::key(message.opt_key()) {
         Ok(RecordKey::Object(members)) => match members.as_slice() {
             [(_, Value::Integer(rowid))] => Some(*rowid),
             _ => None,

@@ -17,7 +17,7 @@ use std::ops::Range;
 
 use crate::broker::{FetchPosition, FetchedPartition, Message};
 use crate::error::Result;
-use crate::model::{Schemas, Value};
+use crate::model::{Schemas, TopicId, Value};
 use crate::sink::{Landing, LastTaken, SinkPosition};
 use crate::wire::decode::Record;
 use crate::wire::fingerprint::fingerprint;
@@ -46,8 +46,9 @@ pub(crate) struct PartitionApplier {
     pub(crate) recent: RecentRecords,
     /// The rows that come were written by a schema that was refused.
     schema_refused: bool,
-    /// What the sink had for `reached` when it was read or written last.
+    /// What the sink had for `reached` and `topic_id` when it was read or written last.
     noted_reached: Option<u64>,
+    noted_topic_id: Option<TopicId>,
     /// The memory of the last row, for the next one.
     spare: Vec<Value<'static>>,
 }
@@ -75,6 +76,7 @@ impl PartitionApplier {
             recent: RecentRecords::default(),
             schema_refused: false,
             noted_reached: position.reached.filter(|_| known),
+            noted_topic_id: position.topic_id.filter(|_| known),
             spare: Vec::new(),
             position,
         }
@@ -130,7 +132,7 @@ impl PartitionApplier {
                 continue;
             }
             let (schema, spare) = (self.position.schema.as_ref(), std::mem::take(&mut self.spare));
-            let read = rows.record(at, message.value, schema, spare);
+            let read = rows.record(at, message.opt_value(), schema, spare);
             self.apply_message(context, message, read, applied)?;
             if self.activity() == Activity::Waiting {
                 return Ok(());
@@ -168,10 +170,11 @@ impl PartitionApplier {
         }
     }
 
-    /// Begins anew where the log does. Records with numbers say by themselves where all is whole
+    /// Begins anew where the log of this topic does. Records with numbers say by themselves where all is whole
     /// again: they are passed over up to the next full pass. Others' records only go on.
-    pub(crate) fn set_back(&mut self, first: i64) {
+    pub(crate) fn set_back(&mut self, first: i64, topic_id: Option<TopicId>) {
         self.position.next_offset = first;
+        self.position.topic_id = topic_id;
         self.position.last = None;
         self.position.reached = None;
         self.position.healing = self.position.last_applied.is_some();
@@ -180,10 +183,15 @@ impl PartitionApplier {
         self.recent.forget();
     }
 
+    /// Whether the sink has another place for it, or another topic.
+    pub(crate) fn has_moved(&self) -> bool {
+        self.noted != Some(self.position.next_offset) || self.noted_topic_id != self.position.topic_id
+    }
+
     /// Moves the sink's position to where this partition is.
     pub(crate) fn note(&mut self, landing: &mut Landing<'_>) -> Result<()> {
         match self.position.reached {
-            _ if self.noted != Some(self.position.next_offset) => landing.move_position(&self.position, self.noted),
+            _ if self.has_moved() => landing.move_position(&self.position, self.noted),
             Some(epoch) if self.noted_reached != Some(epoch) => landing.wait_at(&self.position, epoch),
             _ => Ok(()),
         }
@@ -193,5 +201,6 @@ impl PartitionApplier {
     pub(crate) fn is_noted(&mut self) {
         self.noted = Some(self.position.next_offset);
         self.noted_reached = self.position.reached;
+        self.noted_topic_id = self.position.topic_id;
     }
 }

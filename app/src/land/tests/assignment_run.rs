@@ -19,15 +19,15 @@ const RUN: Run = Run(50);
 const PATIENCE: Duration = Duration::from_secs(10);
 
 /// A consumer and the cluster from which it lands.
-struct Landing {
-    consumer: Consumer,
-    brokers: fake::Cluster,
+pub(super) struct Landing {
+    pub(super) consumer: Consumer,
+    pub(super) brokers: fake::Cluster,
     stop: Stop,
 }
 
 impl Landing {
     /// Partition 0 holds three records, the others the beginning of a run.
-    fn new(partitions: i32) -> Self {
+    pub(super) fn new(partitions: i32) -> Self {
         let landing = Self {
             consumer: Consumer::new(partitions),
             brokers: fake::Cluster::new("t", partitions, LEADER),
@@ -40,19 +40,19 @@ impl Landing {
         landing
     }
 
-    fn following(partitions: i32) -> Self {
+    pub(super) fn following(partitions: i32) -> Self {
         let mut landing = Self::new(partitions);
         landing.consumer.options.until_caught_up = false;
         landing
     }
 
-    fn put(&self, partition: i32, records: &[Record]) {
+    pub(super) fn put(&self, partition: i32, records: &[Record]) {
         self.brokers.append(&TopicPartition::new("t", partition), records);
     }
 
     /// Lands partitions; `look` is called before each round, with what says that the assignment is
     /// over.
-    fn run(&self, partitions: &[i32], look: &dyn Fn(&Stop)) -> Result<(AssignmentEnd, LandSummary)> {
+    pub(super) fn run(&self, partitions: &[i32], look: &dyn Fn(&Stop)) -> Result<(AssignmentEnd, LandSummary)> {
         let (options, began) = (&self.consumer.options, Instant::now());
         let cluster = Cluster::fake(&self.brokers, PATIENCE, &self.stop);
         let targets = resume::targets(options, &cluster, &self.consumer.sink, &self.stop)?;
@@ -73,20 +73,20 @@ impl Landing {
     }
 
     /// Lands all until it is caught up.
-    fn catch_up(&self, partitions: &[i32]) -> LandSummary {
+    pub(super) fn catch_up(&self, partitions: &[i32]) -> LandSummary {
         let (end, summary) = self.run(partitions, &|_| {}).unwrap();
         assert!(matches!(end, AssignmentEnd::CaughtUp), "{end:?}");
         summary
     }
 
-    fn loss(&self, look: &dyn Fn(&Stop)) -> String {
+    pub(super) fn loss(&self, look: &dyn Fn(&Stop)) -> String {
         let error = self.run(&[0], look).unwrap_err();
         assert_eq!(error.kind(), Kind::Loss, "{error}");
         error.to_string()
     }
 
     /// Does something once, when a partition has landed up to an offset.
-    fn when_at(&self, partition: i32, offset: i64, act: impl FnOnce(&Stop)) -> impl Fn(&Stop) {
+    pub(super) fn when_at(&self, partition: i32, offset: i64, act: impl FnOnce(&Stop)) -> impl Fn(&Stop) {
         let act = Cell::new(Some(act));
         move |over| {
             if self.next_offset(partition) >= Some(offset)
@@ -97,24 +97,24 @@ impl Landing {
         }
     }
 
-    fn next_offset(&self, partition: i32) -> Option<i64> {
+    pub(super) fn next_offset(&self, partition: i32) -> Option<i64> {
         let positions = self.consumer.sink.positions("t").unwrap();
         let position = positions.iter().find(|position| position.at.partition == partition);
         position.map(|position| position.next_offset)
     }
 
-    fn rows(&self) -> String {
+    pub(super) fn rows(&self) -> String {
         self.consumer.rows()
     }
 
     /// The topic is taken away, and made anew with these records.
-    fn make_anew(&self, records: &[Record]) {
+    pub(super) fn make_anew(&self, records: &[Record]) {
         self.brokers.make_anew(&TopicPartition::new("t", 0), records);
     }
 }
 
 /// A new log of the same source, with a full pass of it.
-fn full_pass() -> [Record; 5] {
+pub(super) fn full_pass() -> [Record; 5] {
     let pass = Run(60);
     [
         pass.begin(None, Some(60)),

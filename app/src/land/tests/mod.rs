@@ -4,6 +4,7 @@ mod assignment_run;
 mod catch_up;
 mod passes;
 mod records;
+mod topic_ids;
 mod waits;
 
 use std::fs;

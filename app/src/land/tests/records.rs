@@ -260,7 +260,7 @@ fn a_partition_that_is_set_back_passes_over_what_comes_before_a_newer_full_pass(
         Run(50).row(2, 1, 10),
         Run(50).pass_end(3, 50),
     ]);
-    consumer.appliers[0].set_back(0);
+    consumer.appliers[0].set_back(0, None);
     assert_eq!(consumer.appliers[0].activity(), Activity::Skipping);
     consumer.land(&[Run(50).begin(None, Some(50)), Run(50).row(2, 1, 11)]);
     assert_eq!(

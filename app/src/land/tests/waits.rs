@@ -133,7 +133,7 @@ fn partitions_of_which_a_record_speaks_are_waited_for_and_a_record_that_lies_is_
 #[test]
 fn what_was_waited_for_is_forgotten_in_another_log() {
     let mut consumer = waiting();
-    consumer.appliers[1].set_back(0);
+    consumer.appliers[1].set_back(0, None);
     let SinkPosition { last, reached, .. } = &consumer.appliers[1].position;
     assert!(!consumer.waits(1) && last.is_none() && reached.is_none());
 }

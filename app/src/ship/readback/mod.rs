@@ -33,7 +33,7 @@
 //! **When the tail cannot be known** (offsets that are not there any more, numbers that are
 //! missing, a pass of it that did not end, another shape of the table, no right to read) the run is
 //! a full pass. So it is when the log holds nothing of what the file noted, because it was made
-//! anew. Where it does hold that and only lost its end, a person is to look at the cluster first.
+//! anew: so its id says, where the brokers tell it, whatever the log holds. Where it does hold that and only lost its end, a person is to look at the cluster first.
 
 //!
 //! - `mod.rs`: the steps
@@ -50,6 +50,7 @@ use std::sync::Arc;
 use crate::broker::Cluster;
 use crate::broker::log_range::OffsetRange;
 use crate::error::{Error, Kind, Result};
+use crate::model::{TopicId, topic_id};
 use crate::source::{Acked, Noted, SourceState};
 use crate::stop::Stop;
 use crate::wire::sign::SignKey;
@@ -67,6 +68,9 @@ pub(crate) struct Readback<'a> {
     key: Option<&'a SignKey>,
     noted: &'a Noted,
     topic: Arc<str>,
+    /// The topic's id, told before anything of the log was looked at; while none is told that of the
+    /// noted records.
+    pub(crate) topic_id: Option<TopicId>,
     /// Where each partition began and ended.
     earliest: Vec<i64>,
     ends: Vec<i64>,
@@ -97,19 +101,22 @@ impl<'a> Readback<'a> {
         stops: Stops,
         stop: &'a Stop,
     ) -> Result<Self> {
-        let acked = state.acked(topic)?;
+        let (acked, noted_id) = (state.acked(topic)?, state.topic_id(topic)?);
+        let told = cluster.topic_id(topic, noted_id.as_slice())?;
         let mut readback = Self {
             history: History::new(&noted.source, partitions, state.last_pass(topic)?),
             cluster,
             key,
             noted,
             topic: topic.into(),
+            topic_id: told.or(noted_id),
             earliest: vec![0; partitions as usize],
             ends: vec![0; partitions as usize],
             is_at_end: false,
             stop,
         };
-        match readback.read_tail(state, acked, stops) {
+        let is_another = topic_id::is_another(noted_id, told);
+        match readback.read_tail(state, acked, is_another, stops) {
             Err(error) if error.kind() == Kind::Denied => readback.history.needs_full_pass(FullPassReason::Denied),
             done => done?,
         }
@@ -117,8 +124,9 @@ impl<'a> Readback<'a> {
     }
 
     /// Step 3: the rest up to the fences. An error when another run of this source has begun
-    /// meanwhile that is not older.
+    /// meanwhile that is not older, or the fences stand in another log than the one that was read.
     pub(crate) fn finish(&mut self, state: &SourceState, epoch: u64, fences: &[Acked]) -> Result<()> {
+        check_topic(self.cluster, &self.topic, self.topic_id)?;
         if self.history.why() == Some(&FullPassReason::Denied) {
             return Ok(());
         }
@@ -180,6 +188,15 @@ impl<'a> Readback<'a> {
         }
         state.keep_keys(topic, &history.take_keys())
     }
+}
+
+/// An error where a topic has another id by now than at the beginning of the run.
+pub(crate) fn check_topic(cluster: &Cluster, topic: &str, known: Option<TopicId>) -> Result<()> {
+    if known.is_some() && topic_id::is_another(cluster.topic_id(topic, known.as_slice())?, known) {
+        let what = format!("topic \"{topic}\" has another id than a moment ago: the topic was made anew");
+        return Err(Error::new(Kind::Forked, what));
+    }
+    Ok(())
 }
 
 /// The numbers of the partitions that were counted. An error where the topic has fewer by now.

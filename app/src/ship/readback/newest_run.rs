@@ -32,6 +32,7 @@ impl<'a> Readback<'a> {
             noted,
             history: History::new(&noted.source, partitions, 0),
             topic: topic.into(),
+            topic_id: cluster.topic_id(topic, &[])?,
             earliest: first_of(cluster.earliest(topic)?, partitions as usize, topic)?,
             ends: first_of(cluster.latest(topic)?, partitions as usize, topic)?,
             is_at_end: false,

@@ -39,7 +39,7 @@ impl NotedRecord {
             self.before = Some(record.fingerprint());
             return Stood::Unknown;
         }
-        let is_tombstone = record.message.value.is_empty();
+        let is_tombstone = record.message.value_is_null;
         let same = match (acked.stood, self.before) {
             _ if record.message.offset > acked.offset => return Stood::Gone,
             // Earlier versions noted no more than the number.
@@ -67,6 +67,8 @@ mod tests {
             offset,
             key: br#"{"id":1}"#,
             value,
+            key_is_null: false,
+            value_is_null: value.is_empty(),
         };
         LogPart::Record(LogRecord {
             partition: 0,

@@ -10,6 +10,9 @@ use crate::source::{Acked, SourceState};
 use super::noted_record::{NotedRecord, Stood};
 use super::{Readback, Stops, first_of};
 
+const WAY_OUT: &str =
+    "run `producer --backfill` to send all rows again (and `consumer --heal`, where a sink had landed the old ones)";
+
 /// A partition whose log does not hold what was noted of it.
 struct Gone {
     acked: Acked,
@@ -17,16 +20,26 @@ struct Gone {
 }
 
 impl Readback<'_> {
-    /// Reads what stands behind the noted places.
-    pub(super) fn read_tail(&mut self, state: &SourceState, mut acked: Vec<Acked>, stops: Stops) -> Result<()> {
+    /// Reads what stands behind the noted places, unless they are of another topic of this name.
+    pub(super) fn read_tail(
+        &mut self,
+        state: &SourceState,
+        mut acked: Vec<Acked>,
+        is_another: bool,
+        stops: Stops,
+    ) -> Result<()> {
         acked.retain(|acked| (acked.partition as usize) < self.ends.len());
-        let known: Vec<_> = acked.iter().map(|acked| (acked.partition, acked.offset + 1)).collect();
+        let known = acked.iter().filter(|_| !is_another);
+        let known: Vec<_> = known.map(|acked| (acked.partition, acked.offset + 1)).collect();
         // A topic may grow meanwhile: this run knows the partitions that were counted before.
         let partitions = self.ends.len();
         self.earliest = first_of(self.cluster.earliest(&self.topic)?, partitions, &self.topic)?;
         self.ends = first_of(self.cluster.latest_after(&self.topic, &known)?, partitions, &self.topic)?;
         if self.noted.is_new {
             return Ok(()); // nothing was sent before under this name
+        }
+        if is_another {
+            return self.topic_is_another(state, stops);
         }
         let next = |partition: usize| {
             known
@@ -101,6 +114,32 @@ impl Readback<'_> {
         self.log_is_another(state, &gone, is_whole, stops)
     }
 
+    /// The topic has another id than the one in which the noted records stand: what its log holds may
+    /// look like them, and was not sent by this source to this topic.
+    fn topic_is_another(&mut self, state: &SourceState, stops: Stops) -> Result<()> {
+        if stops == Stops::Always {
+            return Err(Error::loss(format!(
+                "topic \"{}\" has another id than the one to which this source has sent: the topic was made anew",
+                self.topic
+            ))
+            .way_out(WAY_OUT));
+        }
+        let all = self.earliest.iter().zip(&self.ends).enumerate();
+        let all = all.map(|(partition, (&from, &to))| OffsetRange {
+            partition: partition as i32,
+            from,
+            to,
+        });
+        self.take_new_log(state, all.collect(), FullPassReason::NewLog)
+    }
+
+    /// Whatever a log holds that is not the noted one, this run's epoch and pass must be above it.
+    fn take_new_log(&mut self, state: &SourceState, ranges: Vec<OffsetRange>, why: FullPassReason) -> Result<()> {
+        self.read_ranges(state, ranges, &mut |_, _| true)?;
+        self.history.needs_full_pass(why);
+        Ok(())
+    }
+
     /// The log does not hold what was noted. Where it holds older records of this source it has
     /// lost its end. Else it was made anew, and there is nothing left in it to lose.
     fn log_is_another(&mut self, state: &SourceState, gone: &[Gone], mut is_old: bool, stops: Stops) -> Result<()> {
@@ -143,18 +182,13 @@ impl Readback<'_> {
                 "topic \"{}\" partition {}: the broker acknowledged records up to offset {}, {what}: {why}",
                 self.topic, acked.partition, acked.offset
             ))
-            .way_out(
-                "run `producer --backfill` to send all rows again (and `consumer --heal`, where a sink had landed the old ones)",
-            ));
+            .way_out(WAY_OUT));
         }
-        // Whatever it holds, this run's epoch and pass must be above it.
-        let ranges = gone.iter().map(begin).collect();
-        self.read_ranges(state, ranges, &mut |_, _| true)?;
-        self.history.needs_full_pass(if is_old {
+        let why = if is_old {
             FullPassReason::LostEnd
         } else {
             FullPassReason::NewLog
-        });
-        Ok(())
+        };
+        self.take_new_log(state, gone.iter().map(begin).collect(), why)
     }
 }

@@ -20,7 +20,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use rusqlite::Connection;
 
 use super::{Landed, LastTaken, Sink, SinkPosition};
-use crate::model::{Column, LastApplied, TableSchema, TopicPartition, Value};
+use crate::model::{Column, LastApplied, TableSchema, TopicId, TopicPartition, Value};
 use crate::sqlite::names::quote;
 use crate::sqlite::values::borrow;
 use crate::stop::Stop;

@@ -58,11 +58,11 @@ fn a_sink_of_a_newer_program_and_a_source_are_refused() {
     drop(folder.sink());
     folder
         .user()
-        .execute_batch("UPDATE _rowferry_sink SET format = 5")
+        .execute_batch("UPDATE _rowferry_sink SET format = 6")
         .unwrap();
     let error = open_error(&folder.sink_path());
     assert!(
-        error.contains("written by a newer Rowferry (format 5, this one knows up to 4)"),
+        error.contains("written by a newer Rowferry (format 6, this one knows up to 5)"),
         "{error}"
     );
     let source = folder.0.join("source.db");
@@ -102,7 +102,7 @@ fn a_sink_of_format_1_is_brought_up_to_date_by_whoever_comes_first() {
         thread::scope(|scope| {
             (0..4).for_each(|_| drop(scope.spawn(|| drop(folder.sink()))));
         });
-        assert_eq!(query(&folder.user(), "SELECT format FROM _rowferry_sink"), [[int(4)]]);
+        assert_eq!(query(&folder.user(), "SELECT format FROM _rowferry_sink"), [[int(5)]]);
         let mut sink = folder.sink();
         let last_applied = LastApplied {
             source: "ab".into(),
@@ -125,6 +125,7 @@ fn a_sink_of_format_1_is_brought_up_to_date_by_whoever_comes_first() {
                 offset: 12,
                 fingerprint: u64::MAX - 7,
             }),
+            topic_id: TopicId::of([7; 16]),
             ..kept
         };
         let mut landing = sink.begin().unwrap();
@@ -144,7 +145,7 @@ fn what_a_partition_had_come_to_by_a_clock_is_forgotten() {
         .execute_batch(
             "UPDATE _rowferry_positions SET reached = 7; UPDATE _rowferry_sink SET format = 2;
              ALTER TABLE _rowferry_positions DROP COLUMN last_offset; ALTER TABLE _rowferry_positions DROP COLUMN last_fingerprint;
-             ALTER TABLE _rowferry_positions ADD COLUMN prev INTEGER;
+             ALTER TABLE _rowferry_positions DROP COLUMN topic_id; ALTER TABLE _rowferry_positions ADD COLUMN prev INTEGER;
              DROP TABLE _rowferry_topics",
         )
         .unwrap();
@@ -157,6 +158,7 @@ fn a_sink_of_format_3_knows_whose_records_its_topics_carry() {
     drop(folder.sink());
     let shape = r#"{"table":"x","columns":[{"name":"a"}]}"#;
     let mut format_3 = "UPDATE _rowferry_sink SET format = 3; DROP TABLE _rowferry_topics;
+        ALTER TABLE _rowferry_positions DROP COLUMN topic_id;
          ALTER TABLE _rowferry_tables ADD COLUMN source TEXT; ALTER TABLE _rowferry_tables ADD COLUMN id TEXT;"
         .to_owned();
     let table = |topic: &str, schema: &str, bound: &str| {
@@ -234,7 +236,7 @@ fn a_file_from_before_there_were_ids_gets_one_even_if_several_open_it_at_once() 
             .execute_batch("ALTER TABLE _rowferry_sink DROP COLUMN id; UPDATE _rowferry_sink SET format = 1; DROP TABLE _rowferry_members;
              ALTER TABLE _rowferry_positions DROP COLUMN reached; ALTER TABLE _rowferry_positions DROP COLUMN partitions;
              ALTER TABLE _rowferry_positions DROP COLUMN last_offset; ALTER TABLE _rowferry_positions DROP COLUMN last_fingerprint;
-             ALTER TABLE _rowferry_positions ADD COLUMN prev INTEGER;
+             ALTER TABLE _rowferry_positions DROP COLUMN topic_id; ALTER TABLE _rowferry_positions ADD COLUMN prev INTEGER;
              DROP TABLE _rowferry_topics")
             .unwrap();
         let ids: Vec<String> = thread::scope(|scope| {

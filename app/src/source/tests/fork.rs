@@ -131,7 +131,7 @@ fn keys_that_the_log_holds_are_sent_again_in_one_transaction_with_the_place() {
         offset: 44,
         stood: Some(u64::MAX),
     };
-    assert_eq!(ferry.state.settle(&[(&tracked, vec![fence])]).unwrap(), 2);
+    assert_eq!(ferry.state.settle(&[(&tracked, vec![fence], None)]).unwrap(), 2);
     assert_eq!(ferry.state.acked("topic").unwrap(), [fence]);
     let mut changes =
         ChangeReader::open(&ferry.path, Capture::Triggers, &run, &tracked, true, Stop::default()).unwrap();
@@ -159,6 +159,7 @@ fn tables_of_the_first_format_are_brought_up_to_date_with_their_changes() {
          CREATE TABLE _rowferry_outbox_t(seq INTEGER PRIMARY KEY, k1);
          INSERT INTO _rowferry_outbox_t SELECT seq, k1 FROM old; DROP TABLE old;
          ALTER TABLE _rowferry_run DROP COLUMN notes; ALTER TABLE _rowferry_acked DROP COLUMN stood;
+         ALTER TABLE _rowferry_acked DROP COLUMN topic_id;
          UPDATE _rowferry_run SET format = 1; PRAGMA writable_schema = RESET;",
     );
     let version: i64 = ferry

@@ -19,7 +19,6 @@ fn others_records_are_read_by_name() {
             Value::Real(18446744073709551615.0),
         ]
     );
-    assert!(matches!(decode::record(b"", None, Vec::new()), Ok(Record::Empty)));
 }
 
 #[test]
@@ -27,6 +26,7 @@ fn bad_records_are_refused_with_a_reason() {
     let deep = format!("{{\"a\":{}1{}}}", "[".repeat(100_000), "]".repeat(100_000));
     for (bad, why) in [
         (&b"\xff\xfe{}"[..], "not UTF-8"),
+        (b"", "neither a row nor a deletion"),
         (b"{\"a\":1", "EOF"),
         (b"{\"a\":1} x", "trailing"),
         (b"[1,2]", "no JSON object"),
@@ -43,10 +43,12 @@ fn bad_records_are_refused_with_a_reason() {
 
 #[test]
 fn a_key_is_an_object_or_a_bare_value() {
-    assert!(matches!(decode::key(b"{\"id\":1}"), Ok(RecordKey::Object(m)) if m[0] == ("id".into(), Value::Integer(1))));
-    assert!(matches!(decode::key(b"17"), Ok(RecordKey::Bare(Value::Integer(17)))));
-    assert!(matches!(decode::key(b"till-1"), Ok(RecordKey::Bare(v)) if v == text("till-1")));
-    assert!(matches!(decode::key(b""), Ok(RecordKey::None)));
-    assert!(decode::key(b"{\"id\":1").is_err());
-    assert!(decode::key(b"\xff").is_err());
+    let key = |key| decode::key(Some(key));
+    assert!(matches!(key(b"{\"id\":1}"), Ok(RecordKey::Object(m)) if m[0] == ("id".into(), Value::Integer(1))));
+    assert!(matches!(key(b"17"), Ok(RecordKey::Bare(Value::Integer(17)))));
+    assert!(matches!(key(b"till-1"), Ok(RecordKey::Bare(v)) if v == text("till-1")));
+    assert!(matches!(key(b""), Ok(RecordKey::Bare(v)) if v == text("")));
+    assert!(matches!(decode::key(None), Ok(RecordKey::None)));
+    assert!(key(b"{\"id\":1").is_err());
+    assert!(key(b"\xff").is_err());
 }

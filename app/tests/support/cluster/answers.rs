@@ -39,7 +39,7 @@ impl Cluster {
     /// The broker that is the controller: in a cluster without ZooKeeper the leader of the
     /// controllers' quorum.
     pub(crate) fn controller(&self) -> u32 {
-        self.agreed("who is the controller", || match self.0.stack.as_str() {
+        self.agreed("who is the controller", || match self.stack() {
             "kraft" => {
                 let args = ["--bootstrap-server", &self.for_tools(), "describe", "--status"];
                 let run = self.tool("kafka-metadata-quorum", &args).ok();

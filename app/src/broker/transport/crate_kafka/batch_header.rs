@@ -1,21 +1,9 @@
 //! What lies at an offset where nothing comes: a record larger than the window; a batch without
 //! records, such as the mark that ends a transaction; or a compressed batch that compaction took
 //! the records at and behind the offset out of, and that the `kafka` crate returns empty and alone.
-//! Asked in a newer version of the protocol, which brokers of 0.11 and later know.
 
-use std::time::Duration;
-
-use kafka_protocol::messages::fetch_request::{FetchPartition, FetchTopic};
-use kafka_protocol::messages::{FetchRequest, FetchResponse, TopicName};
-use kafka_protocol::protocol::StrBytes;
-
-use crate::broker::connection::Connection;
-use crate::broker::error::KafkaError;
-use crate::broker::fetched_partition::FetchPosition;
-use crate::broker::hosts::CONNECT_TIMEOUT;
-
-/// Enough for many batches without records; a broker sends the first batch whole, however large.
-const BYTES: i32 = 64 << 10;
+/// Where a batch or a message says its format.
+const MAGIC: usize = 16;
 
 /// What a broker's log shows at an offset.
 #[derive(Debug, PartialEq, Eq)]
@@ -26,42 +14,14 @@ pub(crate) enum BatchFound {
     Batch { base: i64, behind: i64 },
 }
 
-/// Looks at a position; none when there is no whole batch of today's kind.
-pub(crate) fn read(
-    host: &str,
-    client_id: &str,
-    position: &FetchPosition,
-    limit: Duration,
-) -> Result<Option<BatchFound>, KafkaError> {
-    let partition = FetchPartition::default()
-        .with_partition(position.at.partition)
-        .with_fetch_offset(position.offset)
-        .with_partition_max_bytes(BYTES);
-    let topic = FetchTopic::default()
-        .with_topic(TopicName(StrBytes::from_string(position.at.topic.to_string())))
-        .with_partitions(vec![partition]);
-    let request = FetchRequest::default()
-        .with_replica_id((-1).into())
-        .with_min_bytes(1)
-        .with_max_bytes(BYTES)
-        .with_topics(vec![topic]);
-    let answer: FetchResponse = Connection::open(host, client_id, CONNECT_TIMEOUT)
-        .and_then(|mut broker| broker.ask(&request, limit))
-        .map_err(|why| KafkaError::passing(format!("{host}: {why}")))?;
-    match answer.responses.first().and_then(|topic| topic.partitions.first()) {
-        Some(partition) if partition.error_code != 0 => Err(KafkaError::code(partition.error_code)),
-        Some(partition) => Ok(partition
-            .records
-            .as_ref()
-            .and_then(|records| find(records, position.offset))),
-        None => Ok(None),
-    }
+/// The format of the first batch, or message; none where its head did not come.
+pub(super) fn format(batches: &[u8]) -> Option<u8> {
+    batches.get(MAGIC).copied()
 }
 
 /// Reads the heads of batches until one has records.
 pub(crate) fn find(mut batches: &[u8], from: i64) -> Option<BatchFound> {
     const LENGTH: usize = 8;
-    const MAGIC: usize = 16;
     const ATTRIBUTES: usize = 21;
     const LAST_OFFSET_DELTA: usize = 23;
     const COUNT: usize = 57;
@@ -69,7 +29,7 @@ pub(crate) fn find(mut batches: &[u8], from: i64) -> Option<BatchFound> {
     let mut found = None;
     // What it says of itself is a broker's word: it is neither added to unchecked nor followed
     // backwards.
-    while batches.get(MAGIC) == Some(&2) && batches.len() >= COUNT + 4 {
+    while format(batches) == Some(2) && batches.len() >= COUNT + 4 {
         let int = |at: usize| i32::from_be_bytes([batches[at], batches[at + 1], batches[at + 2], batches[at + 3]]);
         let base = i64::from(int(0)) << 32 | i64::from(int(4) as u32);
         let last = u32::try_from(int(LAST_OFFSET_DELTA)).ok()?;

@@ -8,12 +8,17 @@ use std::time::Duration;
 
 use kafka::client::{Compression as Codec, KafkaClient, ProduceMessage, RequiredAcks};
 
+use crate::broker::bootstrap;
 use crate::broker::config::{ClientConfig, Compression};
+use crate::broker::connection::open::CONNECT_TIMEOUT;
 use crate::broker::deadline::Deadline;
 use crate::broker::error::KafkaError;
-use crate::broker::hosts::CONNECT_TIMEOUT;
 use crate::broker::transport::crate_kafka::errors::kafka_error;
+use crate::broker::transport::crate_kafka::own_fetch::OwnConnections;
+use crate::broker::transport::crate_kafka::readers::Looks;
 use crate::broker::transport::crate_kafka::windows::Windows;
+use crate::broker::transport::native::record_batch::decode::Decoder;
+use crate::broker::transport::native::round::Round;
 use crate::broker::transport::requests::{ProduceSlice, SliceAnswer};
 use crate::model::TopicPartition;
 
@@ -21,6 +26,11 @@ pub(crate) struct Client {
     pub(super) config: Arc<ClientConfig>,
     pub(super) deadline: Deadline,
     pub(super) windows: Windows,
+    pub(super) own_connections: OwnConnections,
+    pub(super) looks: Looks,
+    pub(super) decoder: Decoder,
+    /// Of what is read without the crate.
+    pub(super) round: Round,
     /// None after a failure.
     kafka: Option<KafkaClient>,
 }
@@ -32,6 +42,10 @@ impl Client {
             config,
             deadline,
             windows,
+            own_connections: OwnConnections::new(),
+            looks: Looks::default(),
+            decoder: Decoder::new(),
+            round: Round::new(),
             kafka: Some(kafka),
         })
     }
@@ -48,7 +62,11 @@ impl Client {
             None => connect(&self.config, &self.deadline)?,
         };
         self.deadline.begin(limit)?;
-        let answer = request(&mut kafka)?;
+        let answer = request(&mut kafka).inspect_err(|error| {
+            if error.is_broken() {
+                bootstrap::look_for_too_new(&self.config);
+            }
+        })?;
         self.kafka = Some(kafka);
         Ok(answer)
     }
@@ -126,6 +144,12 @@ fn connect(config: &ClientConfig, deadline: &Deadline) -> Result<KafkaClient, Ka
         Compression::None => Codec::NONE,
         Compression::Gzip => Codec::GZIP,
         Compression::Snappy => Codec::SNAPPY,
+        codec @ (Compression::Lz4 | Compression::Zstd) => {
+            return Err(KafkaError::fatal(
+                format!("the client kafka does not compress with {codec:?}"),
+                "use --client native",
+            ));
+        }
     });
     kafka.set_fetch_min_bytes(1);
     kafka.set_fetch_crc_validation(true);

@@ -11,18 +11,19 @@ use crate::model::TopicPartition;
 pub(super) fn kafka_error(error: &CrateError) -> KafkaError {
     match error {
         CrateError::Kafka(KafkaCode::CorruptMessage) => unreadable("a record's checksum is wrong"),
-        CrateError::Kafka(code) => KafkaError::code(*code as i16),
+        CrateError::Kafka(code) => code_of(*code),
         CrateError::TopicPartitionError {
             topic_name,
             partition_id,
             error_code,
-        } => KafkaError::code(*error_code as i16)
+        } => code_of(*error_code)
             .at(&TopicPartition::new(topic_name.as_str(), *partition_id).to_string()),
         CrateError::UnsupportedCompression => KafkaError::fatal(
             "records are compressed in a way that this client does not read (lz4 or zstd)",
-            "let the topic's producers use none, gzip or snappy, or set the topic's compression.type to one of them",
+            "use --client native; or let the topic's producers use none, gzip or snappy, or set the topic's compression.type to one of them",
         )
-        .unreadable(),
+        .unreadable()
+        .beyond_the_crate("records are compressed with lz4 or zstd"),
         CrateError::InvalidSnappy(e) => unreadable(&format!("records cannot be decompressed ({e})")),
         CrateError::UnsupportedProtocol => unreadable("a record has a format that this client does not read"),
         CrateError::CodecError | CrateError::StringDecodeError | CrateError::UnexpectedEOF => {
@@ -34,6 +35,17 @@ pub(super) fn kafka_error(error: &CrateError) -> KafkaError {
         }
         CrateError::Io(e) => KafkaError::passing(format!("the connection broke ({e})")).broken(),
         other => KafkaError::passing(format!("Kafka cannot be asked ({other})")),
+    }
+}
+
+/// What a code means that a broker answers. The crate knows no codes above 35, among them that of a
+/// topic compressed with zstd.
+pub(super) fn code_of(code: KafkaCode) -> KafkaError {
+    let error = KafkaError::code(code as i16);
+    if code == KafkaCode::Unknown {
+        error.beyond_the_crate("a broker answers a code that the other client does not know")
+    } else {
+        error
     }
 }
 

@@ -11,10 +11,12 @@ use crate::broker::error::KafkaError;
 use crate::broker::fetched_partition::{FetchPosition, FetchedPartition};
 use crate::broker::transport::crate_kafka::client::Client;
 use crate::broker::transport::crate_kafka::errors::kafka_error;
+use crate::broker::transport::crate_kafka::readers::Reader;
 use crate::broker::transport::crate_kafka::records::Answered;
 use crate::broker::transport::crate_kafka::unpack;
 use crate::broker::transport::records::Records;
 use crate::broker::transport::requests::{FetchRequest, PartitionAnswer};
+use crate::model::TopicPartition;
 
 /// A position and the window to ask for it with.
 #[derive(Debug, Clone)]
@@ -31,7 +33,40 @@ enum Outcome {
 }
 
 impl Client {
+    /// Has our own client take over where the answer takes one.
     pub(crate) fn fetch(&mut self, host: &str, request: &FetchRequest) -> Result<Vec<PartitionAnswer>, KafkaError> {
+        let answers = self.fetch_in_turn(host, request);
+        let errors = answers
+            .iter()
+            .flatten()
+            .filter_map(|answer| answer.outcome.as_ref().err());
+        if errors.chain(answers.as_ref().err()).any(|error| self.hands_over(error)) {
+            // The next client is another one, and asks again.
+            return Err(KafkaError::passing("the other client takes over").broken());
+        }
+        answers
+    }
+
+    /// What the crate is not to see takes turns with what it reads, as the positions do: of each kind
+    /// there is more than one answer brings.
+    fn fetch_in_turn(&mut self, host: &str, request: &FetchRequest) -> Result<Vec<PartitionAnswer>, KafkaError> {
+        let readers = self.readers(host, &request.positions)?;
+        let Some(&first) = readers.first() else {
+            return Ok(Vec::new());
+        };
+        let mut of_first = request.clone();
+        let mut reader = readers.iter();
+        of_first.positions.retain(|_| reader.next() == Some(&first));
+        if of_first.positions.len() < request.positions.len() {
+            of_first.max_wait = Duration::ZERO;
+        }
+        match first {
+            Reader::Own => self.read_ourselves(host, &of_first),
+            Reader::Crate => self.fetch_by_crate(host, &of_first),
+        }
+    }
+
+    fn fetch_by_crate(&mut self, host: &str, request: &FetchRequest) -> Result<Vec<PartitionAnswer>, KafkaError> {
         self.expect_leader(host, request.positions.iter().map(|position| &position.at))?;
         loop {
             let asks = self.asks(request);
@@ -40,6 +75,9 @@ impl Client {
             let wait = if is_whole { request.max_wait } else { Duration::ZERO };
             let response = match self.request(&asks, wait) {
                 Ok(response) => response,
+                Err(error) if error.is_beyond_the_crate().is_some() && self.config.can_go_native() => {
+                    return Err(error);
+                }
                 Err(error) if error.is_unreadable() => match self.unreadable(host, asks, error)? {
                     Some(answer) => return Ok(vec![answer]),
                     None => continue,
@@ -61,6 +99,13 @@ impl Client {
                 return Ok(answers);
             }
         }
+    }
+
+    /// Whether our own client takes over, because the crate cannot do what this is about.
+    fn hands_over(&self, error: &KafkaError) -> bool {
+        error
+            .is_beyond_the_crate()
+            .is_some_and(|why| self.config.go_native(why))
     }
 
     /// As many of the positions as go into one request, one at least; one that is to be asked
@@ -155,8 +200,7 @@ impl Client {
             Err(error) => return Outcome::Answer(Err(error)),
         };
         if found.is_empty() && found.high_watermark < *offset {
-            let what = format!("{at}: its new leader does not know yet how far the log goes");
-            return Outcome::Answer(Err(KafkaError::passing(what).unknown_high_watermark()));
+            return Outcome::Answer(Err(unknown_high_watermark(at)));
         }
         let more = found.next_offset() < found.high_watermark;
         if found.is_empty() && more {
@@ -187,7 +231,12 @@ fn believed(ask: &PartitionFetch, found: Answered) -> FetchedPartition {
     FetchedPartition::new(ask.position.clone(), next, found.high_watermark, records)
 }
 
-fn too_large(ask: &PartitionFetch) -> KafkaError {
+pub(super) fn unknown_high_watermark(at: &TopicPartition) -> KafkaError {
+    let what = format!("{at}: its new leader does not know yet how far the log goes");
+    KafkaError::passing(what).unknown_high_watermark()
+}
+
+pub(super) fn too_large(ask: &PartitionFetch) -> KafkaError {
     let FetchPosition { at, offset } = &ask.position;
     KafkaError::fatal(
         format!(

@@ -5,13 +5,16 @@ use std::slice;
 use std::time::Duration;
 
 use crate::broker::error::KafkaError;
-use crate::broker::hosts::CONNECT_TIMEOUT;
 use crate::broker::transport::crate_kafka::batch_header::{self, BatchFound};
 use crate::broker::transport::crate_kafka::client::Client;
 use crate::broker::transport::crate_kafka::fetch::PartitionFetch;
+use crate::broker::transport::crate_kafka::own_fetch::Version;
 use crate::broker::transport::crate_kafka::records::Answered;
 use crate::broker::transport::crate_kafka::window::PEEK;
 use crate::broker::transport::crate_kafka::window_bisect::{Probe, WindowBisect};
+
+/// Enough for many batches without records.
+const LOOK: i32 = 64 << 10;
 
 impl Client {
     /// Looks again at a hole before the first record, with ever smaller windows. See
@@ -50,14 +53,19 @@ impl Client {
         if ask.window < PEEK {
             return Ok(None);
         }
-        let config = &self.config;
-        match config.versions.get() {
-            Some(versions) if versions.tell_batch_headers() => {}
-            Some(_) => return Ok(None),
-            None => return Err(KafkaError::passing("the broker has not told yet what it speaks")),
+        let look = PartitionFetch {
+            window: LOOK,
+            ..ask.clone()
+        };
+        let answer = self.fetch_ourselves(host, Version::V4, slice::from_ref(&look), Duration::ZERO)?;
+        let Some(data) = answer.into_values().next() else {
+            return Ok(None);
+        };
+        if data.error_code != 0 {
+            return Err(KafkaError::code(data.error_code));
         }
-        self.deadline.begin(config.limit + CONNECT_TIMEOUT)?;
-        let (base, behind) = match batch_header::read(host, &config.client_id, &ask.position, config.limit)? {
+        let batches = data.records.as_deref().unwrap_or_default();
+        let (base, behind) = match batch_header::find(batches, ask.position.offset) {
             Some(BatchFound::Nothing { behind }) => return Ok(Some(behind)),
             Some(BatchFound::Batch { base, behind }) if base < ask.position.offset => (base, behind),
             _ => return Ok(None),

@@ -2,6 +2,8 @@
 //!
 //! - `client`: one client of the crate, made anew after each failure; leaders and producing
 //! - `fetch`: fetching, until what came is what the log holds; `records`: what an answer brought
+//! - `readers`: what the crate may read, and what it is not to see; `own_reader`: reading that;
+//!   `own_fetch`: requests and connections of our own
 //! - `windows`, `window`: how many bytes to ask each partition for
 //! - `hole_recheck`: answers that are not believed at once; `window_bisect`, `batch_header`: what
 //!   the second look needs
@@ -18,6 +20,9 @@ mod errors;
 mod fetch;
 mod hole_recheck;
 mod offsets;
+mod own_fetch;
+mod own_reader;
+mod readers;
 pub(crate) mod records;
 mod unknown_high_watermark;
 pub(crate) mod unpack;

@@ -25,6 +25,7 @@ impl Client {
     pub(crate) fn offsets(&mut self, request: &OffsetsRequest) -> Result<Vec<i64>, KafkaError> {
         let known = match &request.which {
             Offsets::Earliest => return self.list_offsets(request, FetchOffset::Earliest),
+            Offsets::LastStable => return self.list_offsets(request, FetchOffset::Latest),
             Offsets::Latest { known } => known,
         };
         let began = Instant::now();

@@ -3,10 +3,12 @@
 use std::sync::Arc;
 
 use kafka::client::fetch::{self, Response};
+use kafka::error::KafkaCode;
 
 use crate::broker::error::KafkaError;
 use crate::broker::message::Message;
 use crate::broker::produce_batch::FRAME;
+use crate::broker::transport::crate_kafka::errors::code_of;
 use crate::model::TopicPartition;
 
 #[derive(Debug)]
@@ -60,10 +62,10 @@ impl Answered {
             }),
             Err(e) => {
                 let code = match *e {
-                    kafka::Error::Kafka(code) => code as i16,
-                    _ => -1,
+                    kafka::Error::Kafka(code) => code,
+                    _ => KafkaCode::Unknown,
                 };
-                Err(KafkaError::code(code).at(&at.to_string()))
+                Err(code_of(code).at(&at.to_string()))
             }
         }
     }
@@ -114,6 +116,8 @@ impl<'a> View<'a> {
             offset: message.offset,
             key: message.key,
             value: message.value,
+            key_is_null: message.key.is_empty(),
+            value_is_null: message.value.is_empty(),
         }
     }
 }

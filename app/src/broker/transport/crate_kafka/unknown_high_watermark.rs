@@ -12,8 +12,8 @@ use kafka_protocol::protocol::StrBytes;
 use crate::model::TopicPartition;
 
 use crate::broker::connection::Connection;
+use crate::broker::connection::open::CONNECT_TIMEOUT;
 use crate::broker::error::KafkaError;
-use crate::broker::hosts::CONNECT_TIMEOUT;
 use crate::broker::transport::crate_kafka::client::Client;
 
 /// Asks for the offset of the next record.
@@ -69,9 +69,9 @@ fn knows(host: &str, client_id: &str, at: &TopicPartition, limit: Duration) -> R
     let request = ListOffsetsRequest::default()
         .with_replica_id((-1).into())
         .with_topics(vec![topic]);
-    let answer: ListOffsetsResponse = Connection::open(host, client_id, CONNECT_TIMEOUT)
+    let answer: ListOffsetsResponse = Connection::connect(host, client_id, CONNECT_TIMEOUT)
         .and_then(|mut broker| broker.ask(&request, limit))
-        .map_err(|why| KafkaError::passing(format!("{host}: {why}")))?;
+        .map_err(|why| KafkaError::from(why).at(host))?;
     match answer.topics.first().and_then(|topic| topic.partitions.first()) {
         Some(answer) if answer.error_code == 0 => Ok(true),
         Some(answer) if answer.error_code == ResponseError::OffsetNotAvailable.code() => Ok(false),

@@ -8,7 +8,7 @@ use kafka_protocol::messages::FetchResponse;
 use crate::broker::connection::bounds::Answer;
 
 /// No record is larger than this; a broker's own limit on requests is 100 MiB.
-const CAP: i32 = 128 << 20;
+pub(super) const CAP: i32 = 128 << 20;
 
 /// A batch that comes within a window can be looked at, too: a broker sends the first one whole.
 const _: () = assert!(FetchResponse::LARGEST > CAP as usize);

@@ -1,13 +1,19 @@
 //! The options that the programs share, and what stands on a command line: times and flags.
+//!
+//! - `security`: the options for TLS and for a login
+
+mod security;
 
 use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::builder::FalseyValueParser;
 
-use crate::broker::{self, Compression};
+use crate::broker::{self, ClientChoice, Compression};
 use crate::error::Result;
 use crate::wire::sign::SignKey;
+
+pub use security::SecurityArgs;
 
 /// The end of every `--help`.
 pub const EXIT_CODES: &str = "Exit codes: 0 done, 1 error, 2 usage, 3 a gap or a loss was found.\n\
@@ -42,18 +48,31 @@ pub struct BrokerArgs {
     /// Only warnings and errors: no progress, no summary
     #[arg(long, env = "ROWFERRY_QUIET", value_parser = flag())]
     pub quiet: bool,
+
+    /// Which client speaks to Kafka. The default takes `kafka` where the brokers speak its protocol
+    /// (0.9 to 3.9) and nothing is asked that it lacks: TLS, a login, lz4 and zstd; what it cannot
+    /// read makes `native` take over. In others' topics `kafka` takes an empty value for a deletion,
+    /// and lands what aborted transactions wrote
+    #[arg(long, value_enum, env = "ROWFERRY_CLIENT", default_value_t = ClientChoice::Auto)]
+    pub client: ClientChoice,
+
+    /// TLS and logins
+    #[command(flatten)]
+    pub security: SecurityArgs,
 }
 
 impl BrokerArgs {
     /// What the options say of the cluster.
-    pub fn options(&self, client_id: &str, compression: Compression) -> broker::ClusterOptions {
-        broker::ClusterOptions {
+    pub fn options(&self, client_id: &str, compression: Compression) -> Result<broker::ClusterOptions> {
+        Ok(broker::ClusterOptions {
             brokers: vec![self.brokers.clone()],
             request_timeout: self.request_timeout,
             patience: self.patience,
             client_id: client_id.to_owned(),
             compression,
-        }
+            security: self.security.security()?,
+            client: self.client,
+        })
     }
 
     /// What --sign-key names, where it is given.
