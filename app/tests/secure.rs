@@ -206,3 +206,9 @@ fn three_rows(workspace: &Workspace) {
 fn openssl(args: &[&str]) {
     Process::start(Command::new("openssl").args(args)).wait(LIMIT).ok();
 }
+
+/// Makes a private key in this file.
+fn make_key(file: &str) {
+    let curve = ["-pkeyopt", "ec_paramgen_curve:P-256"];
+    openssl(&[&["genpkey", "-algorithm", "EC"], &curve[..], &["-out", file]].concat());
+}

@@ -58,6 +58,21 @@ fn openssl(folder: &Path, args: &[&str]) -> Run {
     Process::start(command.args(args).current_dir(folder)).wait(LIMIT).ok()
 }
 
+/// Kafka's own tool lists topics at the secured listener, with the settings that are made for it.
+#[track_caller]
+fn list_topics_by_login(cluster: &Cluster) {
+    let settings = cluster.folder().join("keys/kafka/client.properties");
+    let settings = settings.to_str().expect("a plain name");
+    let secure = [
+        "--list",
+        "--bootstrap-server",
+        "localhost:9292",
+        "--command-config",
+        settings,
+    ];
+    cluster.tool("kafka-topics", &secure).ok().says("users");
+}
+
 fn mode(path: &Path) -> u32 {
     let metadata = fs::metadata(path).unwrap_or_else(|e| panic!("{}: {e}", path.display()));
     metadata.permissions().mode() & 0o777
@@ -101,16 +116,7 @@ fn a_secure_cluster_wants_tls_and_a_login() {
     )
     .says("DNS:localhost, IP Address:127.0.0.1, DNS:kafka, DNS:kafka_2, DNS:kafka_3");
     // By SCRAM, as Kafka's own tools do; they find the plain listener too.
-    let settings = keys.join("kafka/client.properties");
-    let settings = settings.to_str().expect("a plain name");
-    let secure = [
-        "--list",
-        "--bootstrap-server",
-        "localhost:9292",
-        "--command-config",
-        settings,
-    ];
-    cluster.tool("kafka-topics", &secure).ok().says("users");
+    list_topics_by_login(&cluster);
     let users = [
         "--describe",
         "--entity-type",
@@ -208,16 +214,7 @@ fn a_cluster_becomes_secure_only_anew() {
     kcat_by_tls(&cluster, &password, &[], &["-L"])
         .ok()
         .says("topic \"users\"");
-    let settings = cluster.folder().join("keys/kafka/client.properties");
-    let settings = settings.to_str().expect("a plain name");
-    let secure = [
-        "--list",
-        "--bootstrap-server",
-        "localhost:9292",
-        "--command-config",
-        settings,
-    ];
-    cluster.tool("kafka-topics", &secure).ok().says("users");
+    list_topics_by_login(&cluster);
 }
 
 #[test]

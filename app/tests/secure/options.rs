@@ -3,7 +3,7 @@
 use std::fs::{self, Permissions};
 use std::os::unix::fs::PermissionsExt;
 
-use super::{Login, Secured, key_path, logged_in, openssl, three_rows};
+use super::{Login, Secured, key_path, logged_in, make_key, openssl, three_rows};
 use crate::support::*;
 
 /// Fails unless both programs end so, with these texts.
@@ -94,15 +94,7 @@ fn files_that_cannot_be_used_are_named_with_their_flags() {
 
     let [key, other, locked, cert] = ["k.key", "o.key", "l.key", "k.pem"].map(|name| file(name, b""));
     for key in [&key, &other] {
-        openssl(&[
-            "genpkey",
-            "-algorithm",
-            "EC",
-            "-pkeyopt",
-            "ec_paramgen_curve:P-256",
-            "-out",
-            key,
-        ]);
+        make_key(key);
         fs::set_permissions(key, Permissions::from_mode(0o600)).expect("it is ours");
     }
     openssl(&["req", "-x509", "-new", "-key", &key, "-subj", "/CN=x", "-out", &cert]);

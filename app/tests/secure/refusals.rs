@@ -6,7 +6,9 @@ use std::net::TcpStream;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-use super::{LIMIT, Login, Secured, USER, key_path, logged_in, mutual, openssl, three_rows, with_certificate};
+use super::{
+    LIMIT, Login, Secured, USER, key_path, logged_in, make_key, mutual, openssl, three_rows, with_certificate,
+};
 use crate::support::*;
 
 /// What waiting cannot mend ends in less than the patience.
@@ -130,15 +132,7 @@ fn a_certificate_that_is_not_trusted_is_told() {
     let file = |name: &str| workspace.path(name).to_str().expect("a plain name").to_owned();
     let [key, request, extensions, expired] = ["s.key", "s.csr", "s.ext", "s.pem"].map(file);
     fs::write(&extensions, "subjectAltName=DNS:localhost").expect("the folder can be written");
-    openssl(&[
-        "genpkey",
-        "-algorithm",
-        "EC",
-        "-pkeyopt",
-        "ec_paramgen_curve:P-256",
-        "-out",
-        &key,
-    ]);
+    make_key(&key);
     openssl(&["req", "-new", "-key", &key, "-subj", "/CN=localhost", "-out", &request]);
     let [our_ca, ca_key] = ["ca.pem", "ca.key"].map(|name| key_path(cluster, name));
     openssl(&[
