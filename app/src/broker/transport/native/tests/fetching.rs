@@ -1,29 +1,13 @@
-use std::time::Duration;
-
 use kafka_protocol::messages::fetch_response::EpochEndOffset;
 
 use super::answers::{batch, fetched, metadata, offsets as listed, partition, refused, throttled};
 use super::server::{Asked, Broker, KAFKA_4, Reply};
-use super::{at, client};
+use super::{at, client, request};
 use crate::broker::error::KafkaError;
 use crate::broker::error_codes::RetryClass;
-use crate::broker::fetched_partition::{FetchPosition, FetchedPartition};
+use crate::broker::fetched_partition::FetchedPartition;
 use crate::broker::transport::native::client::Client;
 use crate::broker::transport::requests::{FetchRequest, IsolationLevel, PartitionAnswer};
-
-fn request(positions: &[(i32, i64)]) -> FetchRequest {
-    let position = |&(partition, offset): &(i32, i64)| FetchPosition {
-        at: at(partition),
-        offset,
-    };
-    FetchRequest {
-        positions: positions.iter().map(position).collect(),
-        max_wait: Duration::from_millis(10),
-        partition_bytes: 1 << 20,
-        total_bytes: 4 << 20,
-        isolation: IsolationLevel::ReadCommitted,
-    }
-}
 
 fn fetch(client: &mut Client, broker: &Broker, positions: &[(i32, i64)]) -> Vec<PartitionAnswer> {
     client.fetch(&broker.address, &request(positions)).unwrap()

@@ -2,23 +2,14 @@ use std::time::Instant;
 
 use super::answers::{batch, fetched, partition};
 use super::server::{Broker, KAFKA_4, Reply, frame};
-use super::{LIMIT, at, client};
+use super::{LIMIT, client, request};
 use crate::broker::error::KafkaError;
-use crate::broker::fetched_partition::FetchPosition;
-use crate::broker::transport::requests::{FetchRequest, IsolationLevel};
 
 /// What comes of a Fetch when these bytes answer it.
 fn error(bytes: impl Fn(i32) -> Vec<u8> + Send + Clone + 'static) -> KafkaError {
     let broker = Broker::start(KAFKA_4, move |_, _| Reply::Raw(Box::new(bytes.clone())));
-    let request = FetchRequest {
-        positions: vec![FetchPosition { at: at(0), offset: 0 }],
-        max_wait: LIMIT / 10,
-        partition_bytes: 1 << 20,
-        total_bytes: 4 << 20,
-        isolation: IsolationLevel::ReadCommitted,
-    };
     let began = Instant::now();
-    let answer = client(&broker).fetch(&broker.address, &request);
+    let answer = client(&broker).fetch(&broker.address, &request(&[(0, 0)]));
     assert!(began.elapsed() < LIMIT * 4, "{:?}", began.elapsed());
     answer.unwrap_err()
 }
@@ -78,14 +69,7 @@ fn numbers_in_an_answer_cost_nothing_that_is_not_there() {
                 answer
             }))
         });
-        let request = FetchRequest {
-            positions: vec![FetchPosition { at: at(0), offset: 0 }],
-            max_wait: LIMIT / 10,
-            partition_bytes: 1 << 20,
-            total_bytes: 4 << 20,
-            isolation: IsolationLevel::ReadCommitted,
-        };
         // Whatever comes of it: this process is still there.
-        let _ = client(&broker).fetch(&broker.address, &request);
+        let _ = client(&broker).fetch(&broker.address, &request(&[(0, 0)]));
     }
 }

@@ -18,9 +18,11 @@ use std::time::Duration;
 
 use crate::broker::config::{ClientConfig, ClusterOptions, Compression};
 use crate::broker::deadline::Deadline;
+use crate::broker::fetched_partition::FetchPosition;
 use crate::broker::hosts::Hosts;
 use crate::broker::transport::native::client::Client;
 use crate::broker::transport::native::memory::PartitionMemory;
+use crate::broker::transport::requests::{FetchRequest, IsolationLevel};
 use crate::model::TopicPartition;
 use crate::stop::Stop;
 
@@ -53,4 +55,19 @@ fn client_of(config: &Arc<ClientConfig>) -> Client {
 
 fn at(partition: i32) -> TopicPartition {
     TopicPartition::new("t", partition)
+}
+
+/// A Fetch of these positions, by partition and offset.
+fn request(positions: &[(i32, i64)]) -> FetchRequest {
+    let position = |&(partition, offset): &(i32, i64)| FetchPosition {
+        at: at(partition),
+        offset,
+    };
+    FetchRequest {
+        positions: positions.iter().map(position).collect(),
+        max_wait: Duration::from_millis(10),
+        partition_bytes: 1 << 20,
+        total_bytes: 4 << 20,
+        isolation: IsolationLevel::ReadCommitted,
+    }
 }
