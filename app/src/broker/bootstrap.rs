@@ -247,7 +247,8 @@ pub(crate) fn look_for_too_new(config: &Arc<ClientConfig>) {
     let config = config.clone();
     deadline::spawn("kafka-versions", move || {
         for host in config.hosts.all() {
-            let asked = Connection::open(&host, &config.client_id, &config.security, CONNECT_TIMEOUT)
+            let asked = config
+                .open(&host)
                 .and_then(|mut broker| broker.ask(&ApiVersionsRequest::default(), config.limit));
             let versions = asked.ok().as_ref().and_then(BrokerVersions::of);
             if versions.is_some_and(|versions| versions.are_too_new()) {

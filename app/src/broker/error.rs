@@ -6,6 +6,7 @@ use std::time::Duration;
 use crate::error::{Error, Kind};
 
 use crate::broker::error_codes::{self, RetryClass};
+use crate::model::TopicPartition;
 
 /// What lies behind an error, where it matters to those who hear of it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -55,6 +56,14 @@ impl KafkaError {
         Self {
             class: RetryClass::Fatal,
             ..Self::passing(what).or(way_out)
+        }
+    }
+
+    /// A partition's leader does not know yet how far its log goes.
+    pub(super) fn unknown_high_watermark(at: &TopicPartition) -> Self {
+        Self {
+            cause: Cause::UnknownHighWatermark,
+            ..Self::passing(format!("{at}: its new leader does not know yet how far the log goes"))
         }
     }
 
@@ -141,14 +150,6 @@ impl KafkaError {
     pub(super) fn broken(self) -> Self {
         Self {
             cause: Cause::Broken,
-            ..self
-        }
-    }
-
-    /// The same, because a leader does not know yet how far its log goes.
-    pub(super) fn unknown_high_watermark(self) -> Self {
-        Self {
-            cause: Cause::UnknownHighWatermark,
             ..self
         }
     }

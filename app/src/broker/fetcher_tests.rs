@@ -159,7 +159,12 @@ fn an_end_is_waited_for_while_its_leader_learns() {
     cluster.edit(&at(1), |log| log.learns_for = usize::MAX);
     let impatient = ClientConfig::fake(&cluster, Duration::from_millis(50), &Stop::default());
     let error = list_offsets(&impatient, "t", Offsets::Latest { known: Vec::new() }).unwrap_err();
-    assert!(error.to_string().contains("it learns; so it has been for"), "{error}");
+    assert!(
+        error
+            .to_string()
+            .contains("does not know yet how far the log goes; so it has been for"),
+        "{error}"
+    );
 }
 
 #[test]

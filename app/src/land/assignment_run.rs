@@ -233,9 +233,8 @@ impl<'a> AssignmentRun<'a> {
             own.any(|position| position.at.topic == *topic && position.last_applied.is_some())
         };
         round.parts.iter().any(|(fetched, _)| {
-            let first = fetched.records().next();
-            first.is_some_and(|message| decode::record_id(message.value).is_none())
-                && !is_of_a_source(&fetched.at().topic)
+            !is_of_a_source(&fetched.at().topic)
+                && (fetched.records().next()).is_some_and(|message| decode::record_id(message.value).is_none())
         })
     }
 

@@ -270,9 +270,7 @@ impl Client {
         logs.sort_by_key(|(at, _)| at.partition);
         let offset = |(at, log): (&TopicPartition, &mut Log)| match request.which {
             Offsets::Earliest => Ok(log.first),
-            Offsets::Latest { .. } if log.is_learning() => {
-                Err(KafkaError::passing(format!("{at}: it learns")).unknown_high_watermark())
-            }
+            Offsets::Latest { .. } if log.is_learning() => Err(KafkaError::unknown_high_watermark(at)),
             Offsets::Latest { .. } | Offsets::LastStable => Ok(log.next),
         };
         logs.into_iter().map(offset).collect()

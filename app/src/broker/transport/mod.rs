@@ -43,6 +43,16 @@ use crate::model::TopicPartition;
 use kind::TransportKind;
 use requests::{FetchRequest, OffsetsRequest, PartitionAnswer, ProduceSlice, SliceAnswer};
 
+/// The id of nobody's replica: the one who asks is none.
+const CONSUMER: i32 = -1;
+
+/// How long a new leader may take to learn how far its log goes, where it does not tell that it is
+/// learning.
+const LEARNING: Duration = Duration::from_secs(5);
+
+/// Time between two looks meanwhile.
+const LOOK: Duration = Duration::from_millis(200);
+
 /// One client.
 pub(super) enum Transport {
     Crate(Box<crate_kafka::Client>),

@@ -16,7 +16,6 @@ use crate::broker::transport::crate_kafka::records::Answered;
 use crate::broker::transport::crate_kafka::unpack;
 use crate::broker::transport::records::Records;
 use crate::broker::transport::requests::{FetchRequest, PartitionAnswer};
-use crate::model::TopicPartition;
 
 /// A position and the window to ask for it with.
 #[derive(Debug, Clone)]
@@ -200,7 +199,7 @@ impl Client {
             Err(error) => return Outcome::Answer(Err(error)),
         };
         if found.is_empty() && found.high_watermark < *offset {
-            return Outcome::Answer(Err(unknown_high_watermark(at)));
+            return Outcome::Answer(Err(KafkaError::unknown_high_watermark(at)));
         }
         let more = found.next_offset() < found.high_watermark;
         if found.is_empty() && more {
@@ -229,11 +228,6 @@ fn believed(ask: &PartitionFetch, found: Answered) -> FetchedPartition {
     let next = found.next_offset();
     let records = Records::Crate(found.records);
     FetchedPartition::new(ask.position.clone(), next, found.high_watermark, records)
-}
-
-pub(super) fn unknown_high_watermark(at: &TopicPartition) -> KafkaError {
-    let what = format!("{at}: its new leader does not know yet how far the log goes");
-    KafkaError::passing(what).unknown_high_watermark()
 }
 
 pub(super) fn too_large(ask: &PartitionFetch) -> KafkaError {

@@ -1,6 +1,6 @@
 //! Where the logs of a topic begin and end.
 
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use kafka::client::FetchOffset;
 
@@ -10,14 +10,8 @@ use crate::broker::transport::crate_kafka::client::Client;
 use crate::broker::transport::crate_kafka::errors::kafka_error;
 use crate::broker::transport::crate_kafka::unknown_high_watermark::HighWatermark;
 use crate::broker::transport::requests::{Offsets, OffsetsRequest};
+use crate::broker::transport::{LEARNING, LOOK};
 use crate::model::TopicPartition;
-
-/// How long a new leader may take to learn how far its log goes, where it does not tell that it is
-/// learning.
-const LEARNING: Duration = Duration::from_secs(5);
-
-/// Time between two looks meanwhile.
-const LOOK: Duration = Duration::from_millis(200);
 
 impl Client {
     /// An end below the one that is known may be of a leader that still learns. One that stays
@@ -42,10 +36,7 @@ impl Client {
             }
             match self.high_watermark_of_all(&short)? {
                 HighWatermark::Known => return self.list_offsets(request, FetchOffset::Latest),
-                HighWatermark::Unknown(at) => {
-                    let what = format!("{at}: its new leader does not know yet how far the log goes");
-                    return Err(KafkaError::passing(what).unknown_high_watermark());
-                }
+                HighWatermark::Unknown(at) => return Err(KafkaError::unknown_high_watermark(&at)),
                 HighWatermark::Untold if began.elapsed() >= LEARNING => return Ok(latest),
                 HighWatermark::Untold => deadline::pause(LOOK),
             }

@@ -12,15 +12,13 @@ use crate::broker::connection::fetch_v0::{FetchV0Request, FetchV0Response};
 use crate::broker::connection::open::CONNECT_TIMEOUT;
 use crate::broker::connection::{Connection, ConnectionError};
 use crate::broker::error::KafkaError;
+use crate::broker::transport::CONSUMER;
 use crate::broker::transport::crate_kafka::client::Client;
 use crate::broker::transport::crate_kafka::fetch::PartitionFetch;
 use crate::broker::transport::native::answer::{ByPartition, by_partition};
 
 /// By the broker's address. One that failed is not here any more.
 pub(super) type OwnConnections = HashMap<String, Connection>;
-
-/// Nobody's: the one who asks is no replica.
-const CONSUMER: i32 = -1;
 
 /// How to ask.
 #[derive(Debug, Clone, Copy)]

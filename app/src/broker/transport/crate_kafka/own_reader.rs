@@ -9,7 +9,7 @@ use kafka_protocol::messages::fetch_response::PartitionData;
 use crate::broker::error::KafkaError;
 use crate::broker::fetched_partition::FetchedPartition;
 use crate::broker::transport::crate_kafka::client::Client;
-use crate::broker::transport::crate_kafka::fetch::{PartitionFetch, too_large, unknown_high_watermark};
+use crate::broker::transport::crate_kafka::fetch::{PartitionFetch, too_large};
 use crate::broker::transport::crate_kafka::own_fetch::Version;
 use crate::broker::transport::crate_kafka::window::CAP;
 use crate::broker::transport::native::answer::{Answered, ByPartition, read};
@@ -127,7 +127,7 @@ fn judge(decoder: &mut Decoder, ask: &PartitionFetch, data: PartitionData) -> Fo
             Answered::Records { sets, end } => Ok(fetched(ask, sets, end)),
             Answered::Nothing { end } => return Found::Short(Short::Nothing { end }),
             Answered::Incomplete => return Found::Short(Short::Cut { whole }),
-            Answered::UnknownHighWatermark => Err(unknown_high_watermark(&ask.position.at)),
+            Answered::UnknownHighWatermark => Err(KafkaError::unknown_high_watermark(&ask.position.at)),
             Answered::CutBack(error) | Answered::Failed(error) => Err(error),
         },
     )

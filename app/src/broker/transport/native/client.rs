@@ -22,9 +22,6 @@ use super::record_batch::decode::Decoder;
 use super::record_batch::encode::Encoder;
 use super::round::Round;
 
-/// Nobody's: the one who asks is no replica.
-pub(super) const CONSUMER: i32 = -1;
-
 /// As requests write it.
 pub(super) fn isolation_level(level: IsolationLevel) -> i8 {
     match level {

@@ -10,12 +10,13 @@ use kafka_protocol::protocol::StrBytes;
 use crate::broker::connection::bounds::Answer;
 use crate::broker::error::KafkaError;
 use crate::broker::fetched_partition::{FetchPosition, FetchedPartition};
+use crate::broker::transport::CONSUMER;
 use crate::broker::transport::records::Records;
 use crate::broker::transport::requests::{FetchRequest, IsolationLevel, PartitionAnswer};
 use crate::model::TopicPartition;
 
 use super::answer::{Answered, ByPartition, by_partition, read};
-use super::client::{CONSUMER, Client, isolation_level};
+use super::client::{Client, isolation_level};
 use super::memory::PartitionMemory;
 use super::record_batch::first_batch;
 use super::record_batch::records::RecordSets;
@@ -30,6 +31,14 @@ enum Asked {
     Throttled(Duration),
 }
 
+/// How much a broker is to answer, and how long it may wait for that.
+struct Limits {
+    min_bytes: i32,
+    max_wait: Duration,
+    partition_bytes: i32,
+    total_bytes: i32,
+}
+
 impl Client {
     pub(crate) fn fetch(&mut self, host: &str, request: &FetchRequest) -> Result<Vec<PartitionAnswer>, KafkaError> {
         let (min_bytes, max_wait) = self.round.wait(request.max_wait);
@@ -41,10 +50,8 @@ impl Client {
                 return Ok(Vec::new());
             }
         };
-        let bytes = answer
-            .values()
-            .map(|data| data.records.as_ref().map_or(0, bytes::Bytes::len));
-        let bytes = bytes.sum();
+        let records = answer.values().filter_map(|data| data.records.as_ref());
+        let bytes = records.map(bytes::Bytes::len).sum();
         self.decoder.begin_answer();
         let mut answers = Vec::with_capacity(request.positions.len());
         for (place, position) in request.positions.iter().enumerate() {
@@ -62,10 +69,7 @@ impl Client {
                         Ok(self.taken(position, RecordSets::hole(end), end))
                     }
                     Answered::Nothing { .. } => Err(no_batch(position)),
-                    Answered::UnknownHighWatermark => {
-                        let what = format!("{at}: its new leader does not know yet how far the log goes");
-                        Err(KafkaError::passing(what).unknown_high_watermark())
-                    }
+                    Answered::UnknownHighWatermark => Err(KafkaError::unknown_high_watermark(at)),
                     Answered::CutBack(error) => {
                         self.memory.note_read(at, position.offset, None);
                         Err(error)
@@ -135,14 +139,14 @@ impl Client {
         let largest = FetchResponse::LARGEST + usize::try_from(request.total_bytes).unwrap_or(0);
         let limit = self.config.limit + max_wait;
         let memory = &self.memory;
-        let round = &self.round;
-        let request = FetchRequest {
-            partition_bytes: round.on_the_wire(request.partition_bytes),
-            total_bytes: round.on_the_wire(request.total_bytes),
-            ..request.clone()
+        let limits = Limits {
+            min_bytes,
+            max_wait,
+            partition_bytes: self.round.on_the_wire(request.partition_bytes),
+            total_bytes: self.round.on_the_wire(request.total_bytes),
         };
         let answer: FetchResponse = self.connections.ask(host, limit, largest, |version| {
-            Ok(kafka_request(&request, version, min_bytes, max_wait, memory))
+            Ok(kafka_request(request, version, &limits, memory))
         })?;
         if answer.error_code != 0 {
             return Err(KafkaError::code(answer.error_code).at(host));
@@ -161,20 +165,14 @@ fn no_batch(position: &FetchPosition) -> KafkaError {
     KafkaError::passing(format!("{at}: no whole batch comes at offset {offset}")).unreadable()
 }
 
-fn kafka_request(
-    request: &FetchRequest,
-    version: i16,
-    min_bytes: i32,
-    max_wait: Duration,
-    memory: &PartitionMemory,
-) -> KafkaFetchRequest {
+fn kafka_request(request: &FetchRequest, version: i16, limits: &Limits, memory: &PartitionMemory) -> KafkaFetchRequest {
     let mut topics: Vec<FetchTopic> = Vec::new();
     for position in &request.positions {
         let TopicPartition { topic, partition } = &position.at;
         let mut asked = FetchPartition::default()
             .with_partition(*partition)
             .with_fetch_offset(position.offset)
-            .with_partition_max_bytes(request.partition_bytes);
+            .with_partition_max_bytes(limits.partition_bytes);
         if version >= 9 {
             asked = asked.with_current_leader_epoch(memory.leader_epoch(&position.at));
         }
@@ -192,9 +190,9 @@ fn kafka_request(
     }
     KafkaFetchRequest::default()
         .with_replica_id(CONSUMER.into())
-        .with_max_wait_ms(max_wait.as_millis().try_into().unwrap_or(i32::MAX))
-        .with_min_bytes(min_bytes)
-        .with_max_bytes(request.total_bytes)
+        .with_max_wait_ms(limits.max_wait.as_millis().try_into().unwrap_or(i32::MAX))
+        .with_min_bytes(limits.min_bytes)
+        .with_max_bytes(limits.total_bytes)
         .with_isolation_level(isolation_level(request.isolation))
         .with_session_epoch(NO_SESSION)
         .with_topics(topics)

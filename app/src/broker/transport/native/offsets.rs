@@ -1,7 +1,7 @@
 //! Where the logs of a topic begin and end.
 
 use std::collections::{HashMap, HashSet};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use kafka_protocol::error::ResponseError;
 use kafka_protocol::messages::list_offsets_request::{ListOffsetsPartition, ListOffsetsTopic};
@@ -11,9 +11,10 @@ use kafka_protocol::protocol::StrBytes;
 use crate::broker::connection::bounds::Answer;
 use crate::broker::error::KafkaError;
 use crate::broker::transport::requests::{IsolationLevel, Offsets, OffsetsRequest};
+use crate::broker::transport::{CONSUMER, LEARNING, LOOK};
 use crate::model::TopicPartition;
 
-use super::client::{CONSUMER, Client, Leaders, isolation_level};
+use super::client::{Client, Leaders, isolation_level};
 
 /// What stands for a time in the request.
 const LATEST: i64 = -1;
@@ -25,12 +26,6 @@ const FIRST_WITH_REMOTE_STORAGE: i16 = 8;
 
 /// From here on a leader says that it does not know yet how far its log goes (KIP-207).
 const FIRST_THAT_TELLS_UNKNOWN: i16 = 5;
-
-/// How long a new leader may take to learn that, where it does not say that it is learning.
-const LEARNING: Duration = Duration::from_secs(5);
-
-/// Time between two looks meanwhile.
-const LOOK: Duration = Duration::from_millis(200);
 
 /// The offsets of which time, and for whom.
 #[derive(Clone, Copy)]
@@ -131,9 +126,7 @@ impl Client {
             let index = partition.partition_index;
             let code = partition.error_code;
             if code == ResponseError::OffsetNotAvailable.code() {
-                let what =
-                    format!("topic {topic} partition {index}: its new leader does not know yet how far the log goes");
-                return Err(KafkaError::passing(what).unknown_high_watermark());
+                return Err(KafkaError::unknown_high_watermark(&TopicPartition::new(topic, index)));
             }
             if code != 0 {
                 return Err(KafkaError::code(code).at(&format!("partition {index}")));
